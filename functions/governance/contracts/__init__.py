@@ -1,0 +1,9 @@
+"""What crosses the edge: requests of handlers, evaluation reports, tier policies.
+
+JSON Schema decides; an InvalidInputError names the place, what is there and what was expected.
+"""
+
+from governance.contracts.documents import evaluation_problems, evaluation_report, tier_policy
+from governance.contracts.requests import REQUESTS, request
+
+__all__ = ["REQUESTS", "evaluation_problems", "evaluation_report", "request", "tier_policy"]

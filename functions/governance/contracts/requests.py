@@ -1,0 +1,191 @@
+"""What each handler must be given. A state machine that passes anything else is a fault of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance.contracts.validation import problems
+from governance.domain.errors import InvalidInputError
+
+_TEXT = {"type": "string", "minLength": 1}
+_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_STAGE = {"enum": ["Dev", "Test", "Prod"]}
+_OPTIONAL_OBJECT = {"type": ["object", "null"]}
+_OPTIONAL_LIST = {"type": ["array", "null"]}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": sorted(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def _closed(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {**_object(required, optional), "additionalProperties": False}
+
+
+_PROMOTION = _closed(
+    {
+        "claim_id": _SHA256,
+        "workflow": _TEXT,
+        "stage": _STAGE,
+        "model": _TEXT,
+        "model_package_arn": _TEXT,
+        "account": {"type": "string", "pattern": r"^\d{12}$"},
+        "decided_at": _TEXT,
+        "event_id": _TEXT,
+        "execution_arn": _TEXT,
+    }
+)
+_IDENTITY = _object({"person": {"type": "string"}})
+_LOCATION = _object(
+    {
+        "role": _TEXT,
+        "bucket": _TEXT,
+        "key": _TEXT,
+        "version_id": _TEXT,
+        "size": {"type": "integer", "minimum": 0},
+        "sha256": _SHA256,
+    }
+)
+_OBJECTS = {"type": "array", "items": _LOCATION, "minItems": 1}
+_CANDIDATE = _object({"candidate_id": _SHA256, "manifest_uri": _TEXT, "objects": _OBJECTS})
+_DEPLOYMENT = _object(
+    {
+        "stage": {"enum": ["Test", "Prod"]},
+        "account": {"type": "string", "pattern": r"^\d{12}$"},
+        "region": _TEXT,
+        "endpoint_name": _TEXT,
+        "endpoint_arn": _TEXT,
+        "config_name": _TEXT,
+        "model_name": _TEXT,
+        "variant_name": _TEXT,
+        "model_package_arn": _TEXT,
+        "candidate_id": _SHA256,
+        "source": {"enum": ["containers", "model-package"]},
+        "containers": _OPTIONAL_LIST,
+        "instance_type": _TEXT,
+        "instance_count": {"type": "integer", "minimum": 1},
+        "execution_role_arn": _TEXT,
+        "claim_id": _SHA256,
+        "tags": {"type": "object"},
+    }
+)
+_RESULT = _object(
+    {
+        "suite": _TEXT,
+        "status": {"enum": ["passed", "failed"]},
+        "checks": {"type": "array"},
+        "metrics": {"type": "object"},
+    }
+)
+_ONLY_PROMOTION = _closed({"promotion": _PROMOTION})
+_ONLY_DEPLOYMENT = _closed({"deployment": _DEPLOYMENT})
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    # The event is AWS's: its shape is checked where it is read, so that the error can say more.
+    "claim_approval": _closed(
+        {"workflow": _TEXT, "stage": _STAGE, "execution_arn": _TEXT, "event": {"type": "object"}}
+    ),
+    "resolve_approver": _ONLY_PROMOTION,
+    "build_candidate": _ONLY_PROMOTION,
+    "verify_candidate": _ONLY_PROMOTION,
+    "evaluate_gate": _closed(
+        {
+            "promotion": _PROMOTION,
+            "approver": _IDENTITY,
+            "trainer": _IDENTITY,
+            "decision_current": {"type": "boolean"},
+            "approval": {"type": "object"},
+            "candidate": _object({"candidate_id": _SHA256}),
+        },
+        {
+            "declared_mismatches": _OPTIONAL_LIST,
+            "differences": _OPTIONAL_LIST,
+            "evaluation": _OPTIONAL_OBJECT,
+        },
+    ),
+    "copy_artifact": _closed(
+        {"promotion": _PROMOTION, "candidate_id": _SHA256, "object": _LOCATION}
+    ),
+    "register_version": _closed(
+        {
+            "promotion": _PROMOTION,
+            "candidate": _CANDIDATE,
+            "objects": _OBJECTS,
+            "approver": _IDENTITY,
+            "trainer": _IDENTITY,
+        }
+    ),
+    "set_stage": _closed(
+        {
+            "promotion": _PROMOTION,
+            "model_package_arn": _TEXT,
+            "stage": _TEXT,
+            "stage_status": _TEXT,
+            "description": {"type": "string"},
+        }
+    ),
+    "plan_deployment": _closed(
+        {"promotion": _PROMOTION, "candidate": _object({"candidate_id": _SHA256})}
+    ),
+    "create_model": _ONLY_DEPLOYMENT,
+    "create_endpoint_config": _ONLY_DEPLOYMENT,
+    "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
+    "check_served_config": _ONLY_DEPLOYMENT,
+    "run_suite": _closed(
+        {
+            "suite": {"enum": ["contract", "quality", "latency"]},
+            "deployment": _DEPLOYMENT,
+            "candidate": _CANDIDATE,
+            "promotion": _PROMOTION,
+        }
+    ),
+    "aggregate_results": _closed(
+        {
+            "promotion": _PROMOTION,
+            "candidate": _CANDIDATE,
+            "deployment": _DEPLOYMENT,
+            "results": {"type": "array", "items": _RESULT},
+            "deployment_outcome": _object({"outcome": _TEXT}),
+        }
+    ),
+    "write_results": _closed(
+        {
+            "promotion": _PROMOTION,
+            "candidate_id": _SHA256,
+            "status": {"enum": ["Passed", "Failed"]},
+            "summary": _object({"metrics": {"type": "object"}}),
+            "report": _OPTIONAL_OBJECT,
+            "reasons": {"type": "array", "items": {"type": "string"}},
+        }
+    ),
+    "remove_endpoint": _ONLY_DEPLOYMENT,
+    "smoke_test": _closed({"deployment": _DEPLOYMENT, "candidate": _CANDIDATE}),
+    "tag_endpoint": _closed({"deployment": _DEPLOYMENT, "promotion": _PROMOTION}),
+    "supersede_version": _closed({"promotion": _PROMOTION, "deployment": _DEPLOYMENT}),
+    "record": _closed(
+        {"kind": _TEXT, "promotion": _PROMOTION, "stage": _TEXT, "stage_status": _TEXT},
+        {
+            "model_package_arn": {"type": ["string", "null"]},
+            "candidate_id": {"type": ["string", "null"]},
+            "origin_arn": {"type": ["string", "null"]},
+            "superseded": {"type": ["string", "null"]},
+            **dict.fromkeys(
+                ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure"),
+                _OPTIONAL_OBJECT,
+            ),
+        },
+    ),
+}
+
+
+def request(handler: str, event: Any) -> dict[str, Any]:
+    """The event, if it is what the handler must be given; InvalidInputError says what is not."""
+    found = problems(REQUESTS[handler], event)
+    if found:
+        raise InvalidInputError(f"{handler} was called with a wrong request: {'; '.join(found)}")
+    validated: dict[str, Any] = event
+    return validated

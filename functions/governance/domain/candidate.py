@@ -1,0 +1,262 @@
+"""The candidate: one model package version as an immutable manifest of digests.
+
+The candidate id is the SHA-256 of the manifest's RFC 8785 canonical JSON. The manifest names the
+origin locations for ever; where the bytes are in Central is kept beside it, and a gate compares
+by role and digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rfc8785
+
+from governance.domain.errors import InvalidInputError
+
+SCHEMA = "governed-path/candidate/v1"
+# Our own write-back adds entries of this name to the card; they are evidence, not the candidate.
+OUR_EVALUATION = "governed-path"
+
+# Metadata that the training pipeline declares about an artefact, by role.
+_DECLARED = {"model-data": "model-data", "evaluation": "evaluation", "holdout": "holdout"}
+_REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
+
+
+def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Every S3 object that a version refers to, before anything is read from S3.
+
+    `description` is DescribeModelPackage's answer. Returns [{role, uri, version_id, sha256}] with
+    "" where the registration declared none, sorted by role. InvalidInputError if the version has
+    not one container, or lacks model data, an evaluation report or a holdout.
+    """
+    found = {"model-data": _model_data_uri(description)}
+    evaluation = _at(description, "ModelMetrics", "ModelQuality", "Statistics", "S3Uri")
+    if evaluation:
+        found["evaluation"] = evaluation
+    metadata = description.get("CustomerMetadataProperties", {})
+    if metadata.get("holdout-uri"):
+        found["holdout"] = metadata["holdout-uri"]
+    if description.get("SamplePayloadUrl"):
+        found["sample-payload"] = description["SamplePayloadUrl"]
+    taken = set(found.values())
+    for name, uri in _reports(description):
+        if uri not in taken:
+            found[name] = uri
+            taken.add(uri)
+    missing = [role for role in _REQUIRED_ROLES if role not in found]
+    if missing:
+        raise InvalidInputError(
+            f"{description.get('ModelPackageArn')} has no {', '.join(missing)}; the training "
+            "pipeline must register ModelDataUrl, ModelMetrics.ModelQuality.Statistics and the "
+            "metadata holdout-uri"
+        )
+    return [
+        {
+            "role": role,
+            "uri": uri,
+            "version_id": str(metadata.get(f"{_DECLARED.get(role, role)}-version-id", "")),
+            "sha256": str(metadata.get(f"{_DECLARED.get(role, role)}-sha256", "")),
+        }
+        for role, uri in sorted(found.items())
+    ]
+
+
+def manifest(
+    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The manifest of a version whose objects were located.
+
+    `artifacts` [{role, bucket, key, version_id, size (bytes), sha256 (hex)}] are the origin
+    locations of what `references` listed.
+    """
+    container = _container(description)
+    inference = description["InferenceSpecification"]
+    metadata = description.get("CustomerMetadataProperties", {})
+    return {
+        "schema": SCHEMA,
+        "model": description["ModelPackageGroupName"],
+        "artifacts": sorted(
+            (
+                {
+                    key: artifact[key]
+                    for key in ("role", "bucket", "key", "version_id", "size", "sha256")
+                }
+                for artifact in artifacts
+            ),
+            key=lambda artifact: (artifact["role"], artifact["key"]),
+        ),
+        "image": {"uri": container.get("Image"), "digest": container.get("ImageDigest")},
+        "inference_specification": {
+            "content_types": inference.get("SupportedContentTypes", []),
+            "response_types": inference.get("SupportedResponseMIMETypes", []),
+            "realtime_instance_types": inference.get("SupportedRealtimeInferenceInstanceTypes", []),
+        },
+        "environment": container.get("Environment", {}),
+        "model_card_sha256": card_digest(description),
+        "training_data": [
+            {
+                "uri": metadata.get("dataset-uri"),
+                "version_id": metadata.get("dataset-version-id"),
+                "sha256": metadata.get("dataset-sha256"),
+            }
+        ],
+        "code_commit": _at(description, "MetadataProperties", "CommitId")
+        or metadata.get("code-commit"),
+    }
+
+
+def canonical(manifest_: Mapping[str, Any]) -> bytes:
+    """The manifest as RFC 8785 canonical JSON, the bytes that the candidate id digests."""
+    return rfc8785.dumps(dict(manifest_))
+
+
+def candidate_id(manifest_: Mapping[str, Any]) -> str:
+    """64 hex digits: SHA-256 of the canonical manifest."""
+    return hashlib.sha256(canonical(manifest_)).hexdigest()
+
+
+def card_digest(description: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the model card without the evaluations that we added; None without a card.
+
+    InvalidInputError if the card's content is not a JSON object.
+    """
+    content = _at(description, "ModelCard", "ModelCardContent")
+    if not content:
+        return None
+    try:
+        card = json.loads(content)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"the model card of {description.get('ModelPackageArn')} is not JSON: {error}"
+        ) from error
+    if not isinstance(card, dict):
+        raise InvalidInputError(
+            f"the model card of {description.get('ModelPackageArn')} is not a JSON object"
+        )
+    theirs = [
+        entry
+        for entry in card.pop("evaluation_details", [])
+        if not str(entry.get("name", "")).startswith(OUR_EVALUATION)
+    ]
+    return hashlib.sha256(rfc8785.dumps({**card, "evaluation_details": theirs})).hexdigest()
+
+
+def declared_mismatches(
+    references_: Sequence[Mapping[str, str]], artifacts: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """What the registration declared about its objects and S3 says otherwise.
+
+    [{name, declared, actual}]; an object for which nothing was declared cannot differ.
+    """
+    actual = {artifact["role"]: artifact for artifact in artifacts}
+    return [
+        {
+            "name": f"{reference['role']} {field}",
+            "declared": reference[field],
+            "actual": str(actual[reference["role"]][field]),
+        }
+        for reference in references_
+        for field in ("version_id", "sha256")
+        if reference[field] and reference[field] != actual[reference["role"]][field]
+    ]
+
+
+def differences(
+    approved: Mapping[str, Any],
+    description: Mapping[str, Any],
+    objects: Sequence[Mapping[str, Any]],
+) -> list[dict[str, str]]:
+    """How the Central version differs from the candidate's manifest: [{name, expected, actual}].
+
+    `approved` is the manifest, `description` the Central version now, `objects` its Central
+    locations as S3 reports them now. Locations may differ from the manifest's, bytes may not.
+    """
+    digests = {artifact["role"]: artifact["sha256"] for artifact in approved["artifacts"]}
+    present = {location["role"]: location["sha256"] for location in objects}
+    found = [
+        _difference(f"{role} sha256", digests.get(role), present.get(role))
+        for role in sorted(digests.keys() | present.keys())
+    ]
+    places = {location["role"]: _uri(location) for location in objects}
+    found.append(
+        _difference("model-data uri", places.get("model-data"), _model_data_uri(description))
+    )
+    now = manifest(description, approved["artifacts"])
+    found += [
+        _difference(name.replace("_", " "), approved.get(name), now.get(name))
+        for name in sorted(now)
+        if name != "artifacts"
+    ]
+    return [difference for difference in found if difference]
+
+
+def central_key(model: str, candidate: str, role: str, key: str) -> str:
+    """Where an object of a candidate is in the artifacts bucket: no two candidates share it."""
+    return f"models/{model}/{candidate}/{role}/{key.rpartition('/')[2]}"
+
+
+def _difference(name: str, expected: Any, actual: Any) -> dict[str, str]:
+    if expected == actual:
+        return {}
+    return {"name": name, "expected": _text(expected), "actual": _text(actual)}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _uri(location: Mapping[str, Any]) -> str:
+    return f"s3://{location['bucket']}/{location['key']}"
+
+
+def _container(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    containers = _at(description, "InferenceSpecification", "Containers") or []
+    if len(containers) != 1:
+        raise InvalidInputError(
+            f"{description.get('ModelPackageArn')} has {len(containers)} containers; expected 1"
+        )
+    container: Mapping[str, Any] = containers[0]
+    return container
+
+
+def _model_data_uri(description: Mapping[str, Any]) -> str:
+    container = _container(description)
+    uri = container.get("ModelDataUrl") or _at(
+        container, "ModelDataSource", "S3DataSource", "S3Uri"
+    )
+    if not uri or uri.endswith("/"):
+        raise InvalidInputError(
+            f"{description.get('ModelPackageArn')} has model data {uri!r}; expected the URI of "
+            "one model.tar.gz"
+        )
+    return str(uri)
+
+
+def _reports(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(role, uri) of every report under ModelMetrics and DriftCheckBaselines."""
+    return [
+        (f"{kind}/{'-'.join(path)}".lower(), uri)
+        for kind, field in (("metrics", "ModelMetrics"), ("baseline", "DriftCheckBaselines"))
+        for path, uri in _uris(description.get(field, {}))
+    ]
+
+
+def _uris(value: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
+    if isinstance(value, str):
+        return [(path, value)] if value.startswith("s3://") else []
+    if not isinstance(value, Mapping):
+        return []
+    return [
+        found
+        for key, entry in sorted(value.items())
+        for found in _uris(entry, path if key == "S3Uri" else (*path, key))
+    ]
+
+
+def _at(value: Any, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,99 @@
+"""Plan a deployment: every name and number of it, decided once and the same on every retry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from governance.domain.errors import InvalidInputError
+
+VARIANT = "AllTraffic"
+_NAME_LIMIT = 63  # characters; SageMaker's limit for models, configs and endpoints
+
+
+def plan(
+    promotion: Mapping[str, Any],
+    candidate: Mapping[str, Any],
+    project: Mapping[str, Any],
+    description: Mapping[str, Any],
+    execution_role_name: str,
+) -> dict[str, Any]:
+    """The deployment of an approved version into the account of its stage.
+
+    `project` is the directory's entry, `description` the Central version. Test spells the
+    container out, because the version is not signed off yet; Prod names the package, so that
+    SageMaker itself refuses what was not (DESIGN.md, rule 12). InvalidInputError for a stage that
+    has no account.
+    """
+    stage = promotion["stage"]
+    account = project["accounts"].get(stage.lower())
+    if stage not in ("Test", "Prod") or not account:
+        raise InvalidInputError(
+            f"model {promotion['model']} has no account for stage {stage}; "
+            "an Admin adds it with `govern provision`"
+        )
+    region = promotion["model_package_arn"].split(":")[3]
+    partition = promotion["model_package_arn"].split(":")[1]
+    unique = promotion["claim_id"][:10]
+    endpoint = _endpoint_name(stage, project["endpoint_name"], unique)
+    return {
+        "stage": stage,
+        "account": account,
+        "region": region,
+        "endpoint_name": endpoint,
+        "endpoint_arn": f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{endpoint.lower()}",
+        "config_name": name(project["endpoint_name"], stage.lower(), unique),
+        "model_name": name(project["endpoint_name"], stage.lower(), unique),
+        "variant_name": VARIANT,
+        "model_package_arn": promotion["model_package_arn"],
+        "candidate_id": candidate["candidate_id"],
+        "source": "model-package" if stage == "Prod" else "containers",
+        "containers": None if stage == "Prod" else containers(description),
+        "instance_type": project["instance_type"],
+        "instance_count": project["instance_count"],
+        "execution_role_arn": f"arn:{partition}:iam::{account}:role/{execution_role_name}",
+        "claim_id": promotion["claim_id"],
+        "tags": {
+            "model": promotion["model"],
+            "model-package-arn": promotion["model_package_arn"],
+            "candidate-id": candidate["candidate_id"],
+            "claim-id": promotion["claim_id"],
+        },
+    }
+
+
+def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """CreateModel's container definitions, spelled out of a version's inference specification.
+
+    An image with a digest is pinned to it, whatever its tag says by now.
+    """
+    return [
+        {
+            "Image": pinned(container["Image"], container.get("ImageDigest")),
+            **{
+                key: container[key]
+                for key in ("ModelDataUrl", "ModelDataSource", "Environment")
+                if container.get(key)
+            },
+        }
+        for container in description["InferenceSpecification"]["Containers"]
+    ]
+
+
+def pinned(image: str, digest: str | None) -> str:
+    """The image by digest if there is one, otherwise as it is named."""
+    if not digest or "@" in image:
+        return image
+    registry, slash, rest = image.rpartition("/")
+    return f"{registry}{slash}{rest.partition(':')[0]}@{digest}"
+
+
+def name(base: str, *parts: str) -> str:
+    """`base` and `parts` joined by hyphens, shortened at the base to SageMaker's limit."""
+    suffix = "-".join(parts)
+    return f"{base[: _NAME_LIMIT - len(suffix) - 1].rstrip('-')}-{suffix}"
+
+
+def _endpoint_name(stage: str, endpoint_name: str, unique: str) -> str:
+    # Clients call the Prod endpoint by its name; a Test endpoint lives for one validation.
+    return endpoint_name if stage == "Prod" else name(endpoint_name, "test", unique)

@@ -1,0 +1,80 @@
+"""Ledger entries: one per state change, the same however often it is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+KINDS = (
+    "ProjectProvisioned",
+    "CandidatePromoted",
+    "PromotionRejected",
+    "PromotionErrored",
+    "ValidationStarted",
+    "ValidationPassed",
+    "ValidationFailed",
+    "ValidationRejected",
+    "ValidationErrored",
+    "ReleaseStarted",
+    "CandidateReleased",
+    "ReleaseRejected",
+    "ReleaseErrored",
+    "CandidateSuperseded",
+)
+_OPTIONAL = (
+    "stage",
+    "stage_status",
+    "origin_arn",
+    "candidate_id",
+    "approver",
+    "trainer",
+    "verdict",
+    "report",
+    "summary",
+    "failure",
+    "superseded",
+)
+
+
+def entry_id(claim_id: str, kind: str, model_package_arn: str) -> str:
+    """64 hex digits: one claim causes one entry of a kind about a version."""
+    return hashlib.sha256(
+        rfc8785.dumps({"claim_id": claim_id, "kind": kind, "model_package_arn": model_package_arn})
+    ).hexdigest()
+
+
+def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, Any]:
+    """The entry that `record` appends; the ledger adds `sequence`.
+
+    `request` {kind, promotion, model_package_arn, stage, stage_status, ...}: what of the optional
+    parts is absent or null is left out. ValueError for a kind that does not exist.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is no kind of ledger entry; known are {', '.join(KINDS)}")
+    promotion = request["promotion"]
+    arn = request.get("model_package_arn") or promotion["model_package_arn"]
+    deployment = request.get("deployment") or {}
+    return {
+        "model": promotion["model"],
+        "entry_id": entry_id(promotion["claim_id"], kind, arn),
+        "kind": kind,
+        "recorded_at": recorded_at,
+        "workflow": promotion["workflow"],
+        "execution_arn": promotion["execution_arn"],
+        "claim_id": promotion["claim_id"],
+        "decided_at": promotion["decided_at"],
+        "model_package_arn": arn,
+        **{key: request[key] for key in _OPTIONAL if request.get(key) is not None},
+        **(
+            {
+                "endpoint": {
+                    key: deployment[key] for key in ("endpoint_name", "endpoint_arn", "account")
+                }
+            }
+            if deployment
+            else {}
+        ),
+    }

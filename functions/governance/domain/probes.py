@@ -1,0 +1,143 @@
+"""Requests that a careful client and a careless one send to an endpoint, and what they must see.
+
+The payload is {"instances": [{feature: value}]}, the answer {"predictions": [{"probability": p,
+"high_risk": bool}]}, one prediction per instance, in order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from governance.domain.errors import InvalidInputError
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request, and whether a correct model accepts it (200) or refuses it (4xx)."""
+
+    name: str
+    body: bytes
+    content_type: str
+    accepted: bool
+
+
+def contract_probes(sample: Any) -> list[Probe]:
+    """The requests of the contract suite, made from the model's own sample payload."""
+    instances = instances_of(sample)
+    first = instances[0]
+    feature = next(iter(first))
+    others = {key: value for key, value in first.items() if key != feature}
+    return [
+        Probe("valid sample payload", encode(instances), JSON, accepted=True),
+        Probe("wrong content type", encode(instances), "application/octet-stream", accepted=False),
+        Probe("malformed JSON", encode(instances)[:-2], JSON, accepted=False),
+        Probe(f"missing feature {feature}", encode([others]), JSON, accepted=False),
+        Probe(
+            f"wrong type of {feature}",
+            encode([{**first, feature: {"not": "a value"}}]),
+            JSON,
+            accepted=False,
+        ),
+        Probe("instances is not a list", b'{"instances": "none"}', JSON, accepted=False),
+        Probe("no instances", encode([]), JSON, accepted=False),
+    ]
+
+
+def instances_of(sample: Any) -> list[dict[str, Any]]:
+    """The instances of a sample payload; InvalidInputError if it is not of the agreed form."""
+    instances = sample.get("instances") if isinstance(sample, Mapping) else None
+    if (
+        not isinstance(instances, list)
+        or not instances
+        or not all(isinstance(instance, dict) and instance for instance in instances)
+    ):
+        raise InvalidInputError(
+            'the sample payload is not {"instances": [{feature: value, ...}, ...]} with at least '
+            "one instance; register a version with a valid one"
+        )
+    return instances
+
+
+def instances_from_rows(
+    rows: Sequence[Mapping[str, str]], sample: Any
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """(instances, labels 0 or 1) of the holdout's CSV rows.
+
+    The features and their types are those of the sample payload's first instance; the label is
+    the column `high_risk`. InvalidInputError names the column or the row that does not fit.
+    """
+    like = instances_of(sample)[0]
+    if not rows:
+        raise InvalidInputError("the holdout has no rows; register a version with a holdout")
+    absent = sorted({*like, "high_risk"} - rows[0].keys())
+    if absent:
+        raise InvalidInputError(f"the holdout lacks the columns {', '.join(absent)}")
+    return (
+        [
+            {name: _value(row[name], like[name], name, number) for name in like}
+            for number, row in enumerate(rows, start=1)
+        ],
+        [_label(row["high_risk"], number) for number, row in enumerate(rows, start=1)],
+    )
+
+
+def encode(instances: Sequence[Mapping[str, Any]]) -> bytes:
+    """The request body for these instances."""
+    return json.dumps({"instances": list(instances)}).encode()
+
+
+def answer_problems(body: bytes, expected: int) -> list[str]:
+    """What is wrong with an answer to that many instances; empty if nothing is."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return ["the answer is not JSON"]
+    predictions = answer.get("predictions") if isinstance(answer, dict) else None
+    if not isinstance(predictions, list):
+        return ['the answer has no list "predictions"']
+    problems = []
+    if len(predictions) != expected:
+        problems.append(f"{len(predictions)} predictions for {expected} instances")
+    if not all(_is_prediction(prediction) for prediction in predictions):
+        problems.append("a prediction is not {probability: 0..1, high_risk: true or false}")
+    return problems
+
+
+def probabilities(body: bytes) -> list[float]:
+    """The probabilities of an answer that has no problems."""
+    return [float(prediction["probability"]) for prediction in json.loads(body)["predictions"]]
+
+
+def _is_prediction(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("high_risk"), bool):
+        return False
+    probability = value.get("probability")
+    if isinstance(probability, bool) or not isinstance(probability, int | float):
+        return False
+    return 0.0 <= probability <= 1.0
+
+
+def _value(text: str, like: Any, name: str, number: int) -> Any:
+    if isinstance(like, str):
+        return text
+    try:
+        return float(text)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"row {number} of the holdout has {text!r} in column {name}; expected a number"
+        ) from error
+
+
+def _label(text: str, number: int) -> int:
+    # 1.0 and True are what data frames make of 1.
+    known = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "False": 0, "True": 1}
+    if text not in known:
+        raise InvalidInputError(
+            f"row {number} of the holdout has {text!r} in column high_risk; expected 0 or 1"
+        )
+    return known[text]

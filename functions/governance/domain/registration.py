@@ -1,0 +1,257 @@
+"""What is written into the Central registry: the version itself, later its test results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from governance.domain.errors import InvalidInputError, NotFoundError
+
+OUR_EVALUATION = "governed-path test"
+
+# What CreateModelPackage takes over from the Dev version as it is, and what with new locations.
+_TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task", "SourceUri")
+_RELOCATED = (
+    "InferenceSpecification",
+    "AdditionalInferenceSpecifications",
+    "ModelMetrics",
+    "DriftCheckBaselines",
+    "SamplePayloadUrl",
+)
+_LONGEST_CARD = 100_000  # characters of ModelCardContent
+_LONGEST_VALUE = 256  # characters of a metadata value
+_FORBIDDEN = re.compile(r"[^\w\s.:/=+\-@]")
+
+
+def central_version(
+    description: Mapping[str, Any],
+    candidate: Mapping[str, Any],
+    objects: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The CreateModelPackage request for a candidate whose bytes are in Central.
+
+    `description` is the Dev version (DescribeModelPackage); `candidate` {candidate_id,
+    manifest_uri, objects} holds the origin locations and `objects` the Central ones, both with
+    roles. InvalidInputError if the version refers to an object that the candidate does not hold:
+    Central must not depend on a bucket of Dev.
+    """
+    moved = _moves(candidate["objects"], objects)
+    request: dict[str, Any] = {
+        "ModelPackageGroupName": description["ModelPackageGroupName"],
+        "ModelApprovalStatus": "PendingManualApproval",
+        "ModelLifeCycle": {
+            "Stage": "Test",
+            "StageStatus": "PendingApproval",
+            "StageDescription": f"Candidate {candidate['candidate_id']} promoted from Dev",
+        },
+        "CustomerMetadataProperties": {
+            **description.get("CustomerMetadataProperties", {}),
+            "candidate-id": candidate["candidate_id"],
+            "origin-arn": description["ModelPackageArn"],
+            "manifest-uri": candidate["manifest_uri"],
+        },
+        # Registering the same candidate twice gives the same version.
+        "ClientToken": str(candidate["candidate_id"])[:36],
+    }
+    request.update({key: description[key] for key in _TAKEN_OVER if description.get(key)})
+    for key in _RELOCATED:
+        if description.get(key):
+            request[key] = _relocate(description[key], moved)
+    card = description.get("ModelCard")
+    if card:
+        request["ModelCard"] = {
+            key: card[key] for key in ("ModelCardContent", "ModelCardStatus") if card.get(key)
+        }
+    return request
+
+
+def candidate_id_of(description: Mapping[str, Any]) -> str:
+    """The candidate that a Central version says it is; NotFoundError if it does not say."""
+    candidate_id = description.get("CustomerMetadataProperties", {}).get("candidate-id")
+    if not candidate_id:
+        raise NotFoundError(
+            f"{description.get('ModelPackageArn')} has no metadata candidate-id; only versions "
+            "that promote_to_central registered can go on"
+        )
+    return str(candidate_id)
+
+
+def other_version(known: Mapping[str, Any], model_package_arn: str) -> list[dict[str, str]]:
+    """A difference [{name, expected, actual}] if the candidate was registered as another version.
+
+    `known` is the candidate's item. The metadata that names the candidate can be edited; what was
+    recorded at the registration cannot.
+    """
+    if known["central_arn"] == model_package_arn:
+        return []
+    return [
+        {
+            "name": "version of the candidate",
+            "expected": str(known["central_arn"]),
+            "actual": model_package_arn,
+        }
+    ]
+
+
+def test_report(request: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The full report of a validation: what ran where on which candidate, and how it ended.
+
+    `request` is AggregateResults', `outcome` what the suites add up to. It holds no time of its
+    own, so that writing it again gives the same bytes.
+    """
+    promotion, deployment = request["promotion"], request["deployment"]
+    return {
+        "schema": "governed-path/test-report/v1",
+        "model": promotion["model"],
+        "model_package_arn": promotion["model_package_arn"],
+        "candidate_id": request["candidate"]["candidate_id"],
+        "claim_id": promotion["claim_id"],
+        "decided_at": promotion["decided_at"],
+        "execution_arn": promotion["execution_arn"],
+        "endpoint": {
+            key: deployment[key]
+            for key in ("account", "endpoint_arn", "config_name", "instance_type", "instance_count")
+        },
+        "deployment_outcome": request["deployment_outcome"],
+        "results": request["results"],
+        **outcome,
+    }
+
+
+def candidate_item(
+    request: Mapping[str, Any], central_arn: str, registered_at: str
+) -> dict[str, Any]:
+    """What the candidates table keeps of a registration.
+
+    `request` is RegisterVersion's {promotion, candidate, objects (Central), approver, trainer};
+    approver and trainer are identities. The manifest's digest is the candidate id itself.
+    """
+    promotion, candidate = request["promotion"], request["candidate"]
+    return {
+        "candidate_id": candidate["candidate_id"],
+        "model": promotion["model"],
+        "origin_arn": promotion["model_package_arn"],
+        "central_arn": central_arn,
+        "manifest_uri": candidate["manifest_uri"],
+        "manifest_sha256": candidate["candidate_id"],
+        "objects": list(request["objects"]),
+        "trainer": request["trainer"],
+        "dev_approver": request["approver"],
+        "registered_at": registered_at,
+    }
+
+
+def results_update(
+    description: Mapping[str, Any],
+    candidate_id: str,
+    status: str,
+    summary: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+    reasons: Sequence[str],
+) -> dict[str, Any]:
+    """The UpdateModelPackage fields that record a test: stage, metadata and model card at once.
+
+    `summary` {metrics: {name: number}}; `report` {uri, version_id, sha256} or None. A version
+    without a model card does not get one: a card that was not approved would void the approval.
+    """
+    why = "; ".join(reasons) or f"All suites passed for candidate {candidate_id}"
+    present = description.get("CustomerMetadataProperties", {})
+    results = _result_metadata(candidate_id, status, summary, report)
+    stale = sorted(key for key in present if key.startswith("test-") and key not in results)
+    fields: dict[str, Any] = {
+        "ModelLifeCycle": {"Stage": "Test", "StageStatus": status, "StageDescription": why[:1024]},
+        # The whole map: AWS does not say whether an update merges it or replaces it.
+        "CustomerMetadataProperties": {
+            **{key: value for key, value in present.items() if key not in stale},
+            **results,
+        },
+    }
+    if stale:
+        fields["CustomerMetadataPropertiesToRemove"] = stale
+    card = _card_with_results(description, candidate_id, status, summary, report)
+    if card:
+        fields["ModelCard"] = card
+    return fields
+
+
+def _moves(
+    origins: Sequence[Mapping[str, Any]], centrals: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    by_role = {central["role"]: _uri(central) for central in centrals}
+    missing = sorted(str(origin["role"]) for origin in origins if origin["role"] not in by_role)
+    if missing:
+        raise InvalidInputError(f"not copied to Central: {', '.join(missing)}; copy them first")
+    return {_uri(origin): by_role[origin["role"]] for origin in origins}
+
+
+def _uri(location: Mapping[str, Any]) -> str:
+    return f"s3://{location['bucket']}/{location['key']}"
+
+
+def _relocate(value: Any, moved: Mapping[str, str]) -> Any:
+    if isinstance(value, str) and value.startswith("s3://"):
+        if value not in moved:
+            raise InvalidInputError(
+                f"the version refers to {value}, which is not part of the candidate; "
+                "register a version whose references are all single objects"
+            )
+        return moved[value]
+    if isinstance(value, Mapping):
+        # The ETag belongs to the origin object; the digest in the manifest replaces it.
+        return {
+            key: _relocate(entry, moved) for key, entry in value.items() if key != "ModelDataETag"
+        }
+    return [_relocate(entry, moved) for entry in value] if isinstance(value, list) else value
+
+
+def _result_metadata(
+    candidate_id: str, status: str, summary: Mapping[str, Any], report: Mapping[str, Any] | None
+) -> dict[str, str]:
+    metadata = {"test-status": status, "test-candidate-id": candidate_id}
+    if report:
+        metadata["test-report-uri"] = str(report["uri"])
+        metadata["test-report-sha256"] = str(report["sha256"])
+    for name, value in summary.get("metrics", {}).items():
+        if value is not None:
+            metadata[f"test-{str(name).replace('_', '-')}"] = f"{value:.6g}"
+    # The registry refuses JSON characters and long values.
+    return {key: _FORBIDDEN.sub(" ", value)[:_LONGEST_VALUE] for key, value in metadata.items()}
+
+
+def _card_with_results(
+    description: Mapping[str, Any],
+    candidate_id: str,
+    status: str,
+    summary: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    content = (description.get("ModelCard") or {}).get("ModelCardContent")
+    if not content:
+        return None
+    card = json.loads(content)
+    others = [
+        entry
+        for entry in card.get("evaluation_details", [])
+        if not str(entry.get("name", "")).startswith(OUR_EVALUATION)
+    ]
+    entry: dict[str, Any] = {
+        "name": f"{OUR_EVALUATION} of candidate {candidate_id[:12]}",
+        "evaluation_observation": f"Test {status}. Candidate {candidate_id}.",
+        "metric_groups": [
+            {
+                "name": "Test endpoint",
+                "metric_data": [
+                    {"name": str(name), "type": "number", "value": value}
+                    for name, value in sorted(summary.get("metrics", {}).items())
+                    if value is not None
+                ],
+            }
+        ],
+    }
+    if report:
+        entry["metadata"] = {"report": str(report["uri"]), "report_sha256": str(report["sha256"])}
+    text = json.dumps({**card, "evaluation_details": [*others, entry]})
+    # A full card keeps what its authors wrote; the metadata still points to the report.
+    return {"ModelCardContent": text} if len(text) <= _LONGEST_CARD else None

@@ -1,0 +1,86 @@
+"""When a deployment has come to rest, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from governance.domain import outcomes
+from governance.domain.errors import InvalidInputError
+
+BEFORE, AFTER = "2026-01-31T12:00:00.000000Z", "2026-01-31T12:00:00.250000Z"
+
+
+def _endpoint(status: str, config: str, modified: str = AFTER, **more: Any) -> dict[str, Any]:
+    return {
+        "EndpointStatus": status,
+        "EndpointConfigName": config,
+        "LastModifiedTime": modified,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "outcome"),
+    [
+        (_endpoint("InService", "new"), "in_service"),
+        (_endpoint("IN_SERVICE", "new", BEFORE), "in_service"),
+        (_endpoint("InService", "old"), "rolled_back"),
+        (_endpoint("Failed", "new"), "failed"),
+        (_endpoint("UPDATE_ROLLBACK_FAILED", "old"), "failed"),
+        (_endpoint("OutOfService", "new"), "failed"),
+    ],
+)
+def test_the_end_of_a_deployment(endpoint: dict[str, Any], outcome: str) -> None:
+    found = outcomes.outcome_of(endpoint, "new", BEFORE)
+    assert found is not None
+    assert found["outcome"] == outcome
+    assert bool(found["failure_reason"]) == (outcome != "in_service")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        _endpoint("Creating", "new"),
+        _endpoint("Updating", "old"),
+        _endpoint("RollingBack", "old"),
+        _endpoint("InService", "old", BEFORE),
+        _endpoint("Failed", "old", BEFORE),
+    ],
+)
+def test_what_goes_on_or_was_so_before_is_no_end(endpoint: dict[str, Any]) -> None:
+    assert outcomes.outcome_of(endpoint, "new", BEFORE) is None
+
+
+def test_sagemakers_reason_is_kept() -> None:
+    endpoint = _endpoint("Failed", "new", FailureReason="the container did not pass the ping")
+    found = outcomes.outcome_of(endpoint, "new", "")
+    assert found is not None
+    assert found["failure_reason"] == "the container did not pass the ping"
+
+
+@pytest.mark.parametrize(
+    ("event", "api"),
+    [
+        ("IN_SERVICE", "InService"),
+        ("UPDATE_ROLLBACK_FAILED", "UpdateRollbackFailed"),
+        ("FAILED", "Failed"),
+        ("SystemUpdating", "SystemUpdating"),
+    ],
+)
+def test_both_spellings_of_a_status_are_one(event: str, api: str) -> None:
+    assert outcomes.pascal_status(event) == api
+
+
+def test_an_endpoint_heads_for_what_it_serves_or_is_moving_to() -> None:
+    moving = _endpoint("Updating", "old", PendingDeploymentSummary={"EndpointConfigName": "new"})
+    assert outcomes.is_heading_for(moving, "new")
+    assert outcomes.is_heading_for(moving, "old")
+    assert not outcomes.is_heading_for(_endpoint("InService", "old"), "new")
+
+
+@pytest.mark.parametrize("detail", [None, "text", {"EndpointStatus": "FAILED"}, {"EndpointArn": 1}])
+def test_an_event_of_another_shape_is_refused_by_field(detail: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"detail\.EndpointArn"):
+        outcomes.endpoint_change({"id": "e", "detail": detail})

@@ -1,0 +1,110 @@
+"""What is written into the Central registry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from governance.domain import registration
+from governance.domain.errors import InvalidInputError, NotFoundError
+
+CANDIDATE = "a" * 64
+ORIGIN = {"role": "model-data", "bucket": "dev", "key": "run/model.tar.gz"}
+CENTRAL = {"role": "model-data", "bucket": "central", "key": "models/m/model.tar.gz"}
+REPORT = {"uri": "s3://evidence/reports/r.json", "version_id": "v", "sha256": "b" * 64}
+
+
+def _description(**more: Any) -> dict[str, Any]:
+    return {
+        "ModelPackageGroupName": "m",
+        "ModelPackageArn": "arn:dev/1",
+        "InferenceSpecification": {
+            "Containers": [
+                {"Image": "i", "ModelDataUrl": "s3://dev/run/model.tar.gz", "ModelDataETag": "e"}
+            ]
+        },
+        **more,
+    }
+
+
+def _candidate(*objects: dict[str, str]) -> dict[str, Any]:
+    return {"candidate_id": CANDIDATE, "manifest_uri": "s3://e/m.json", "objects": list(objects)}
+
+
+def test_references_point_to_central_and_etags_of_dev_are_dropped() -> None:
+    request = registration.central_version(_description(), _candidate(ORIGIN), [CENTRAL])
+    (container,) = request["InferenceSpecification"]["Containers"]
+    assert container == {"Image": "i", "ModelDataUrl": "s3://central/models/m/model.tar.gz"}
+    assert request["CustomerMetadataProperties"]["origin-arn"] == "arn:dev/1"
+
+
+def test_a_reference_outside_the_candidate_is_refused() -> None:
+    description = _description(SamplePayloadUrl="s3://dev/elsewhere.json")
+    with pytest.raises(InvalidInputError, match=r"s3://dev/elsewhere\.json"):
+        registration.central_version(description, _candidate(ORIGIN), [CENTRAL])
+
+
+def test_an_object_that_was_not_copied_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="model-data"):
+        registration.central_version(_description(), _candidate(ORIGIN), [])
+
+
+def test_a_version_without_a_candidate_id_is_refused() -> None:
+    with pytest.raises(NotFoundError, match="arn:dev/1"):
+        registration.candidate_id_of(_description())
+
+
+def _update(description: dict[str, Any], **more: Any) -> dict[str, Any]:
+    asked: dict[str, Any] = {
+        "candidate_id": CANDIDATE,
+        "status": "Passed",
+        "summary": {"metrics": {"auc": 0.8123456789, "brier": None}},
+        "report": REPORT,
+        "reasons": [],
+    }
+    return registration.results_update(description, **(asked | more))
+
+
+def test_results_replace_older_ones_and_keep_the_rest() -> None:
+    present = {"code-commit": "c", "test-auc": "0.7", "test-latency-p95-ms": "9"}
+    fields = _update(_description(CustomerMetadataProperties=present))
+    assert fields["CustomerMetadataProperties"] == {
+        "code-commit": "c",
+        "test-status": "Passed",
+        "test-candidate-id": CANDIDATE,
+        "test-report-uri": REPORT["uri"],
+        "test-report-sha256": REPORT["sha256"],
+        "test-auc": "0.812346",
+    }
+    assert fields["CustomerMetadataPropertiesToRemove"] == ["test-latency-p95-ms"]
+
+
+def test_a_version_without_a_card_gets_none() -> None:
+    assert "ModelCard" not in _update(_description())
+
+
+def test_the_card_keeps_what_its_authors_wrote() -> None:
+    theirs = {"name": "holdout", "evaluation_observation": "good"}
+    content = json.dumps({"model_overview": {}, "evaluation_details": [theirs]})
+    card: dict[str, Any] = {"ModelCardContent": content}
+    for _ in range(2):
+        card = _update(_description(ModelCard=card))["ModelCard"]
+    details = json.loads(card["ModelCardContent"])["evaluation_details"]
+    assert details[0] == theirs
+    assert [detail["name"] for detail in details[1:]] == [
+        f"governed-path test of candidate {CANDIDATE[:12]}"
+    ]
+
+
+def test_a_full_card_is_left_alone() -> None:
+    content = json.dumps({"additional_information": {"notes": "n" * 99_990}})
+    assert "ModelCard" not in _update(_description(ModelCard={"ModelCardContent": content}))
+
+
+def test_reasons_fit_into_the_stage_description() -> None:
+    fields = _update(_description(), status="Failed", report=None, reasons=["slow"] * 1000)
+    assert fields["ModelLifeCycle"]["StageStatus"] == "Failed"
+    assert len(fields["ModelLifeCycle"]["StageDescription"]) == 1024
+    assert "test-report-uri" not in fields["CustomerMetadataProperties"]
