@@ -1,0 +1,35 @@
+"""The project directory: which project, accounts, tier and policy a model belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from governance.adapters import errors, items, sessions
+from governance.domain.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class Directory:
+    """The project directory table, keyed by model."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._dynamodb: DynamoDBClient = sessions.own_client("dynamodb")
+
+    def project_of(self, model: str) -> dict[str, Any]:
+        """The model's entry: {model, project, risk_tier, accounts, endpoint_name, policy, ...}.
+
+        NotFoundError if nobody has provisioned a project for the model.
+        """
+        with errors.translated(f"read the directory entry of model {model}"):
+            item = self._dynamodb.get_item(
+                TableName=self._table, Key={"model": {"S": model}}, ConsistentRead=True
+            ).get("Item")
+        if item is None:
+            raise NotFoundError(
+                f"model {model} is not in the project directory {self._table}; "
+                "an Admin adds it with `govern provision`"
+            )
+        return items.from_item(item)

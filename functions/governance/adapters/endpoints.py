@@ -1,0 +1,123 @@
+"""Models, endpoint configs and endpoints in a member account. Every call can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from governance.adapters import errors, sessions
+from governance.adapters.registry import plain
+from governance.domain import outcomes
+from governance.domain.errors import TransientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+class Endpoints:
+    """SageMaker hosting in the account of the session."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._sagemaker: SageMakerClient = sessions.client(session, "sagemaker")
+
+    def create_model(self, request: dict[str, Any]) -> None:
+        """Create the model unless it is there already (its name is derived from the claim)."""
+        with errors.translated(f"create model {request['ModelName']}"):
+            _unless_existing(lambda: self._sagemaker.create_model(**request))
+
+    def create_config(self, request: dict[str, Any]) -> None:
+        """Create the endpoint config unless it is there already."""
+        with errors.translated(f"create endpoint config {request['EndpointConfigName']}"):
+            _unless_existing(lambda: self._sagemaker.create_endpoint_config(**request))
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """The endpoint as DescribeEndpoint returns it, times as text; None if there is none."""
+        with errors.translated(f"describe endpoint {name}"):
+            try:
+                answer = self._sagemaker.describe_endpoint(EndpointName=name)
+            except ClientError as error:
+                if errors.is_absent(error):
+                    return None
+                raise
+        endpoint: dict[str, Any] = plain(answer)
+        return endpoint
+
+    def deploy(
+        self, found: Mapping[str, Any] | None, name: str, config_name: str, tags: Mapping[str, str]
+    ) -> None:
+        """Start to create the endpoint, or to move it to the config; it comes to rest later.
+
+        `found` is what `find` returned. An endpoint that is on its way already is left alone. A
+        failed one can only be deleted: that is done, and TransientError asks to come again.
+        """
+        if found is None:
+            with errors.translated(f"create endpoint {name}"):
+                self._sagemaker.create_endpoint(
+                    EndpointName=name, EndpointConfigName=config_name, Tags=tag_list(tags)
+                )
+        elif outcomes.is_heading_for(found, config_name):
+            return
+        elif found["EndpointStatus"] in {"Failed", "Deleting"}:
+            self.remove_endpoint(name)
+            raise TransientError(
+                f"endpoint {name} had failed in an earlier deployment and is being deleted; "
+                "it is created anew when the state machine retries"
+            )
+        else:
+            self._update(name, config_name)
+
+    def _update(self, name: str, config_name: str) -> None:
+        with errors.translated(f"update endpoint {name} to config {config_name}"):
+            # Autoscaling has set the instance count since; the config's would throw that away.
+            self._sagemaker.update_endpoint(
+                EndpointName=name, EndpointConfigName=config_name, RetainAllVariantProperties=True
+            )
+
+    def tag(self, endpoint_arn: str, tags: Mapping[str, str]) -> None:
+        """Set these tags on the endpoint; others stay."""
+        with errors.translated(f"tag endpoint {endpoint_arn}"):
+            self._sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=tag_list(tags))
+
+    def remove_endpoint(self, name: str) -> bool:
+        """Delete the endpoint; False if there was none."""
+        with errors.translated(f"delete endpoint {name}"):
+            return _unless_absent(lambda: self._sagemaker.delete_endpoint(EndpointName=name))
+
+    def remove_config(self, name: str) -> bool:
+        """Delete the endpoint config; False if there was none."""
+        with errors.translated(f"delete endpoint config {name}"):
+            return _unless_absent(
+                lambda: self._sagemaker.delete_endpoint_config(EndpointConfigName=name)
+            )
+
+    def remove_model(self, name: str) -> bool:
+        """Delete the model; False if there was none."""
+        with errors.translated(f"delete model {name}"):
+            return _unless_absent(lambda: self._sagemaker.delete_model(ModelName=name))
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Any]:
+    """Tags as the API wants them: [{Key, Value}]."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def _unless_existing(create: Callable[[], Any]) -> None:
+    try:
+        create()
+    except ClientError as error:
+        message = str(error.response.get("Error", {}).get("Message", "")).lower()
+        if errors.code_of(error) != "ValidationException" or "already exist" not in message:
+            raise
+
+
+def _unless_absent(remove: Callable[[], Any]) -> bool:
+    try:
+        remove()
+    except ClientError as error:
+        if errors.is_absent(error):
+            return False
+        raise
+    return True

@@ -1,0 +1,1 @@
+"""One module per Lambda, named as the state that calls it: parse, read, decide, write, return."""

@@ -1,0 +1,36 @@
+"""CreateEndpointConfig: which model an endpoint shall serve, and on what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters.endpoints import Endpoints, tag_list
+from governance.adapters.sessions import Sessions
+from governance.entry import claim_of, entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Create the endpoint config with its one variant."""
+    deployment = contracts.request("create_endpoint_config", event)["deployment"]
+    endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
+    endpoints.create_config(
+        {
+            "EndpointConfigName": deployment["config_name"],
+            "ProductionVariants": [
+                {
+                    "VariantName": deployment["variant_name"],
+                    "ModelName": deployment["model_name"],
+                    "InstanceType": deployment["instance_type"],
+                    "InitialInstanceCount": deployment["instance_count"],
+                    "InitialVariantWeight": 1.0,
+                }
+            ],
+            "Tags": tag_list(deployment["tags"]),
+        }
+    )
+    return {"config_name": deployment["config_name"]}

@@ -1,0 +1,35 @@
+"""CreateModel: make the candidate known to SageMaker in the account that will serve it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters.endpoints import Endpoints, tag_list
+from governance.adapters.sessions import Sessions
+from governance.entry import claim_of, entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Create the model, from the signed-off version (Prod) or its containers spelled out (Test)."""
+    deployment = contracts.request("create_model", event)["deployment"]
+    if deployment["source"] == "model-package":
+        containers = [{"ModelPackageName": deployment["model_package_arn"]}]
+    else:
+        containers = deployment["containers"]
+    one = len(containers) == 1
+    source = {"PrimaryContainer": containers[0]} if one else {"Containers": containers}
+    endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
+    endpoints.create_model(
+        {
+            "ModelName": deployment["model_name"],
+            "ExecutionRoleArn": deployment["execution_role_arn"],
+            "Tags": tag_list(deployment["tags"]),
+            **source,
+        }
+    )
+    return {"model_name": deployment["model_name"]}

@@ -1,0 +1,38 @@
+"""RegisterVersion: the candidate becomes a version of the Central model, waiting for Test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters import clock
+from governance.adapters.candidates import Candidates
+from governance.adapters.registry import Registry
+from governance.adapters.sessions import Sessions
+from governance.domain import registration
+from governance.entry import claim_of, entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Register the candidate once, however often it is approved in Dev."""
+    request = contracts.request("register_version", event)
+    promotion, candidate = request["promotion"], request["candidate"]
+    candidates = Candidates(settings.candidates_table)
+    known = candidates.find(candidate["candidate_id"], promotion["model"])
+    if known is not None:
+        return {"model_package_arn": known["central_arn"], "already_registered": True}
+    sessions = Sessions(settings, claim_of(request))
+    description = Registry(sessions.hub(promotion["account"])).describe(
+        promotion["model_package_arn"]
+    )
+    central_arn = Registry(sessions.registry()).register(
+        registration.central_version(description, candidate, request["objects"])
+    )
+    added = candidates.add(
+        registration.candidate_item(request, central_arn, registered_at=clock.now())
+    )
+    return {"model_package_arn": central_arn, "already_registered": not added}

@@ -1,0 +1,32 @@
+"""SupersedeVersion: the version that was served before is no longer the deployed one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters.ledger import Ledger
+from governance.adapters.registry import Registry
+from governance.adapters.sessions import Sessions
+from governance.entry import claim_of, entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Set Prod / Superseded on the last version that the ledger says was released before."""
+    request = contracts.request("supersede_version", event)
+    promotion = request["promotion"]
+    released = Ledger(settings.ledger_table).newest_first(promotion["model"], "CandidateReleased")
+    previous = next((entry["model_package_arn"] for entry in released), None)
+    if previous in {None, promotion["model_package_arn"]}:
+        return {"superseded": None}
+    registry = Registry(Sessions(settings, claim_of(request)).registry())
+    life_cycle = registry.describe(previous).get("ModelLifeCycle", {})
+    # Recalled, retired or sent to another stage since: that says more than Superseded would.
+    if (life_cycle.get("Stage"), life_cycle.get("StageStatus")) == ("Prod", "Deployed"):
+        description = f"Superseded by {promotion['model_package_arn']}"
+        registry.set_stage(previous, "Prod", "Superseded", description)
+    return {"superseded": previous}

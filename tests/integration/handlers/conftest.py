@@ -1,0 +1,202 @@
+"""Stores for the handlers: S3, DynamoDB, KMS, STS and EventBridge of the emulator, on their own.
+
+The deployed system is tested in tests/e2e; here a handler runs in this process, as a Lambda
+would, with the variables that template.yaml gives it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from governance.adapters import sessions
+
+# Taken here, since a test may put something else in their place.
+MADE_ONCE = (sessions.own_client, sessions._own_session)
+
+CENTRAL, DEV, TEST = "111122223333", "444455556666", "777788889999"
+REGION = "us-east-1"
+EXTERNAL_ID = "governed-path"
+TABLES = {
+    "claims": {"claim_id": "S"},
+    "project-directory": {"model": "S"},
+    "candidates": {"candidate_id": "S", "model": "S"},
+    "ledger": {"model": "S", "sequence": "N"},
+    "endpoint-waits": {"endpoint_arn": "S"},
+}
+ARTIFACTS, EVIDENCE = "governed-path-artifacts", "governed-path-evidence"
+PROJECT = "governed-path-project"
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The emulator in a process group of its own; its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path_factory.mktemp("aws")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "AUTH": "true",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": "unix:///nonexistent.sock",
+    }
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ministack"))],
+            env=environment,
+            cwd=home,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _await_health(url, server, home / "log")
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _await_health(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/_ministack/health", timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"the emulator did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def aws(gateway: str) -> Callable[[str, str], Any]:
+    """aws(service, account): a client with that account's root credentials."""
+
+    def client(service: str, account: str = CENTRAL) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=gateway,
+            region_name=REGION,
+            aws_access_key_id=account,
+            aws_secret_access_key="local",
+        )
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def key_arn(aws: Callable[..., Any]) -> str:
+    return str(aws("kms").create_key()["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture(scope="session")
+def stores(aws: Callable[..., Any]) -> None:
+    """The tables, buckets and bus of the hub, and a project bucket in Dev."""
+    dynamodb = aws("dynamodb")
+    for name, keys in TABLES.items():
+        dynamodb.create_table(
+            TableName=f"governed-path-{name}",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": key, "AttributeType": kind} for key, kind in keys.items()
+            ],
+            KeySchema=[
+                {"AttributeName": key, "KeyType": kind}
+                for key, kind in zip(keys, ["HASH", "RANGE"], strict=False)
+            ],
+        )
+    for bucket, account in ((ARTIFACTS, CENTRAL), (EVIDENCE, CENTRAL), (PROJECT, DEV)):
+        s3 = aws("s3", account)
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    aws("events").create_event_bus(Name="governed-path")
+    for account, role in (
+        (CENTRAL, "governed-path-registry"),
+        (CENTRAL, "governed-path-hub"),
+        (DEV, "governed-path-hub"),
+    ):
+        _create_role(aws("iam", account), role)
+
+
+def _create_role(iam: Any, name: str) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{CENTRAL}:root"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
+    }
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="all",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+
+
+@pytest.fixture
+def lambdas(
+    gateway: str, stores: None, key_arn: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """lambdas(name): that function's handler, with the environment of the deployed one."""
+    for name, value in {
+        "CLAIMS_TABLE": "governed-path-claims",
+        "PROJECT_DIRECTORY_TABLE": "governed-path-project-directory",
+        "CANDIDATES_TABLE": "governed-path-candidates",
+        "LEDGER_TABLE": "governed-path-ledger",
+        "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+        "ARTIFACTS_BUCKET": ARTIFACTS,
+        "EVIDENCE_BUCKET": EVIDENCE,
+        "KMS_KEY_ARN": key_arn,
+        "EVENT_BUS_NAME": "governed-path",
+        "REGISTRY_ACCOUNT_ID": CENTRAL,
+        "REGISTRY_ROLE_NAME": "governed-path-registry",
+        "HUB_ROLE_NAME": "governed-path-hub",
+        "HUB_EXTERNAL_ID": EXTERNAL_ID,
+        "ENDPOINT_EXECUTION_ROLE_NAME": "governed-path-endpoint-execution",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": gateway,
+        "AWS_ACCESS_KEY_ID": CENTRAL,
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }.items():
+        monkeypatch.setenv(name, value)
+    _forget_own_clients()
+
+    def handler(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        module = importlib.import_module(f"governance.handlers.{name}")
+        return lambda event: module.handler(event, None)
+
+    yield handler
+    _forget_own_clients()
+
+
+def _forget_own_clients() -> None:
+    """Another test may run against another endpoint; a Lambda's process never does."""
+    for made_once in MADE_ONCE:
+        made_once.cache_clear()

@@ -1,0 +1,613 @@
+"""The handlers of a promotion one after the other: approval, candidate, copy, version, gate.
+
+The organisation is one account here, and the registry is in this process; the stores are real.
+The deployed path with four accounts is in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from governance.adapters.registry import Registry
+from governance.domain.errors import (
+    AccessError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+)
+
+from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION
+
+DECIDED = "2026-01-31T12:00:00Z"
+EXECUTION = f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path-promote-to-central:run"
+POLICY = {
+    "tier": "high",
+    "thresholds": {
+        "auc_min": 0.7,
+        "brier_max": 0.25,
+        "calibration_error_max": 0.15,
+        "latency_p95_ms_max": 500,
+    },
+    "description_min_chars": 20,
+    "suites": ["contract", "quality", "latency"],
+}
+DEV_BUCKET = f"{PROJECT}-here"
+
+
+class InMemoryRegistry(Registry):
+    """Versions as DescribeModelPackage returns them; stands for Dev's registry and Central's."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, session: object) -> InMemoryRegistry:
+        return self
+
+    def describe(self, model_package_arn: str) -> dict[str, Any]:
+        if model_package_arn not in self.versions:
+            raise NotFoundError(model_package_arn)
+        return copy.deepcopy(self.versions[model_package_arn])
+
+    def register(self, request: dict[str, Any]) -> str:
+        arn = _arn(request["ModelPackageGroupName"], 100 + len(self.versions))
+        fields = {key: value for key, value in request.items() if key != "ClientToken"}
+        self.versions[arn] = {"ModelPackageArn": arn, "CreatedBy": _user("hub", "hub"), **fields}
+        return arn
+
+    def update(self, model_package_arn: str, **fields: Any) -> None:
+        self.versions[model_package_arn].update(copy.deepcopy(fields))
+
+
+def _arn(model: str, version: int) -> str:
+    return f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/{model}/{version}"
+
+
+def _user(role: str, person: str) -> dict[str, Any]:
+    arn = f"arn:aws:sts::{CENTRAL}:assumed-role/governed-path-{role}/{person}"
+    return {"IamIdentity": {"Arn": arn, "PrincipalId": "AROA:x", "SourceIdentity": person}}
+
+
+class Organisation:
+    """A model with one registered and approved version, and the functions that promote it."""
+
+    def __init__(self, aws: Callable[..., Any], lambdas: Callable[..., Any]) -> None:
+        self.model = f"model-{uuid4().hex[:12]}"
+        self.arn = _arn(self.model, 1)
+        self.registry = InMemoryRegistry()
+        self._aws, self._lambdas = aws, lambdas
+        self.objects = {
+            name: self._put(name, body)
+            for name, body in {
+                "model.tar.gz": b"model bytes",
+                "evaluation.json": json.dumps(self._evaluation()).encode(),
+                "holdout.csv": b"bmi,sex,age_band,high_risk\n0.1,f,60+,1\n",
+                "sample.json": b'{"instances": [{"bmi": 0.1}]}',
+                "statistics.json": b"{}",
+            }.items()
+        }
+        self.registry.versions[self.arn] = self._version()
+        self._provision()
+
+    def call(self, name: str, **event: Any) -> dict[str, Any]:
+        """Run a function."""
+        result: dict[str, Any] = self._lambdas(name)(event)
+        return result
+
+    def event(self, **detail: Any) -> dict[str, Any]:
+        """The event of the Dev approval."""
+        return {
+            "version": "0",
+            "id": str(uuid4()),
+            "detail-type": "SageMaker Model Package State Change",
+            "source": "aws.sagemaker",
+            "account": CENTRAL,
+            "time": DECIDED,
+            "region": REGION,
+            "resources": [self.arn],
+            "detail": {
+                "ModelPackageGroupName": self.model,
+                "ModelPackageArn": self.arn,
+                "ModelLifeCycle": {"Stage": "Dev", "StageStatus": "Approved"},
+                "UpdatedModelPackageFields": ["ModelLifeCycle"],
+                "LastModifiedTime": DECIDED,
+                **detail,
+            },
+        }
+
+    def claim(self, execution: str = EXECUTION, **detail: Any) -> dict[str, Any]:
+        """Claim the approval."""
+        return self.call(
+            "claim_approval",
+            workflow="promote_to_central",
+            stage="Dev",
+            execution_arn=execution,
+            event=self.event(**detail),
+        )
+
+    def promoted(self) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """(promotion, candidate, Central ARN) after everything up to the registration."""
+        promotion = self.claim()["promotion"]
+        who = self.call("resolve_approver", promotion=promotion)
+        candidate = self.call("build_candidate", promotion=promotion)["candidate"]
+        copies = [
+            self.call(
+                "copy_artifact",
+                promotion=promotion,
+                candidate_id=candidate["candidate_id"],
+                object=found,
+            )["object"]
+            for found in candidate["objects"]
+        ]
+        registered = self.call(
+            "register_version",
+            promotion=promotion,
+            candidate=candidate,
+            objects=copies,
+            approver=who["approver"],
+            trainer=who["trainer"],
+        )
+        return promotion, candidate, registered["model_package_arn"]
+
+    def in_central(self, arn: str, stage: str = "Test") -> dict[str, Any]:
+        """The promotion that approving the Central version starts."""
+        return {
+            "claim_id": hashlib.sha256(f"{arn} {stage}".encode()).hexdigest(),
+            "workflow": "validate_in_test",
+            "stage": stage,
+            "model": self.model,
+            "model_package_arn": arn,
+            "account": CENTRAL,
+            "decided_at": DECIDED,
+            "event_id": "e",
+            "execution_arn": EXECUTION,
+        }
+
+    def _put(self, name: str, body: bytes) -> dict[str, Any]:
+        key = f"{self.model}/{name}"
+        answer = self._aws("s3").put_object(
+            Bucket=DEV_BUCKET, Key=key, Body=body, ChecksumAlgorithm="SHA256"
+        )
+        return {
+            "uri": f"s3://{DEV_BUCKET}/{key}",
+            "version_id": answer["VersionId"],
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+
+    def _evaluation(self) -> dict[str, Any]:
+        whole = {"auc": 0.8, "brier": 0.18, "calibration_error": 0.05}
+        return {
+            "schema": "governed-path/evaluation/v1",
+            "model": self.model,
+            "created_at": DECIDED,
+            "holdout": {
+                "uri": "s3://b/k",
+                "version_id": "v",
+                "sha256": "a" * 64,
+                "rows": 89,
+                "positives": 30,
+            },
+            "threshold": {"name": "progression", "value": 200, "rationale": "documented"},
+            "metrics": whole,
+            "subgroups": [
+                {"attribute": "sex", "value": sex, "rows": 40, "positives": 15, **whole}
+                for sex in ("f", "m")
+            ],
+        }
+
+    def _version(self) -> dict[str, Any]:
+        declared = {
+            f"{role}-{what}": self.objects[name][field]
+            for role, name in (("model-data", "model.tar.gz"), ("evaluation", "evaluation.json"))
+            for what, field in (("version-id", "version_id"), ("sha256", "sha256"))
+        }
+        holdout = self.objects["holdout.csv"]
+        return {
+            "ModelPackageGroupName": self.model,
+            "ModelPackageArn": self.arn,
+            "ModelPackageVersion": 1,
+            "ModelPackageDescription": "Risk of progression",
+            "InferenceSpecification": {
+                "Containers": [
+                    {
+                        "Image": "account.dkr.ecr.us-east-1.amazonaws.com/sklearn:1.4",
+                        "ModelDataUrl": self.objects["model.tar.gz"]["uri"],
+                        "ModelDataETag": "etag",
+                    }
+                ],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+                "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.large"],
+            },
+            "ModelMetrics": {
+                "ModelQuality": {
+                    "Statistics": {
+                        "ContentType": "application/json",
+                        "S3Uri": self.objects["evaluation.json"]["uri"],
+                    }
+                }
+            },
+            "DriftCheckBaselines": {
+                "ModelDataQuality": {
+                    "Statistics": {
+                        "ContentType": "application/json",
+                        "S3Uri": self.objects["statistics.json"]["uri"],
+                    }
+                }
+            },
+            "SamplePayloadUrl": self.objects["sample.json"]["uri"],
+            "ModelCard": {
+                "ModelCardContent": json.dumps({"model_overview": {"model_name": self.model}}),
+                "ModelCardStatus": "Draft",
+            },
+            "CustomerMetadataProperties": {
+                **declared,
+                "holdout-uri": holdout["uri"],
+                "holdout-version-id": holdout["version_id"],
+                "holdout-sha256": holdout["sha256"],
+                "dataset-uri": "s3://data/set.csv",
+                "dataset-version-id": "v",
+                "dataset-sha256": "d" * 64,
+                "code-commit": "c" * 40,
+            },
+            "ModelApprovalStatus": "PendingManualApproval",
+            "ModelLifeCycle": {"Stage": "Dev", "StageStatus": "Approved"},
+            "CreatedBy": _user("training", "theo"),
+            "LastModifiedBy": _user("data-scientist", "dana"),
+            "LastModifiedTime": "2026-01-31T12:00:00.250000Z",
+        }
+
+    def _provision(self) -> None:
+        body = json.dumps(POLICY).encode()
+        key = f"policies/tiers/{uuid4().hex}.json"
+        answer = self._aws("s3").put_object(Bucket=EVIDENCE, Key=key, Body=body)
+        accounts = {stage: {"S": CENTRAL} for stage in ("dev", "test", "prod")}
+        policy = {
+            "uri": {"S": f"s3://{EVIDENCE}/{key}"},
+            "sha256": {"S": hashlib.sha256(body).hexdigest()},
+            "version_id": {"S": answer["VersionId"]},
+        }
+        self._aws("dynamodb").put_item(
+            TableName="governed-path-project-directory",
+            Item={
+                "model": {"S": self.model},
+                "project": {"S": "clinical-risk"},
+                "risk_tier": {"S": "high"},
+                "accounts": {"M": accounts},
+                "endpoint_name": {"S": self.model},
+                "instance_type": {"S": "ml.m5.large"},
+                "instance_count": {"N": "1"},
+                "policy": {"M": policy},
+            },
+        )
+
+
+@pytest.fixture(scope="session")
+def dev_bucket(aws: Callable[..., Any], stores: None) -> None:
+    aws("s3").create_bucket(Bucket=DEV_BUCKET)
+    aws("s3").put_bucket_versioning(
+        Bucket=DEV_BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    )
+
+
+@pytest.fixture
+def here(
+    aws: Callable[..., Any],
+    lambdas: Callable[..., Any],
+    dev_bucket: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Organisation:
+    from governance.handlers import (
+        build_candidate,
+        plan_deployment,
+        register_version,
+        resolve_approver,
+        set_stage,
+        supersede_version,
+        verify_candidate,
+        write_results,
+    )
+
+    organisation = Organisation(aws, lambdas)
+    for module in (
+        build_candidate,
+        plan_deployment,
+        register_version,
+        resolve_approver,
+        set_stage,
+        supersede_version,
+        verify_candidate,
+        write_results,
+    ):
+        monkeypatch.setattr(module, "Registry", organisation.registry)
+    return organisation
+
+
+def test_a_duplicate_event_is_told_apart_from_a_retried_task(here: Organisation) -> None:
+    assert here.claim()["outcome"] == "claimed"
+    assert here.claim()["outcome"] == "claimed"
+    assert here.claim(execution=f"{EXECUTION}-2")["outcome"] == "duplicate"
+    later = here.claim(execution=f"{EXECUTION}-2", LastModifiedTime="2026-01-31T12:00:07Z")
+    assert later["outcome"] == "claimed"
+
+
+def test_a_model_that_nobody_provisioned_is_named(here: Organisation) -> None:
+    arn = here.arn.replace(here.model, "unheard-of")
+    with pytest.raises(NotFoundError, match=r"unheard-of.*govern provision"):
+        here.claim(ModelPackageArn=arn)
+
+
+def test_an_account_that_is_not_the_projects_is_denied(here: Organisation) -> None:
+    event = here.event(ModelPackageArn=here.arn.replace(CENTRAL, "999999999999"))
+    with pytest.raises(AccessError, match="999999999999"):
+        here.call(
+            "claim_approval",
+            workflow="promote_to_central",
+            stage="Dev",
+            execution_arn=EXECUTION,
+            event={**event, "account": "999999999999"},
+        )
+
+
+def test_an_event_of_an_unknown_shape_claims_nothing(here: Organisation) -> None:
+    with pytest.raises(InvalidInputError, match="LastModifiedTime"):
+        here.claim(LastModifiedTime={"no": "time"})
+
+
+def test_the_approver_and_the_trainer_are_people(here: Organisation) -> None:
+    promotion = here.claim()["promotion"]
+    who = here.call("resolve_approver", promotion=promotion)
+    assert (who["approver"]["person"], who["approver"]["persona"]) == ("dana", "data-scientist")
+    assert who["trainer"]["person"] == "theo"
+    assert who["decision_current"] is True
+
+
+def test_a_version_that_changed_after_the_decision_says_so(here: Organisation) -> None:
+    promotion = here.claim()["promotion"]
+    here.registry.versions[here.arn]["LastModifiedTime"] = "2026-01-31T12:00:03.000000Z"
+    assert here.call("resolve_approver", promotion=promotion)["decision_current"] is False
+
+
+def test_a_candidate_goes_to_central_whole(here: Organisation, aws: Callable[..., Any]) -> None:
+    _, candidate, arn = here.promoted()
+    version = here.registry.describe(arn)
+    text = json.dumps(version)
+    assert DEV_BUCKET not in text.replace(f"s3://{DEV_BUCKET}/{here.model}/holdout.csv", "")
+    container = version["InferenceSpecification"]["Containers"][0]
+    assert container["ModelDataUrl"].startswith(f"s3://{ARTIFACTS}/")
+    assert version["ModelLifeCycle"]["StageStatus"] == "PendingApproval"
+    assert version["ModelApprovalStatus"] == "PendingManualApproval"
+    metadata = version["CustomerMetadataProperties"]
+    assert metadata["candidate-id"] == candidate["candidate_id"]
+    assert metadata["origin-arn"] == here.arn
+    bucket, _, key = metadata["manifest-uri"].removeprefix("s3://").partition("/")
+    manifest = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert hashlib.sha256(manifest).hexdigest() == candidate["candidate_id"]
+
+
+def test_promoting_the_same_candidate_again_registers_nothing(here: Organisation) -> None:
+    _, first, arn = here.promoted()
+    versions = len(here.registry.versions)
+    _, second, again = here.promoted()
+    assert (second["candidate_id"], again) == (first["candidate_id"], arn)
+    assert len(here.registry.versions) == versions
+
+
+def test_the_gate_of_dev_allows_a_good_candidate(here: Organisation) -> None:
+    promotion = here.claim()["promotion"]
+    who = here.call("resolve_approver", promotion=promotion)
+    built = here.call("build_candidate", promotion=promotion)
+    verdict = here.call("evaluate_gate", promotion=promotion, **who, **built)["verdict"]
+    assert verdict["allowed"], verdict["reasons"]
+    assert built["declared_mismatches"] == []
+
+
+def test_an_evaluation_that_breaks_its_schema_is_a_reason_not_a_crash(
+    here: Organisation,
+) -> None:
+    broken = here._put("evaluation.json", b'{"schema": "something else"')
+    metadata = here.registry.versions[here.arn]["CustomerMetadataProperties"]
+    metadata["evaluation-version-id"] = broken["version_id"]
+    metadata["evaluation-sha256"] = broken["sha256"]
+    promotion = here.claim()["promotion"]
+    built = here.call("build_candidate", promotion=promotion)
+    assert built["evaluation"]["valid"] is False
+    who = here.call("resolve_approver", promotion=promotion)
+    verdict = here.call("evaluate_gate", promotion=promotion, **who, **built)["verdict"]
+    assert [reason["rule"] for reason in verdict["reasons"]] == ["evaluation_report_valid"]
+
+
+def test_a_digest_that_was_declared_wrongly_is_a_reason(here: Organisation) -> None:
+    metadata = here.registry.versions[here.arn]["CustomerMetadataProperties"]
+    metadata["model-data-sha256"] = "0" * 64
+    built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    (mismatch,) = built["declared_mismatches"]
+    assert mismatch["declared"] == "0" * 64
+    assert mismatch["actual"] == here.objects["model.tar.gz"]["sha256"]
+
+
+def test_a_missing_artefact_is_named(here: Organisation) -> None:
+    container = here.registry.versions[here.arn]["InferenceSpecification"]["Containers"][0]
+    container["ModelDataUrl"] = f"s3://{DEV_BUCKET}/nowhere/model.tar.gz"
+    del here.registry.versions[here.arn]["CustomerMetadataProperties"]["model-data-version-id"]
+    with pytest.raises(NotFoundError, match=r"nowhere/model\.tar\.gz"):
+        here.call("build_candidate", promotion=here.claim()["promotion"])
+
+
+def test_a_promoted_version_is_unchanged(here: Organisation) -> None:
+    _, candidate, arn = here.promoted()
+    verified = here.call("verify_candidate", promotion=here.in_central(arn))
+    assert verified["differences"] == []
+    assert verified["candidate"]["candidate_id"] == candidate["candidate_id"]
+    assert verified["candidate"]["origin_arn"] == here.arn
+    here.registry.versions[arn]["LastModifiedTime"] = f"{DECIDED[:-1]}.000000Z"
+    who = here.call("resolve_approver", promotion=here.in_central(arn))
+    assert who["trainer"]["person"] == "theo"
+
+
+def test_our_own_results_do_not_change_the_candidate(here: Organisation) -> None:
+    _, candidate, arn = here.promoted()
+    report = {"uri": f"s3://{EVIDENCE}/reports/x.json", "version_id": "v", "sha256": "e" * 64}
+    for auc in (0.8, 0.81):
+        here.call(
+            "write_results",
+            promotion=here.in_central(arn),
+            candidate_id=candidate["candidate_id"],
+            status="Passed",
+            summary={"metrics": {"auc": auc, "latency_p95_ms": 12.5}},
+            report=report,
+            reasons=[],
+        )
+    version = here.registry.describe(arn)
+    assert version["CustomerMetadataProperties"]["test-auc"] == "0.81"
+    assert version["CustomerMetadataProperties"]["test-latency-p95-ms"] == "12.5"
+    card = json.loads(version["ModelCard"]["ModelCardContent"])
+    assert len(card["evaluation_details"]) == 1
+    assert here.call("verify_candidate", promotion=here.in_central(arn))["differences"] == []
+
+
+@pytest.mark.parametrize("what", ["image", "card", "bytes", "model data"])
+def test_a_change_after_the_promotion_is_found(
+    here: Organisation, aws: Callable[..., Any], what: str
+) -> None:
+    _, _, arn = here.promoted()
+    version = here.registry.versions[arn]
+    container = version["InferenceSpecification"]["Containers"][0]
+    if what == "image":
+        container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    elif what == "card":
+        version["ModelCard"]["ModelCardContent"] = '{"model_overview": {"model_name": "other"}}'
+    elif what == "model data":
+        container["ModelDataUrl"] = f"s3://{ARTIFACTS}/other/model.tar.gz"
+    else:
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
+    verified = here.call("verify_candidate", promotion=here.in_central(arn))
+    assert len(verified["differences"]) == 1
+
+
+def test_a_version_that_borrows_another_ones_candidate_is_found(here: Organisation) -> None:
+    arn = here.promoted()[2]
+    impostor = here.registry.register(here.registry.describe(arn))
+    differences = here.call("verify_candidate", promotion=here.in_central(impostor))["differences"]
+    assert [difference["actual"] for difference in differences] == [impostor]
+
+
+def test_a_version_that_came_another_way_is_refused(here: Organisation) -> None:
+    with pytest.raises(NotFoundError, match="candidate-id"):
+        here.call("verify_candidate", promotion=here.in_central(here.arn))
+
+
+def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> None:
+    _, candidate, arn = here.promoted()
+    promotion = here.in_central(arn, "Prod")
+    facts = {
+        "promotion": promotion,
+        "approver": {"person": "grace", "persona": "governance-engineer"},
+        "trainer": {"person": "theo"},
+        "decision_current": True,
+        "approval": {
+            "model_approval_status": "Approved",
+            "approval_description": "Reviewed the report and the subgroups.",
+        },
+        "candidate": candidate,
+        "differences": [],
+    }
+    rules = [r["rule"] for r in here.call("evaluate_gate", **facts)["verdict"]["reasons"]]
+    assert rules == ["tests_passed_for_candidate"]
+    passed = {
+        "kind": "ValidationPassed",
+        "promotion": here.in_central(arn),
+        "stage": "Test",
+        "stage_status": "Passed",
+        "candidate_id": candidate["candidate_id"],
+    }
+    assert here.call("record", **passed) == here.call("record", **passed)
+    assert here.call("evaluate_gate", **facts)["verdict"]["allowed"]
+
+
+def test_a_policy_that_was_replaced_decides_nothing(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    aws("dynamodb").update_item(
+        TableName="governed-path-project-directory",
+        Key={"model": {"S": here.model}},
+        UpdateExpression="SET policy.sha256 = :other",
+        ExpressionAttributeValues={":other": {"S": "0" * 64}},
+    )
+    promotion = here.claim()["promotion"]
+    who = here.call("resolve_approver", promotion=promotion)
+    built = here.call("build_candidate", promotion=promotion)
+    with pytest.raises(IntegrityError, match="policies/tiers"):
+        here.call("evaluate_gate", promotion=promotion, **who, **built)
+
+
+def test_a_kind_of_entry_that_does_not_exist_is_refused(here: Organisation) -> None:
+    with pytest.raises(InvalidInputError, match=r"Celebrated.*CandidatePromoted"):
+        here.call(
+            "record",
+            kind="Celebrated",
+            promotion=here.claim()["promotion"],
+            stage="Dev",
+            stage_status="Approved",
+        )
+
+
+def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> None:
+    _, candidate, first = here.promoted()
+    release = {
+        "kind": "CandidateReleased",
+        "stage": "Prod",
+        "stage_status": "Deployed",
+        "candidate_id": candidate["candidate_id"],
+    }
+    deployment = here.call(
+        "plan_deployment", promotion=here.in_central(first, "Prod"), candidate=candidate
+    )["deployment"]
+    second = here.registry.register(here.registry.describe(first))
+    asked = {"promotion": here.in_central(second, "Prod"), "deployment": deployment}
+    assert here.call("supersede_version", **asked) == {"superseded": None}
+    here.call("record", promotion=here.in_central(first, "Prod"), **release)
+    here.call(
+        "set_stage",
+        promotion=here.in_central(first, "Prod"),
+        model_package_arn=first,
+        stage="Prod",
+        stage_status="Deployed",
+        description="",
+    )
+    for _ in range(2):
+        assert here.call("supersede_version", **asked) == {"superseded": first}
+        stage = here.registry.describe(first)["ModelLifeCycle"]
+        assert stage["StageStatus"] == "Superseded"
+    here.registry.versions[first]["ModelLifeCycle"]["StageStatus"] = "Recalled"
+    here.call("supersede_version", **asked)
+    assert here.registry.describe(first)["ModelLifeCycle"]["StageStatus"] == "Recalled"
+
+
+def test_the_report_of_a_validation_is_written_once(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    _, candidate, arn = here.promoted()
+    promotion = here.in_central(arn)
+    plan = here.call("plan_deployment", promotion=promotion, candidate=candidate)["deployment"]
+    asked = {
+        "promotion": promotion,
+        "candidate": candidate,
+        "deployment": plan,
+        "results": [],
+        "deployment_outcome": {"outcome": "failed", "failure_reason": "no /ping"},
+    }
+    first, second = (here.call("aggregate_results", **asked) for _ in range(2))
+    assert first == second
+    assert first["status"] == "Failed"
+    assert "no /ping" in first["reasons"][0]
+    bucket, _, key = first["report"]["uri"].removeprefix("s3://").partition("/")
+    body = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert hashlib.sha256(body).hexdigest() == first["report"]["sha256"]
