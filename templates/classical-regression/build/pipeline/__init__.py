@@ -1,0 +1,1 @@
+"""Clinical risk of diabetes progression: prepare, train, evaluate, register."""
