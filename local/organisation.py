@@ -1,0 +1,72 @@
+"""The accounts of the embedded organisation, and the sessions of the people in it."""
+
+from __future__ import annotations
+
+import boto3
+
+REGION = "us-east-1"
+ACCOUNTS = {
+    "central": "111122223333",
+    "dev": "444455556666",
+    "test": "777788889999",
+    "prod": "123456789012",
+}
+# Persona -> (account, role, the person who plays it unless another is named).
+PERSONAS = {
+    "data-scientist": ("dev", "governed-path-data-scientist", "dana"),
+    "ai-engineer": ("central", "governed-path-ai-engineer", "alex"),
+    "governance-engineer": ("central", "governed-path-governance-engineer", "grace"),
+    "admin": ("central", "governed-path-admin", "adam"),
+}
+
+
+def root_session(account: str) -> boto3.Session:
+    """The root of an account; the emulator takes its id as access key."""
+    return boto3.Session(account, "local", region_name=REGION)
+
+
+def root_environment(account: str, endpoint_url: str) -> dict[str, str]:
+    """Environment variables that make a tool act as the root of an account."""
+    return {
+        "AWS_ACCESS_KEY_ID": account,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def persona_session(persona: str, endpoint_url: str, person: str | None = None) -> boto3.Session:
+    """A session of the persona's own role in its own account, with the person as source identity.
+
+    KeyError for an unknown persona.
+    """
+    place, role, player = PERSONAS[persona]
+    return assume(
+        root_session(ACCOUNTS[place]),
+        f"arn:aws:iam::{ACCOUNTS[place]}:role/{role}",
+        endpoint_url,
+        person or player,
+        source_identity=True,
+    )
+
+
+def assume(
+    session: boto3.Session,
+    role_arn: str,
+    endpoint_url: str | None,
+    session_name: str,
+    source_identity: bool = False,
+) -> boto3.Session:
+    """A session of the role, assumed by `session`."""
+    identity = {"SourceIdentity": session_name} if source_identity else {}
+    credentials = session.client("sts", endpoint_url=endpoint_url).assume_role(
+        RoleArn=role_arn, RoleSessionName=session_name, **identity
+    )["Credentials"]
+    return boto3.Session(
+        credentials["AccessKeyId"],
+        credentials["SecretAccessKey"],
+        credentials["SessionToken"],
+        region_name=REGION,
+    )

@@ -1,0 +1,154 @@
+"""InvokeEndpoint: choose a variant by weight, ask its model server, answer as SageMaker does."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+import botocore.session
+
+from local.sagemaker.errors import ServiceError
+from local.sagemaker.hosting import Answer, HostingError, Replica
+from local.sagemaker.store import STORE, Account, Record
+
+Response = tuple[int, dict[str, str], bytes]
+
+_SERVING = ("InService", "Updating", "RollingBack", "SystemUpdating")
+_PREFIX = "x-amzn-sagemaker-"
+_GUIDE = "https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"
+
+
+class Draws:
+    """Random numbers in [0, 1) from a seed, for any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.seed(os.environ.get("GOVERNED_PATH_TRAFFIC_SEED"))
+
+    def seed(self, seed: str | int | None) -> None:
+        """Start anew; the same seed gives the same choices."""
+        with self._lock:
+            self._random = random.Random(seed)
+
+    def draw(self) -> float:
+        """The next number."""
+        with self._lock:
+            return self._random.random()
+
+
+DRAWS = Draws()
+
+
+def invoke(owner: Account, path: str, headers: Mapping[str, str], body: bytes) -> Response:
+    """POST /endpoints/{name}/invocations. Blocks until the model has answered."""
+    name = unquote(path.split("/")[2])
+    try:
+        if len(body) > _largest_body():
+            raise ServiceError(
+                "ValidationError",
+                f"{len(body)} bytes exceed the largest payload, {_largest_body()} bytes",
+            )
+        variant, replica = _route(owner, name, headers.get(f"{_PREFIX}target-variant"))
+    except ServiceError as error:
+        return _error(error.status, error.code, {"Message": error.message})
+    try:
+        answer = replica.invoke("/invocations", _forwarded(headers), body)
+    except HostingError as error:
+        answer = Answer(500, {}, str(error).encode())
+    if answer.status >= 400:
+        return _model_error(owner, name, variant, answer)
+    returned = {key.lower(): value for key, value in answer.headers.items()}
+    # Lower-case, because the gateway rewrites the "Content-Type" of what it takes for its own JSON.
+    response = {
+        "content-type": returned.get("content-type", "application/octet-stream"),
+        "x-Amzn-Invoked-Production-Variant": variant,
+    }
+    attributes = returned.get(f"{_PREFIX}custom-attributes")
+    if attributes:
+        response["X-Amzn-SageMaker-Custom-Attributes"] = attributes
+    return 200, response, answer.body
+
+
+def choose(variants: Sequence[Record], draw: float) -> str:
+    """The variant that a number in [0, 1) falls to, each having a share as its weight."""
+    total = sum(variant["CurrentWeight"] for variant in variants)
+    weighted = [v for v in variants if v["CurrentWeight"] > 0] or list(variants)
+    point, reached = draw * total, 0.0
+    for variant in weighted:
+        reached += variant["CurrentWeight"]
+        if point < reached:
+            return str(variant["VariantName"])
+    return str(weighted[-1]["VariantName"])
+
+
+def _route(owner: Account, name: str, target: str | None) -> tuple[str, Replica]:
+    with STORE.lock:
+        endpoint = owner.endpoints.get(name.lower())
+        # The case of the name must match here, though it does not matter anywhere else.
+        if (
+            endpoint is None
+            or endpoint["EndpointName"] != name
+            or endpoint["EndpointStatus"] not in _SERVING
+        ):
+            raise ServiceError(
+                "ValidationError", f"Endpoint {name} of account {owner.account} not found."
+            )
+        replicas: dict[str, Replica] = endpoint["replicas"]
+        if target and target not in replicas:
+            raise ServiceError("ValidationError", f"Variant {target} not found on endpoint {name}.")
+        variant = target or choose(endpoint["ProductionVariants"], DRAWS.draw())
+        return variant, replicas[variant]
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    kept = ("custom-attributes", "inference-id", "session-id")
+    return {
+        "Content-Type": headers.get("content-type", "application/octet-stream"),
+        "Accept": headers.get("accept", "*/*"),
+        **{
+            f"X-Amzn-SageMaker-{name.title()}": headers[_PREFIX + name]
+            for name in kept
+            if _PREFIX + name in headers
+        },
+    }
+
+
+def _model_error(owner: Account, name: str, variant: str, answer: Answer) -> Response:
+    said = answer.body.decode("utf-8", "replace")
+    side = "client" if answer.status < 500 else "server"
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    console = f"{_GUIDE} (log group {group}, variant {variant}, account {owner.account})"
+    arn = f"arn:aws:logs:{owner.region}:{owner.account}:log-group:{group}"
+    return _error(
+        424,
+        "ModelError",
+        {
+            "ErrorCode": "CLIENT_ERROR_FROM_MODEL"
+            if side == "client"
+            else "INTERNAL_FAILURE_FROM_MODEL",
+            "LogStreamArn": arn,
+            "Message": (
+                f'Received {side} error ({answer.status}) from primary with message "{said}". '
+                f"See {console} for more information."
+            ),
+            "OriginalMessage": said,
+            "OriginalStatusCode": answer.status,
+        },
+    )
+
+
+def _error(status: int, code: str, members: Record) -> Response:
+    headers = {"content-type": "application/json", "x-amzn-ErrorType": code}
+    return status, headers, json.dumps(members).encode()
+
+
+@cache
+def _largest_body() -> int:
+    model: Any = botocore.session.get_session().get_service_model("sagemaker-runtime")
+    return int(model.shape_for("BodyBlob").metadata["max"])

@@ -1,0 +1,76 @@
+"""Signed calls to the gateway by a role, as AWS's own services make them on one's behalf."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from ministack.services import iam, sts
+
+# Long, because a function may run for as long; the state machine's own timeout is the shorter.
+_CONFIG = Config(
+    retries={"total_max_attempts": 1}, read_timeout=900, s3={"addressing_style": "path"}
+)
+
+
+class DeniedError(Exception):
+    """The role does not exist, or does not trust the service."""
+
+
+def as_role(arn: str, service: str, session_name: str) -> boto3.Session:
+    """A session of the role for an AWS service (`states.amazonaws.com`); DeniedError if it may not.
+
+    The session is the same for the same role and name.
+    """
+    account, name = arn.split(":")[4], arn.rpartition("/")[2]
+    role = iam._roles.get_scoped(account, None, name)
+    if role is None or not _trusts(role, service, arn):
+        raise DeniedError(f"{service} is not authorized to assume the role {arn}")
+    session_name = session_name[:64]
+    digest = hashlib.sha256(f"{arn}:{service}:{session_name}".encode()).hexdigest()
+    key, secret, token = f"ASIA{digest[:16].upper()}", digest, digest[::-1]
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session_name}",
+            "UserId": f"{role.get('RoleId', name)}:{session_name}",
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+            "AccountId": account,
+            "PrincipalType": "AssumedRole",
+        },
+    )
+    return boto3.Session(key, secret, token, region_name=_region())
+
+
+def as_root(account: str) -> boto3.Session:
+    """A session of the account's root, which the emulator grants everything."""
+    return boto3.Session(account, "local", region_name=_region())
+
+
+def client(session: boto3.Session, service: str) -> Any:
+    """A client of the gateway in this process; not to be used on its event loop's thread."""
+    return session.client(
+        service, endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}", config=_CONFIG
+    )
+
+
+def _region() -> str:
+    return os.environ["MINISTACK_REGION"]
+
+
+def _trusts(role: dict[str, Any], service: str, arn: str) -> bool:
+    """Whether the role's trust policy names the service itself."""
+    policy = role.get("AssumeRolePolicyDocument") or "{}"
+    policy = json.loads(policy) if isinstance(policy, str) else policy
+    statements = policy.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        services = (statement.get("Principal") or {}).get("Service", [])
+        services = [services] if isinstance(services, str) else services
+        if statement.get("Effect") == "Allow" and service in services:
+            return True
+    return False

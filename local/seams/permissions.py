@@ -1,0 +1,180 @@
+"""Identity and permissions: SageMaker's keys, the role behind a session, the source identity.
+
+Without an IAM namespace the emulator allows everything for a service it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+from urllib.parse import unquote
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import sts
+
+from local.sagemaker import iam as sagemaker_iam
+from local.seams.assertions import require, require_parameters, require_source
+
+_SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
+_ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)</AccessKeyId>")
+
+
+def role_arn(principal_arn: str) -> str:
+    """The role behind an assumed-role session, any other principal as it is."""
+    session = _SESSION.fullmatch(principal_arn)
+    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else principal_arn
+
+
+def install() -> None:
+    """Teach the evaluator what it does not know."""
+    _know_sagemaker()
+    _principal_arn_is_the_role()
+    _remember_source_identity()
+
+
+def _know_sagemaker() -> None:
+    require("sagemaker" not in iam_actions.SERVICE_TO_IAM_NAMESPACE, "permissions", "no sagemaker")
+    require_parameters(
+        "permissions",
+        iam_actions.extract_resource_arn,
+        *("service", "method", "path", "headers", "body", "query_params", "region", "account_id"),
+    )
+    require_parameters(
+        "permissions", iam_actions.request_tag_context, "service", "iam_action", "body", "params"
+    )
+    require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    resource_arn, tag_context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
+    action = iam_actions.extract_iam_action
+
+    def extract_iam_action(
+        service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
+    ) -> Any:
+        if service == "sagemaker" and path.startswith("/endpoints/"):
+            return "sagemaker:InvokeEndpoint"
+        return action(service, method, path, headers, body, query)
+
+    def extract_resource_arn(
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: Any,
+        region: str,
+        account_id: str,
+    ) -> Any:
+        if service != "sagemaker":
+            return resource_arn(
+                service, method, path, headers, body, query_params, region, account_id
+            )
+        if path.startswith("/endpoints/"):
+            name = unquote(path.split("/")[2]).lower()
+            return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
+
+    def request_tag_context(
+        service: str, iam_action: str, body: bytes, params: Any
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = dict(tag_context(service, iam_action, body, params))
+        if service == "sagemaker":
+            context.update(sagemaker_iam.condition_keys(iam_action.partition(":")[2], _json(body)))
+        return context
+
+    iam_actions.extract_iam_action = extract_iam_action
+    iam_actions.extract_resource_arn = extract_resource_arn
+    iam_actions.request_tag_context = request_tag_context
+    # The look-up table names modules of the emulator's services.
+    sys.modules["ministack.services.sagemaker"] = sagemaker_iam
+    iam_evaluator._RESOURCE_POLICY_LOOKUPS["sagemaker"] = (
+        "sagemaker",
+        "package_group_policy_for_arn",
+    )
+
+
+def _principal_arn_is_the_role() -> None:
+    require_parameters("permissions", iam_evaluator._resolve_condition_key, "key", "ctx")
+    original = iam_evaluator._resolve_condition_key
+
+    def resolve(key: str, ctx: Any) -> Any:
+        value = original(key, ctx)
+        return role_arn(str(value)) if key.lower() == "aws:principalarn" else value
+
+    iam_evaluator._resolve_condition_key = resolve
+
+
+def _remember_source_identity() -> None:
+    """AssumeRole sets and passes on a source identity; its trust policy must allow setting it."""
+    require_source("permissions", sts.handle_request, 'if action == "AssumeRole":')
+    original = sts.handle_request
+
+    async def handle(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> Any:
+        wanted = _requested_source_identity(body)
+        caller = sts._sessions.get(sts.extract_access_key_id(headers, query) or "") or {}
+        inherited = caller.get("SourceIdentity")
+        if wanted and inherited and wanted != inherited:
+            return sts._error(
+                403, "AccessDenied", "the session's source identity cannot change", ns="sts"
+            )
+        if wanted and not _may_set(wanted, body, headers, query):
+            return sts._error(
+                403, "AccessDenied", "not authorized to perform: sts:SetSourceIdentity", ns="sts"
+            )
+        answer = await original(method, path, headers, body, query)
+        key = _ACCESS_KEY.search(answer[2])
+        if key and (wanted or inherited):
+            session = sts._sessions.get(key[1].decode())
+            if session is not None:
+                session["SourceIdentity"] = wanted or inherited
+        return answer
+
+    sts.handle_request = handle
+
+
+def _requested_source_identity(body: bytes) -> str:
+    values = _form(body)
+    return values.get("SourceIdentity", "") if values.get("Action") == "AssumeRole" else ""
+
+
+def _may_set(wanted: str, body: bytes, headers: dict[str, str], query: dict[str, Any]) -> bool:
+    from ministack.services import iam
+
+    arn = _form(body).get("RoleArn", "")
+    role = iam._roles.get_scoped(arn.split(":")[4], None, arn.rpartition("/")[2])
+    caller = sts._caller_identity(headers, query)
+    if role is None or not isinstance(caller, dict):
+        return True  # AssumeRole itself gives the better answer
+    context = iam_evaluator.EvalContext(
+        principal_arn=caller["userArn"],
+        principal_type=caller["principalType"],
+        principal_account=caller["accountId"],
+        action="sts:SetSourceIdentity",
+        resource_arn=arn,
+        region="",
+        service_context={"sts:sourceidentity": wanted},
+        principal_keys=caller.get("principalKeys", {}),
+    )
+    return bool(
+        iam_evaluator.evaluate_trust_policy(
+            role.get("AssumeRolePolicyDocument", "{}"), caller["userArn"], context
+        )
+    )
+
+
+def _form(body: bytes) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,184 @@
+"""CloudFormation types and properties that the emulator rejects or ignores.
+
+Each is provisioned for real, by the service's own API call in the stack's account, so that what
+a template says is what a client reads back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ministack.core.responses import get_account_id
+from ministack.services.cloudformation import provisioners
+
+from local.seams import calls
+from local.seams.assertions import require, require_parameters
+
+Properties = dict[str, Any]
+
+
+def install() -> None:
+    """Register the missing types and complete the incomplete ones."""
+    handlers = provisioners._RESOURCE_HANDLERS
+    for missing in ("AWS::Events::EventBusPolicy", "AWS::Events::Archive"):
+        require(missing not in handlers, "provisioning", f"no handler for {missing}")
+    for known in ("AWS::S3::Bucket", "AWS::DynamoDB::Table"):
+        require(known in handlers, "provisioning", f"a handler for {known}")
+    require_parameters(
+        "provisioning",
+        handlers["AWS::S3::Bucket"]["create"],
+        *("logical_id", "props", "stack_name"),
+    )
+    handlers["AWS::Events::EventBusPolicy"] = _type(_put_bus_policy, _remove_bus_policy)
+    handlers["AWS::Events::Archive"] = _type(_create_archive, _delete_archive)
+    handlers["AWS::SageMaker::ModelPackageGroup"] = _type(_create_group, _delete_group)
+    _complete("AWS::S3::Bucket", _finish_bucket)
+    _complete("AWS::DynamoDB::Table", _finish_table)
+
+
+def _client(service: str) -> Any:
+    return calls.client(calls.as_root(get_account_id()), service)
+
+
+def _type(create: Any, delete: Any) -> dict[str, Any]:
+    return {
+        "create": lambda logical_id, props, stack_name: create(props),
+        "delete": lambda physical_id, props: delete(physical_id, props),
+    }
+
+
+def _complete(resource_type: str, finish: Any) -> None:
+    """Apply, after the emulator's own create and update, the properties it ignores."""
+    handler = provisioners._RESOURCE_HANDLERS[resource_type]
+    create, update = handler["create"], handler["update"]
+
+    def created(logical_id: str, props: Properties, stack_name: str) -> Any:
+        result = create(logical_id, props, stack_name)
+        finish(result[0], props)
+        return result
+
+    def updated(physical_id: str, old: Properties, new: Properties, *rest: Any) -> Any:
+        result = update(physical_id, old, new, *rest)
+        finish(result[0], new)
+        return result
+
+    handler["create"], handler["update"] = created, updated
+
+
+def _put_bus_policy(props: Properties) -> tuple[str, Properties]:
+    bus, statement = props.get("EventBusName", "default"), props["Statement"]
+    policy = json.loads(_client("events").describe_event_bus(Name=bus).get("Policy") or "{}")
+    kept = [s for s in policy.get("Statement", []) if s.get("Sid") != props["StatementId"]]
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [*kept, {**statement, "Sid": props["StatementId"]}],
+    }
+    _client("events").put_permission(EventBusName=bus, Policy=json.dumps(document))
+    return f"{bus}|{props['StatementId']}", {}
+
+
+def _remove_bus_policy(physical_id: str, props: Properties) -> None:
+    bus, _, statement = physical_id.partition("|")
+    _client("events").remove_permission(EventBusName=bus, StatementId=statement)
+
+
+def _create_archive(props: Properties) -> tuple[str, Properties]:
+    pattern = props.get("EventPattern")
+    answer = _client("events").create_archive(
+        ArchiveName=props["ArchiveName"],
+        EventSourceArn=props["SourceArn"],
+        RetentionDays=int(props.get("RetentionDays", 0)),
+        **({"Description": props["Description"]} if "Description" in props else {}),
+        **({"EventPattern": json.dumps(pattern)} if pattern else {}),
+        **({"KmsKeyIdentifier": props["KmsKeyIdentifier"]} if "KmsKeyIdentifier" in props else {}),
+    )
+    return props["ArchiveName"], {"Arn": answer["ArchiveArn"]}
+
+
+def _delete_archive(physical_id: str, props: Properties) -> None:
+    _client("events").delete_archive(ArchiveName=physical_id)
+
+
+def _create_group(props: Properties) -> tuple[str, Properties]:
+    name = props["ModelPackageGroupName"]
+    client = _client("sagemaker")
+    answer = client.create_model_package_group(
+        ModelPackageGroupName=name,
+        ModelPackageGroupDescription=props.get("ModelPackageGroupDescription", name),
+        Tags=props.get("Tags", []),
+    )
+    if props.get("ModelPackageGroupPolicy"):
+        client.put_model_package_group_policy(
+            ModelPackageGroupName=name, ResourcePolicy=json.dumps(props["ModelPackageGroupPolicy"])
+        )
+    arn = answer["ModelPackageGroupArn"]
+    return arn, {"ModelPackageGroupArn": arn, "ModelPackageGroupStatus": "Completed"}
+
+
+def _delete_group(physical_id: str, props: Properties) -> None:
+    _client("sagemaker").delete_model_package_group(ModelPackageGroupName=physical_id)
+
+
+def _finish_bucket(name: str, props: Properties) -> None:
+    s3 = _client("s3")
+    encryption = props.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration")
+    if encryption:
+        rules = [
+            {
+                "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
+                "BucketKeyEnabled": _boolean(rule.get("BucketKeyEnabled", False)),
+            }
+            for rule in encryption
+        ]
+        s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
+    if props.get("OwnershipControls"):
+        s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=props["OwnershipControls"])
+    if _boolean(props.get("ObjectLockEnabled", False)):
+        _lock(s3, name, props.get("ObjectLockConfiguration", {}))
+
+
+def _lock(s3: Any, name: str, configuration: Properties) -> None:
+    retention = configuration.get("Rule", {}).get("DefaultRetention")
+    rule = (
+        {
+            "Rule": {
+                "DefaultRetention": {
+                    "Mode": retention["Mode"],
+                    **{k: int(retention[k]) for k in ("Days", "Years") if k in retention},
+                }
+            }
+        }
+        if retention
+        else {}
+    )
+    s3.put_object_lock_configuration(
+        Bucket=name, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", **rule}
+    )
+
+
+def _finish_table(name: str, props: Properties) -> None:
+    dynamodb = _client("dynamodb")
+    sse, changes = props.get("SSESpecification"), {}
+    if sse:
+        changes["SSESpecification"] = {
+            "Enabled": _boolean(sse.get("SSEEnabled", True)),
+            "SSEType": sse.get("SSEType", "KMS"),
+            **({"KMSMasterKeyId": sse["KMSMasterKeyId"]} if "KMSMasterKeyId" in sse else {}),
+        }
+    if "DeletionProtectionEnabled" in props:
+        changes["DeletionProtectionEnabled"] = _boolean(props["DeletionProtectionEnabled"])
+    if changes:
+        dynamodb.update_table(TableName=name, **changes)
+    recovery = props.get("PointInTimeRecoverySpecification")
+    if recovery:
+        enabled = _boolean(recovery["PointInTimeRecoveryEnabled"])
+        dynamodb.update_continuous_backups(
+            TableName=name,
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled},
+        )
+
+
+def _boolean(value: Any) -> bool:
+    # Parameters reach a resource as text.
+    return str(value).lower() == "true"

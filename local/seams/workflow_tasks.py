@@ -1,0 +1,233 @@
+"""Tasks of a state machine: real calls with the machine's own role, or the mocked ones of a test.
+
+The emulator runs a task in its own name and asks no policy. Here a task is a signed call to the
+gateway, so that IAM decides as for everybody else, and an integration we do not make fails loudly.
+Step Functions Local's mock configuration is honoured attempt by attempt, which the emulator's
+own reading of it is not.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from ministack.services import stepfunctions
+
+from local.seams import calls
+from local.seams.assertions import require, require_parameters, require_source
+
+_execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("running execution")
+_state: contextvars.ContextVar[str] = contextvars.ContextVar("state that is entered")
+_POLL = 0.05  # seconds between looks at a child execution, in this process
+
+
+def install() -> None:
+    """Make tasks calls of the machine's role; read SFN_MOCK_CONFIG if it is set."""
+    require_parameters("workflow_tasks", stepfunctions._invoke_resource, "resource", "input_data")
+    require_parameters(
+        "workflow_tasks",
+        stepfunctions._invoke_with_callback,
+        *("resource", "input_data", "token", "state_def"),
+    )
+    require_parameters(
+        "workflow_tasks",
+        stepfunctions._execute_task,
+        *("state_def", "raw_input", "execution", "ctx"),
+    )
+    require_source("workflow_tasks", stepfunctions._run_execution, "time.sleep(0.15)")
+    require_source("workflow_tasks", stepfunctions._invoke_with_callback, "_task_tokens[token] = {")
+    mocks = Mocks.load(os.environ.get("SFN_MOCK_CONFIG"))
+    stepfunctions._sfn_mock_config = {}
+    execute_task = stepfunctions._execute_task
+
+    def execute(state_def: Any, raw_input: Any, execution: dict[str, Any], ctx: Any) -> Any:
+        _execution.set(execution)
+        _state.set(ctx["State"]["Name"])
+        return execute_task(state_def, raw_input, execution, ctx)
+
+    def invoke(resource: str, arguments: Any) -> Any:
+        if mocks.covers(_execution.get()):
+            return mocks.answer(_execution.get(), _state.get())
+        return _perform(resource, arguments)
+
+    def invoke_with_callback(
+        resource: str, arguments: Any, token: str, state_def: dict[str, Any]
+    ) -> Any:
+        if mocks.covers(_execution.get()):
+            return mocks.answer(_execution.get(), _state.get())
+        return _wait_for(token, state_def, lambda: invoke(resource, arguments))
+
+    stepfunctions._execute_task = execute
+    stepfunctions._invoke_resource = invoke
+    stepfunctions._invoke_with_callback = invoke_with_callback
+
+
+def _perform(resource: str, arguments: Any) -> Any:
+    """Call what the resource names with the role of the running machine; its result."""
+    name = resource.removeprefix("arn:aws:states:::").removesuffix(".waitForTaskToken")
+    perform = _INTEGRATIONS.get(name)
+    if perform is None:
+        raise stepfunctions._ExecutionError(
+            "States.Runtime", f"{resource} is not made by the embedded AWS; see local/README.md"
+        )
+    prefix = {"lambda": "Lambda", "sqs": "Sqs", "sns": "Sns", "states": "StepFunctions"}.get(
+        name.partition(":")[0], "EventBridge"
+    )
+    try:
+        return perform(_session(), arguments)
+    except calls.DeniedError as error:
+        raise stepfunctions._ExecutionError("States.Runtime", str(error)) from error
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        code = (
+            "AWSLambdaException" if (prefix, code) == ("Lambda", "AccessDeniedException") else code
+        )
+        raise stepfunctions._ExecutionError(f"{prefix}.{code}", str(error)) from error
+    except BotoCoreError as error:
+        raise stepfunctions._ExecutionError(f"{prefix}.SdkClientException", str(error)) from error
+
+
+def _session() -> Any:
+    execution = _execution.get()
+    machine = stepfunctions._state_machines[execution["stateMachineArn"]]
+    return calls.as_role(machine["roleArn"], "states.amazonaws.com", execution["name"])
+
+
+def _invoke_function(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    answer = calls.client(session, "lambda").invoke(
+        FunctionName=arguments["FunctionName"], Payload=json.dumps(arguments.get("Payload", {}))
+    )
+    payload = json.loads(answer["Payload"].read() or b"null")
+    if answer.get("FunctionError"):
+        error = payload if isinstance(payload, dict) else {}
+        raise stepfunctions._ExecutionError(
+            error.get("errorType", "Lambda.Unknown"), json.dumps(payload)
+        )
+    return {
+        "ExecutedVersion": answer.get("ExecutedVersion", "$LATEST"),
+        "Payload": payload,
+        "StatusCode": answer["StatusCode"],
+    }
+
+
+def _send_message(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    body = arguments["MessageBody"]
+    answer = calls.client(session, "sqs").send_message(
+        **{**arguments, "MessageBody": body if isinstance(body, str) else json.dumps(body)}
+    )
+    return {key: answer[key] for key in ("MessageId", "MD5OfMessageBody") if key in answer}
+
+
+def _start_child(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    child_input = arguments.get("Input", {})
+    named = {"name": arguments["Name"]} if "Name" in arguments else {}
+    arn = calls.client(session, "stepfunctions").start_execution(
+        stateMachineArn=arguments["StateMachineArn"],
+        input=child_input if isinstance(child_input, str) else json.dumps(child_input),
+        **named,
+    )["executionArn"]
+    # AWS is told by an event; in this process the record can be looked at.
+    while (child := stepfunctions._executions[arn])["status"] == "RUNNING":
+        if _execution.get()["status"] != "RUNNING":
+            raise stepfunctions._ExecutionError("States.TaskFailed", "the parent was stopped")
+        time.sleep(_POLL)
+    result = {
+        "ExecutionArn": arn,
+        "Input": json.loads(child["input"]),
+        "Name": child["name"],
+        "StateMachineArn": child["stateMachineArn"],
+        "Status": child["status"],
+    }
+    if child["status"] != "SUCCEEDED":
+        result |= {"Error": child.get("error"), "Cause": child.get("cause")}
+        raise stepfunctions._ExecutionError("States.TaskFailed", json.dumps(result))
+    return {**result, "Output": json.loads(child["output"] or "null")}
+
+
+_INTEGRATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "lambda:invoke": _invoke_function,
+    "sqs:sendMessage": _send_message,
+    "states:startExecution.sync:2": _start_child,
+}
+
+
+def _wait_for(token: str, state_def: dict[str, Any], start: Callable[[], Any]) -> Any:
+    """Do the task, then wait until its token is sent back; a task that fails is not waited for."""
+    arrived = threading.Event()
+    stepfunctions._task_tokens[token] = {
+        "event": arrived,
+        "result": None,
+        "error": None,
+        "heartbeat": None,
+    }
+    try:
+        start()
+        if not arrived.wait(state_def.get("TimeoutSeconds", 99999)):
+            raise stepfunctions._ExecutionError("States.Timeout", "nobody sent the task token back")
+        answer = stepfunctions._task_tokens[token]
+    finally:
+        stepfunctions._task_tokens.pop(token, None)
+    if answer.get("error"):
+        error = answer["error"]
+        raise stepfunctions._ExecutionError(error.get("Error", ""), error.get("Cause", ""))
+    result = answer.get("result")
+    return json.loads(result) if isinstance(result, str) else result
+
+
+class Mocks:
+    """The mock configuration of Step Functions Local, attempt by attempt.
+
+    {"StateMachines": {name: {"TestCases": {case: {state: response}}}},
+    "MockedResponses": {response: {"0": {"Return": ...}, "1-2": {"Throw": {"Error", "Cause"}}}}}
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._config = config
+        self._attempts: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, path: str | None) -> Mocks:
+        """The configuration in the file, or one that mocks nothing."""
+        if not path:
+            return cls({})
+        with open(path, encoding="utf-8") as file:
+            return cls(json.load(file))
+
+    def covers(self, execution: dict[str, Any]) -> bool:
+        """True if the execution was started as a test case ("...stateMachine:name#case")."""
+        return bool(execution.get("testCase"))
+
+    def answer(self, execution: dict[str, Any], state: str) -> Any:
+        """What the test case says for this attempt at the state."""
+        name = stepfunctions._state_machines[execution["stateMachineArn"]]["name"]
+        cases = self._config.get("StateMachines", {}).get(name, {}).get("TestCases", {})
+        response = cases.get(execution["testCase"], {}).get(state)
+        with self._lock:
+            attempt = self._attempts.get((execution["executionArn"], state), 0)
+            self._attempts[(execution["executionArn"], state)] = attempt + 1
+        mocked = self._config.get("MockedResponses", {}).get(response, {})
+        for attempts, outcome in mocked.items():
+            first, _, last = attempts.partition("-")
+            if int(first) <= attempt <= int(last or first):
+                return _outcome(outcome)
+        raise stepfunctions._ExecutionError(
+            "States.Runtime",
+            f"test case {execution['testCase']} mocks no attempt {attempt} of state {state}",
+        )
+
+
+def _outcome(outcome: dict[str, Any]) -> Any:
+    if "Throw" in outcome:
+        error = outcome["Throw"]
+        raise stepfunctions._ExecutionError(error["Error"], error.get("Cause", ""))
+    return outcome["Return"]
+
+
+require(hasattr(stepfunctions, "_ExecutionError"), "workflow_tasks", "_ExecutionError")

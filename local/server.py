@@ -1,0 +1,63 @@
+"""The process of the embedded AWS: the emulator, its seams and the SageMaker service.
+
+Started by `local.launcher`, which sets the environment; run as `python -m local.server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app as ministack
+from ministack.core import router
+
+from local import sagemaker
+from local.seams import (
+    event_targets,
+    lambda_errors,
+    metrics,
+    object_copies,
+    permissions,
+    provisioning,
+    workflow_tasks,
+)
+from local.seams.assertions import require, require_version
+
+
+def install() -> None:
+    """Install every seam; SeamError if the emulator is not the one they were written for."""
+    region = os.environ["MINISTACK_REGION"]
+    require_version()
+    require(ministack.AUTH, "server", "AUTH=true in the environment")
+    lambda_errors.install()
+    permissions.install()
+    event_targets.install()
+    workflow_tasks.install()
+    provisioning.install()
+    object_copies.install()
+    metrics.install(region)
+    require("sagemaker" not in ministack.SERVICE_HANDLERS, "server", "no service sagemaker")
+    ministack.SERVICE_HANDLERS["sagemaker"] = sagemaker.install(event_targets.emit)
+    router.SERVICE_PATTERNS["sagemaker"] = {
+        "target_prefixes": ["SageMaker."],
+        "host_patterns": [r"sagemaker\."],
+        "credential_scope": "sagemaker",
+    }
+
+
+def main() -> None:
+    """Serve on loopback until killed; state is in memory and goes with the process."""
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"))
+    install()
+    config = Config()
+    config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    asyncio.run(serve(ministack.app, config))
+
+
+if __name__ == "__main__":
+    main()
