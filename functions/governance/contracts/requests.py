@@ -81,6 +81,7 @@ _RESULT = _object(
         "metrics": {"type": "object"},
     }
 )
+_PARTS = ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure")
 _ONLY_PROMOTION = _closed({"promotion": _PROMOTION})
 _ONLY_DEPLOYMENT = _closed({"deployment": _DEPLOYMENT})
 
