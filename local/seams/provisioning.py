@@ -159,7 +159,8 @@ def _lock(s3: Any, name: str, configuration: Properties) -> None:
 
 def _finish_table(name: str, props: Properties) -> None:
     dynamodb = _client("dynamodb")
-    sse, changes = props.get("SSESpecification"), {}
+    changes: Properties = {}
+    sse = props.get("SSESpecification")
     if sse:
         changes["SSESpecification"] = {
             "Enabled": _boolean(sse.get("SSEEnabled", True)),

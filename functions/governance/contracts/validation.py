@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,29 +18,17 @@ def problems(schema: Mapping[str, Any], document: Any) -> list[str]:
     return [_describe(error) for error in errors]
 
 
+# Compiled once per schema; the schemas are module constants and live as long as the process.
+_COMPILED: dict[int, Draft202012Validator] = {}
+
+
 def _errors(schema: Mapping[str, Any], document: Any) -> Iterator[ValidationError]:
-    yield from _validator(id(schema), _Held(schema)).iter_errors(document)
+    if id(schema) not in _COMPILED:
+        # Imported when something is validated: it costs a tenth of a cold start.
+        from jsonschema import Draft202012Validator
 
-
-class _Held:
-    """A schema in the key of the cache: equal by identity, so that it is compiled once."""
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        self.schema = schema
-
-    def __hash__(self) -> int:
-        return id(self.schema)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and other.schema is self.schema
-
-
-@cache
-def _validator(_: int, held: _Held) -> Draft202012Validator:
-    # Imported when something is validated: it costs a tenth of a cold start.
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(dict(held.schema))
+        _COMPILED[id(schema)] = Draft202012Validator(dict(schema))
+    yield from _COMPILED[id(schema)].iter_errors(document)
 
 
 def _describe(error: ValidationError) -> str:
