@@ -105,8 +105,7 @@ class Deployment:
 def change_status(owner: Account, endpoint: Record, status: str) -> None:
     """Set the status and report it. Called with the store locked."""
     endpoint["EndpointStatus"] = status
-    # Clients compare these times, and two changes within a millisecond are still two.
-    endpoint["LastModifiedTime"] = max(now(), endpoint["LastModifiedTime"] + 0.001)
+    endpoint["LastModifiedTime"] = now()
     tags = owner.tags.get(endpoint["EndpointArn"], {})
     detail = events.endpoint_state_change(endpoint, tags)
     _put(owner, endpoint, events.ENDPOINT_CHANGE, detail)

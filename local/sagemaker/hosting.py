@@ -28,6 +28,7 @@ _ANSWER_SECONDS = 60.0  # what SageMaker gives a model for one answer
 _START_SECONDS = 30.0
 _PING_SECONDS = 1.0
 _LOG_LINES = 12
+_LOG_CHARACTERS = 600  # of the 1,024 of a FailureReason; the end says what went wrong
 # The server's own variables that a model server needs; a key of the host must not leak into it.
 _INHERITED = ("PATH", "LANG", "TMPDIR", "HOME", "GOVERNED_PATH_STATE")
 
@@ -76,6 +77,7 @@ class Replica:
         self._stopped = False
         self._active = 0
         self._lock = threading.Lock()
+        self._count = threading.Lock()
 
     def start(self) -> None:
         """Run the server until it answers /ping; HostingError if it does not in time."""
@@ -87,15 +89,18 @@ class Replica:
                 self._await_ping(self._process)
 
     def invoke(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """POST to the container; HostingError if it does not answer."""
-        with self._lock:
-            self._active += 1
+        """POST to the container after `enter`; HostingError if it does not answer."""
         try:
             self.start()
             return self._post(path, headers, body)
         finally:
-            with self._lock:
+            with self._count:
                 self._active -= 1
+
+    def enter(self) -> None:
+        """Announce an invocation, so that `drain` waits for it; `invoke` must follow."""
+        with self._count:
+            self._active += 1
 
     def drain(self, seconds: float) -> None:
         """Wait until no invocation is under way, but no longer than that."""
@@ -197,9 +202,8 @@ class Replica:
     def _log(self) -> str:
         with suppress(OSError):
             lines = (self._directory / "server.log").read_text(errors="replace").splitlines()
-            return "Log: " + " | ".join(
-                line.strip() for line in lines[-_LOG_LINES:] if line.strip()
-            )
+            tail = " | ".join(line.strip() for line in lines[-_LOG_LINES:] if line.strip())
+            return f"Log: {tail[-_LOG_CHARACTERS:]}"
         return ""
 
     def _end(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.sagemaker.store import STORE, arn_of
+from local.sagemaker.store import STORE, arn_of, artifact_name
 
 _BY_ARN = ("ModelPackageArn", "ResourceArn", "SourceArn", "ArtifactArn")
 # The operation's name says which of the members that it takes is the resource.
@@ -34,6 +34,8 @@ def resource_arn(operation: str, request: dict[str, Any], account: str, region: 
             continue
         arn = name if name.startswith("arn:") else arn_of(account, region, kind, name)
         return _shared_versions(arn, account) if operation == "ListModelPackages" else arn
+    if operation == "CreateArtifact" and isinstance(request.get("Source"), dict):
+        return arn_of(account, region, "artifact", artifact_name(request["Source"]))
     return "*"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections import deque
 from typing import Any
@@ -12,7 +10,7 @@ from local.sagemaker import tags
 from local.sagemaker.errors import invalid, not_found
 from local.sagemaker.lookup import own_account_of
 from local.sagemaker.requests import Request, epoch, pick, public
-from local.sagemaker.store import Account, Record, now
+from local.sagemaker.store import Account, Record, artifact_name, now
 
 _KINDS = {"Artifact": "artifact", "Action": "action", "Context": "context"}
 _ENDS = ("SourceArn", "DestinationArn")
@@ -28,7 +26,7 @@ def create(request: Request) -> Record:
     """
     kind = request.operation.removeprefix("Create")
     body, mine = request.body, request.mine
-    name = _digest(body["Source"]) if kind == "Artifact" else body[f"{kind}Name"]
+    name = artifact_name(body["Source"]) if kind == "Artifact" else body[f"{kind}Name"]
     arn = mine.arn(_KINDS[kind], name)
     if arn in mine.lineage:
         raise invalid(f"{kind} already exists: {arn}")
@@ -175,7 +173,7 @@ def _named(request: Request, kind: str) -> Record:
     body, mine = request.body, request.mine
     given = body.get(_MANDATORY[kind])
     if given is None and body.get("Source"):
-        given = mine.arn("artifact", _digest(body["Source"]))
+        given = mine.arn("artifact", artifact_name(body["Source"]))
     if given is None:
         raise invalid(f"Provide either ArtifactArn or Source to name the {kind}")
     arn = given if given.startswith("arn:") else mine.arn(_KINDS[kind], given)
@@ -258,8 +256,3 @@ def _passes(entity: Record, filters: Record) -> bool:
             for name, member, sign in bounds
         )
     )
-
-
-def _digest(source: Record) -> str:
-    text = json.dumps(source, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -103,6 +103,8 @@ def _route(owner: Account, name: str, target: str | None) -> tuple[str, Replica]
         if target and target not in replicas:
             raise ServiceError("ValidationError", f"Variant {target} not found on endpoint {name}.")
         variant = target or choose(endpoint["ProductionVariants"], DRAWS.draw())
+        # Counted while the store is locked: traffic that moves on waits for this request.
+        replicas[variant].enter()
         return variant, replicas[variant]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -71,6 +73,28 @@ def arn_of(account: str, region: str, kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:{region}:{account}:{kind}/{name}"
 
 
+class _Clock:
+    """Epoch milliseconds, never the same twice: clients order by these times and compare them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = max(int(time.time() * 1000), self._last + 1)
+            return self._last
+
+
+_CLOCK = _Clock()
+
+
 def now() -> float:
-    """Epoch seconds, in milliseconds' precision, as SageMaker returns times."""
-    return round(time.time(), 3)
+    """Epoch seconds, in milliseconds' precision, as SageMaker returns times; always later."""
+    return _CLOCK.next() / 1000
+
+
+def artifact_name(source: Record) -> str:
+    """The name in an artifact's ARN: SageMaker knows an artifact by its source."""
+    text = json.dumps(source, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

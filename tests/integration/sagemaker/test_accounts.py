@@ -66,7 +66,7 @@ def create_model(client: Client, version: str, name: str = "m", **call: Any) -> 
 
 
 def denied() -> Any:
-    return pytest.raises(ClientError, match="AccessDeniedException.*not authorized to perform")
+    return pytest.raises(ClientError, match=r"AccessDeniedException.*not authorized to perform")
 
 
 def test_prod_cannot_use_a_version_that_is_not_shared(client: Client, version: str) -> None:
@@ -175,7 +175,7 @@ def test_passing_a_role_needs_permission(client: Client) -> None:
 
 
 def test_execution_role_must_trust_sagemaker(client: Client) -> None:
-    with pytest.raises(ClientError, match="ValidationException.*Could not assume role"):
+    with pytest.raises(ClientError, match=r"ValidationException.*Could not assume role"):
         client(PROD).create_model(
             ModelName="m",
             PrimaryContainer={"Image": IMAGE},
@@ -208,7 +208,13 @@ def test_gateway_learns_the_resource(
 
 def test_gateway_learns_no_resource_of_listings() -> None:
     assert iam.resource_arn("ListModels", {}, CENTRAL, REGION) == "*"
-    assert iam.resource_arn("CreateArtifact", {"Source": {}}, CENTRAL, REGION) == "*"
+    assert iam.resource_arn("Search", {"Resource": "ModelPackage"}, CENTRAL, REGION) == "*"
+
+
+def test_gateway_learns_the_arn_of_an_artifact_before_it_is_made(client: Client) -> None:
+    request = {"Source": {"SourceUri": "s3://data/a"}, "ArtifactType": "DataSet"}
+    expected = iam.resource_arn("CreateArtifact", request, CENTRAL, REGION)
+    assert client().create_artifact(**request)["ArtifactArn"] == expected
 
 
 def test_gateway_learns_the_condition_keys() -> None:

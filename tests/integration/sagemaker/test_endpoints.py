@@ -95,9 +95,7 @@ def test_a_crashing_model_fails_the_endpoint(prod: Server, code: str, reason: st
     prod.sagemaker.delete_endpoint(EndpointName="risk")
 
 
-def test_a_hanging_model_fails_the_endpoint(
-    prod: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_model_fails_the_endpoint(prod: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOVERNED_PATH_ENDPOINT_START_SECONDS", "1.5")
     prod.model("a", HANGS)
     prod.config("c", a=1.0)
@@ -173,7 +171,9 @@ def test_update_moves_to_the_new_config(prod: Server, client: Client) -> None:
 
 def test_no_request_is_lost_while_traffic_moves(prod: Server, client: Client) -> None:
     slow = CONSTANT.format(value="a").replace("import json", "import json, time", 1)
-    prod.model("a", slow.replace('    if data == "fail"', '    time.sleep(0.2)\n    if data == "fail"'))
+    prod.model(
+        "a", slow.replace('    if data == "fail"', '    time.sleep(0.2)\n    if data == "fail"')
+    )
     prod.model("b")
     prod.config("a-config", a=1.0)
     prod.config("b-config", b=1.0)
@@ -268,7 +268,9 @@ def test_deployment_config_is_checked_and_kept(prod: Server) -> None:
     with pytest.raises(ClientError, match="CanarySize is required"):
         update(canary)
     with pytest.raises(ClientError, match="LinearStepSize is required"):
-        update({**canary, "Type": "LINEAR", "CanarySize": size})
+        update({**canary, "Type": "LINEAR"})
+    with pytest.raises(ClientError, match="only for it"):
+        update({**canary, "Type": "ALL_AT_ONCE", "CanarySize": size})
     with pytest.raises(ClientError, match="not both"):
         update(
             {**canary, "CanarySize": size},
@@ -323,9 +325,7 @@ def test_configs_are_checked(prod: Server, variant: dict[str, Any], reason: str)
     }
     merged = {key: value for key, value in {**good, **variant}.items() if value is not None}
     with pytest.raises(ClientError, match=reason):
-        prod.sagemaker.create_endpoint_config(
-            EndpointConfigName="c", ProductionVariants=[merged]
-        )
+        prod.sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[merged])
 
 
 def test_names_are_taken_once_and_missing_ones_are_named(prod: Server) -> None:
@@ -347,7 +347,7 @@ def test_names_are_taken_once_and_missing_ones_are_named(prod: Server) -> None:
         lambda: sm.delete_endpoint(EndpointName="x"),
         lambda: sm.create_endpoint(EndpointName="x", EndpointConfigName="x"),
     ):
-        with pytest.raises(ClientError, match="ValidationException.*Could not find"):
+        with pytest.raises(ClientError, match=r"ValidationException.*Could not find"):
             call()
     assert [one["EndpointName"] for one in sm.list_endpoints()["Endpoints"]] == ["risk"]
     assert sm.list_endpoints(StatusEquals="Failed")["Endpoints"] == []
@@ -417,7 +417,7 @@ def test_traffic_follows_the_weights(prod: Server, client: Client) -> None:
 
     assert 0.82 <= shares(200) <= 0.97
     assert invoke(client, "risk", TargetVariant="b")["InvokedProductionVariant"] == "b"
-    with pytest.raises(ClientError, match="ValidationError.*Variant none not found"):
+    with pytest.raises(ClientError, match=r"ValidationError.*Variant none not found"):
         invoke(client, "risk", TargetVariant="none")
     prod.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="risk",
@@ -473,7 +473,8 @@ def test_model_errors_have_aws_shape(
 
 def test_a_model_server_that_dies_is_started_again(prod: Server, client: Client) -> None:
     dies = CONSTANT.format(value="a").replace(
-        '    if data == "fail":', '    if data == "die":\n        import os; os._exit(3)\n    if data == "fail":'
+        '    if data == "fail":',
+        '    if data == "die":\n        import os; os._exit(3)\n    if data == "fail":',
     )
     prod.model("a", dies)
     prod.config("c", a=1.0)
@@ -507,5 +508,5 @@ def test_runtime_refuses_what_it_cannot_route(prod: Server, client: Client) -> N
         invoke(client, "none")
     with pytest.raises(ClientError, match="not found"):
         invoke(client, "risk")  # here the case matters
-    with pytest.raises(ClientError, match="ValidationError.*largest payload"):
+    with pytest.raises(ClientError, match=r"ValidationError.*largest payload"):
         invoke(client, "Risk", b"1" * (6 * 1024 * 1024 + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def chain(client: Client) -> list[str]:
         artifact(client, "s3://models/model.tar.gz", "Model"),
         artifact(client, "arn:package/1", "ModelPackage"),
     ]
-    for source, destination in zip(arns, arns[1:], strict=False):
+    for source, destination in itertools.pairwise(arns):
         client().add_association(
             SourceArn=source, DestinationArn=destination, AssociationType="ContributedTo"
         )

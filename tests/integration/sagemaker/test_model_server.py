@@ -60,9 +60,7 @@ def test_default_functions_take_and_give_npy(
     model = load(tmp_path, DEFAULTS, monkeypatch)
     buffer = io.BytesIO()
     numpy.save(buffer, numpy.array([[1.0, 2.0]]))
-    status, kind, body = model.answer(
-        buffer.getvalue(), "application/x-npy", "application/x-npy"
-    )
+    status, kind, body = model.answer(buffer.getvalue(), "application/x-npy", "application/x-npy")
     assert (status, kind) == (200, "application/x-npy")
     assert numpy.load(io.BytesIO(body)).tolist() == [3.0]
 
@@ -115,9 +113,7 @@ def test_errors_of_the_models_functions(
     assert b"bad" in body
 
 
-def test_transform_fn_replaces_the_three(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_transform_fn_replaces_the_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "def model_fn(directory):\n    return 'm'\n"
         "def transform_fn(model, body, content_type, accept):\n"

@@ -422,7 +422,7 @@ def test_accounts_do_not_see_each_others_names(client: Client) -> None:
 
 
 def test_missing_things_are_named(client: Client) -> None:
-    with pytest.raises(ClientError, match="Model Package Group .*group/none does not exist"):
+    with pytest.raises(ClientError, match=r"Model Package Group .*group/none does not exist"):
         client().create_model_package(ModelPackageGroupName="none")
     with pytest.raises(ClientError, match=r"ModelPackage .*/none/1 does not exist"):
         client().describe_model_package(

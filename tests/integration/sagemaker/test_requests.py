@@ -74,7 +74,7 @@ def test_every_pattern_of_the_service_model_is_checked() -> None:
         validation._compiled(pattern)
 
 
-@pytest.mark.parametrize("text", ["Plain.", "50 % (more) – „quoted“ + 1 € ≥ 0!", "日本語"])
+@pytest.mark.parametrize("text", ["Plain.", "50 % (more) \u2013 „quoted“ + 1 € ≥ 0!", "日本語"])
 def test_descriptions_take_any_writing(text: str) -> None:
     validation.validate(
         "CreateModelPackageGroup",

@@ -1,0 +1,82 @@
+"""The deployed state machines and what their tests feed them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DEFINITIONS = ROOT / "statemachines"
+NAMES = ("promote_to_central", "validate_in_test", "release_to_prod", "deploy_endpoint")
+_SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
+_HERE = Path(__file__).parent
+
+
+def physical_name(machine: str) -> str:
+    """The name that the template gives the machine, and mock configurations use."""
+    return f"governed-path-{machine.replace('_', '-')}"
+
+
+def source(machine: str) -> dict[str, Any]:
+    """The definition as it is in the repository, substitutions unfilled."""
+    return json.loads((DEFINITIONS / f"{machine}.asl.json").read_text())
+
+
+def substitutions(machine: str) -> set[str]:
+    """The names that the template must define for the machine."""
+    return set(_SUBSTITUTION.findall((DEFINITIONS / f"{machine}.asl.json").read_text()))
+
+
+def definition(machine: str) -> str:
+    """The definition with every substitution filled, as CloudFormation would do it."""
+    text = (DEFINITIONS / f"{machine}.asl.json").read_text()
+    return _SUBSTITUTION.sub(lambda found: _fake(found[1]), text)
+
+
+def _fake(name: str) -> str:
+    place = "us-east-1:111122223333"
+    if name.endswith("FunctionArn"):
+        return f"arn:aws:lambda:{place}:function:{name.removesuffix('FunctionArn')}"
+    if name.endswith("StateMachineArn"):
+        return f"arn:aws:states:{place}:stateMachine:{name.removesuffix('StateMachineArn')}"
+    return f"https://sqs.us-east-1.amazonaws.com/111122223333/{name.removesuffix('Url')}"
+
+
+def start_input(machine: str) -> dict[str, Any]:
+    """What starts the machine: the event of its rule, or the plan from its parent."""
+    return json.loads((_HERE / "inputs" / f"{machine}.json").read_text())
+
+
+def mocks(machine: str) -> dict[str, Any]:
+    """The machine's mock configuration, in the format of Step Functions Local."""
+    return json.loads((_HERE / "mocks" / f"{machine}.json").read_text())
+
+
+def test_cases(machine: str) -> dict[str, dict[str, str]]:
+    """The machine's test cases: {case: {state: name of a response}}."""
+    return mocks(machine)["StateMachines"][physical_name(machine)]["TestCases"]
+
+
+test_cases.__test__ = False  # type: ignore[attr-defined]  # a helper, whatever its name says
+
+
+def merged_mocks() -> dict[str, Any]:
+    """All machines' mock configurations as one: an engine reads one file when it starts.
+
+    Response names are the machine's own, so here they get its name in front.
+    """
+    merged: dict[str, Any] = {"StateMachines": {}, "MockedResponses": {}}
+    for machine in NAMES:
+        merged["StateMachines"][physical_name(machine)] = {
+            "TestCases": {
+                case: {state: f"{machine}.{response}" for state, response in states.items()}
+                for case, states in test_cases(machine).items()
+            }
+        }
+        merged["MockedResponses"] |= {
+            f"{machine}.{name}": response
+            for name, response in mocks(machine)["MockedResponses"].items()
+        }
+    return merged

@@ -1,0 +1,83 @@
+"""deploy_endpoint: make a planned deployment serve, and say how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.statemachines import machines
+from tests.statemachines.engines import Run
+
+MACHINE = "deploy_endpoint"
+TASKS = ["CreateModel", "CreateEndpointConfig", "DeployEndpoint", "CheckServedConfig"]
+FINISHED = [*TASKS, "ServedAsIntended?", "DeploymentFinished"]
+ROLLED_BACK = [*TASKS, "ServedAsIntended?", "ReportSilentRollback", "DeploymentFinished"]
+DEPLOYMENT = machines.start_input(MACHINE)["deployment"]
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "outcome", "reason"),
+    [
+        ("HappyPath", FINISHED, "in_service", None),
+        ("NoReasonGiven", FINISHED, "in_service", None),
+        ("EndpointFailed", FINISHED, "failed", "the container did not answer /ping"),
+        ("EndpointRolledBack", FINISHED, "rolled_back", "an alarm went off"),
+        (
+            "SilentRollback",
+            ROLLED_BACK,
+            "rolled_back",
+            f"it serves the-old-config, not {DEPLOYMENT['config_name']}",
+        ),
+    ],
+)
+def test_how_a_deployment_ended_is_its_output(
+    run: Callable[[str], Run], case: str, states: list[str], outcome: str, reason: str | None
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, "SUCCEEDED")
+    assert ended.output == {
+        "outcome": outcome,
+        "failure_reason": reason,
+        "deployment": DEPLOYMENT,
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "failing", "error"),
+    [
+        *((f"{task}Fails", task, "IntegrityError") for task in TASKS),
+        ("NobodyAnswers", "DeployEndpoint", "States.Timeout"),
+        ("TransientErrorForEver", "CreateModel", "TransientError"),
+    ],
+)
+def test_what_we_could_not_do_is_an_error_with_its_name(
+    run: Callable[[str], Run], case: str, failing: str, error: str
+) -> None:
+    ended = run(case)
+    assert ended.states == [*TASKS[: TASKS.index(failing) + 1], "DeploymentErrored"]
+    assert (ended.status, ended.error) == ("FAILED", error)
+    assert ended.cause
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "tries"),
+    [
+        ("TransientErrorThenSuccess", "CreateModel", 3),
+        ("ServiceErrorThenSuccess", "CreateEndpointConfig", 2),
+    ],
+)
+def test_a_passing_fault_is_retried(
+    run: Callable[[str], Run], case: str, state: str, tries: int
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (FINISHED, "SUCCEEDED")
+    assert ended.tries[state] == tries
+
+
+@pytest.mark.parametrize("case", ["TransientErrorForEver", "CreateModelFails"])
+def test_retries_are_bounded_and_only_for_passing_faults(
+    run: Callable[[str], Run], case: str
+) -> None:
+    expected = {"TransientErrorForEver": 5, "CreateModelFails": 1}
+    assert run(case).tries["CreateModel"] == expected[case]

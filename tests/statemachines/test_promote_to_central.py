@@ -1,0 +1,145 @@
+"""promote_to_central: Dev / Approved brings the approved bytes to Central, or says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.statemachines.engines import Run
+
+MACHINE = "promote_to_central"
+TO_GATE = [
+    "ClaimApproval",
+    "ApprovalClaimed?",
+    "ResolveApprover",
+    "BuildCandidate",
+    "EvaluateGate",
+    "PromotionAllowed?",
+]
+HAPPY = [*TO_GATE, "CopyArtifacts", "RegisterVersion", "RecordPromotion", "PromotionSucceeded"]
+REJECTED = [*TO_GATE, "RecordRejection", "PromotionRejected"]
+ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "PromotionErrored"]
+
+
+def until(state: str, path: list[str] = HAPPY) -> list[str]:
+    return path[: path.index(state) + 1]
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "outcome"),
+    [
+        ("HappyPath", HAPPY, "promoted"),
+        ("Rejected", REJECTED, "rejected"),
+        (
+            "Duplicate",
+            ["ClaimApproval", "ApprovalClaimed?", "PromotionAlreadyHandled"],
+            "duplicate",
+        ),
+    ],
+)
+def test_a_decision_ends_in_success(
+    run: Callable[[str], Run], case: str, states: list[str], outcome: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, "SUCCEEDED")
+    assert ended.output["outcome"] == outcome
+
+
+@pytest.mark.parametrize("case", ["Rejected"])
+def test_a_rejection_says_why(run: Callable[[str], Run], case: str) -> None:
+    reasons = run(case).output["verdict"]["reasons"]
+    assert [reason["rule"] for reason in reasons] == ["approver_is_not_trainer"]
+
+
+@pytest.mark.parametrize("case", ["HappyPath"])
+def test_every_object_is_copied_and_the_central_version_named(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert ended.tries["CopyArtifacts"] == 3
+    assert ended.output["model_package_arn"].endswith(":model-package/clinical-risk-classifier/3")
+
+
+@pytest.mark.parametrize(
+    ("case", "states"),
+    [
+        *(
+            (f"{state}Fails", [*until(state), *ERRORED])
+            for state in (
+                "ResolveApprover",
+                "BuildCandidate",
+                "EvaluateGate",
+                "RegisterVersion",
+                "RecordPromotion",
+            )
+        ),
+        ("CopyArtifactFails", [*until("CopyArtifacts"), *ERRORED]),
+        ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
+        ("IntegrityErrorIsNotRetried", [*until("BuildCandidate"), *ERRORED]),
+        # Whatever breaks in the telling, the end is reached and the first error keeps its name.
+        ("RecordErroredFails", [*until("RegisterVersion"), *ERRORED]),
+        ("SendToDeadLetterQueueFails", [*until("RegisterVersion"), *ERRORED]),
+        ("LedgerAndQueueBroken", [*until("RegisterVersion"), *ERRORED]),
+    ],
+)
+def test_an_error_is_recorded_queued_and_alarms(
+    run: Callable[[str], Run], case: str, states: list[str]
+) -> None:
+    ended = run(case)
+    assert ended.states == states
+    assert (ended.status, ended.error) == ("FAILED", "IntegrityError")
+
+
+@pytest.mark.parametrize(
+    ("case", "error"), [("ClaimApprovalFails", "IntegrityError"), ("UnknownModel", "NotFoundError")]
+)
+def test_what_cannot_be_claimed_goes_straight_to_the_queue(
+    run: Callable[[str], Run], case: str, error: str
+) -> None:
+    ended = run(case)
+    assert ended.states == ["ClaimApproval", "SendToDeadLetterQueue", "PromotionErrored"]
+    assert (ended.status, ended.error) == ("FAILED", error)
+
+
+@pytest.mark.parametrize(
+    ("case", "parts"),
+    [
+        ("CopyArtifactFails", [" runs/1/", "another sha256"]),
+        ("RecordErroredFails", ["then RecordErrored: sha256"]),
+        ("LedgerAndQueueBroken", ["then RecordErrored: ", "then SendToDeadLetterQueue: "]),
+    ],
+)
+def test_the_cause_tells_the_whole_story(
+    run: Callable[[str], Run], case: str, parts: list[str]
+) -> None:
+    cause = run(case).cause
+    assert cause is not None
+    assert [part for part in parts if part not in cause] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "tries"),
+    [
+        ("ServiceErrorThenSuccess", "ResolveApprover", 2),
+        ("TransientErrorThenSuccess", "CopyArtifacts", 3),
+    ],
+)
+def test_a_passing_fault_is_retried(
+    run: Callable[[str], Run], case: str, state: str, tries: int
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
+    assert ended.tries[state] == tries
+
+
+@pytest.mark.parametrize("case", ["TransientErrorForEver"])
+def test_retries_come_to_an_end(run: Callable[[str], Run], case: str) -> None:
+    ended = run(case)
+    assert ended.states == [*until("RegisterVersion"), *ERRORED]
+    assert (ended.error, ended.tries["RegisterVersion"]) == ("TransientError", 5)
+
+
+@pytest.mark.parametrize("case", ["IntegrityErrorIsNotRetried"])
+def test_wrong_bytes_are_not_tried_again(run: Callable[[str], Run], case: str) -> None:
+    assert run(case).tries["BuildCandidate"] == 1

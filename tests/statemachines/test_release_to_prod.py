@@ -1,0 +1,174 @@
+"""release_to_prod: Prod / Approved releases the signed-off version, or alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.statemachines import machines
+from tests.statemachines.engines import Run
+
+MACHINE = "release_to_prod"
+TO_GATE = [
+    "ClaimApproval",
+    "ApprovalClaimed?",
+    "ResolveApprover",
+    "VerifyCandidate",
+    "EvaluateGate",
+    "ReleaseAllowed?",
+]
+TO_SERVICE = [
+    *TO_GATE,
+    "SetStageReleasing",
+    "RecordReleaseStarted",
+    "PlanDeployment",
+    "DeployToProd",
+    "EndpointInService?",
+]
+TO_SUPERSEDED = [
+    *TO_SERVICE,
+    "SmokeTest",
+    "SmokeTestPassed?",
+    "TagEndpoint",
+    "SupersedeVersion",
+    "VersionSuperseded?",
+]
+RELEASED = ["SetStageDeployed", "RecordRelease", "ReleaseSucceeded"]
+HAPPY = [*TO_SUPERSEDED, "RecordSupersession", *RELEASED]
+FIRST = [*TO_SUPERSEDED, *RELEASED]
+REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
+ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
+OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
+
+
+def until(state: str, path: list[str] = HAPPY) -> list[str]:
+    return path[: path.index(state) + 1]
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "outcome"),
+    [
+        ("HappyPath", HAPPY, "released"),
+        ("FirstRelease", FIRST, "released"),
+        ("Rejected", REJECTED, "rejected"),
+        # What came after the decision stays in the registry: only the ledger tells of it.
+        ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ReleaseRejected"], "rejected"),
+        ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
+    ],
+)
+def test_a_decision_ends_in_success(
+    run: Callable[[str], Run], case: str, states: list[str], outcome: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, "SUCCEEDED")
+    assert ended.output["outcome"] == outcome
+
+
+@pytest.mark.parametrize(
+    ("case", "superseded"), [("HappyPath", OLD_VERSION), ("FirstRelease", None)]
+)
+def test_a_release_names_what_it_replaced(
+    run: Callable[[str], Run], case: str, superseded: str | None
+) -> None:
+    assert run(case).output["superseded"] == superseded
+
+
+@pytest.mark.parametrize(
+    ("case", "states"),
+    [
+        *(
+            (f"{state}Fails", [*until(state), *ERRORED])
+            for state in (
+                "ResolveApprover",
+                "VerifyCandidate",
+                "EvaluateGate",
+                "SetStageReleasing",
+                "RecordReleaseStarted",
+                "PlanDeployment",
+                "SmokeTest",
+                "TagEndpoint",
+                "SupersedeVersion",
+                "RecordSupersession",
+                "SetStageDeployed",
+                "RecordRelease",
+            )
+        ),
+        ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
+        ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
+        # Whatever breaks in the telling, the end is reached and the first error keeps its name.
+        ("SetStageErroredFails", [*until("TagEndpoint"), *ERRORED]),
+        ("RecordErroredFails", [*until("TagEndpoint"), *ERRORED]),
+        ("SendToDeadLetterQueueFails", [*until("TagEndpoint"), *ERRORED]),
+        ("EverythingBroken", [*until("SmokeTest"), *ERRORED]),
+    ],
+)
+def test_an_error_is_recorded_queued_and_alarms(
+    run: Callable[[str], Run], case: str, states: list[str]
+) -> None:
+    ended = run(case)
+    assert ended.states == states
+    assert (ended.status, ended.error) == ("FAILED", "IntegrityError")
+
+
+@pytest.mark.parametrize(
+    ("case", "last", "error", "cause"),
+    [
+        (
+            "EndpointFailed",
+            "EndpointInService?",
+            "DeploymentFailed",
+            "failed: the container did not answer /ping",
+        ),
+        (
+            "EndpointRolledBack",
+            "EndpointInService?",
+            "DeploymentFailed",
+            "rolled_back: an alarm went off",
+        ),
+        (
+            "SmokeTestFailed",
+            "SmokeTestPassed?",
+            "SmokeTestFailed",
+            'HTTP 500: {"error":"no such feature"}',
+        ),
+        ("DeployToProdFails", "DeployToProd", "States.TaskFailed", "does not trust the hub"),
+    ],
+)
+def test_a_release_that_does_not_serve_alarms(
+    run: Callable[[str], Run], case: str, last: str, error: str, cause: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == ([*until(last), *ERRORED], "FAILED")
+    assert ended.error == error
+    assert cause in str(ended.cause)
+
+
+@pytest.mark.parametrize("case", ["ClaimApprovalFails"])
+def test_what_cannot_be_claimed_goes_straight_to_the_queue(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert ended.states == ["ClaimApproval", "SendToDeadLetterQueue", "ReleaseErrored"]
+    assert (ended.status, ended.error) == ("FAILED", "IntegrityError")
+
+
+def test_an_endpoint_in_prod_is_never_removed() -> None:
+    handlers = str(machines.source(MACHINE))
+    assert "RemoveEndpoint" not in handlers
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "tries"),
+    [
+        ("ServiceErrorThenSuccess", "VerifyCandidate", 2),
+        ("TransientErrorThenSuccess", "SmokeTest", 3),
+        ("ChildStartedOnSecondTry", "DeployToProd", 2),
+    ],
+)
+def test_a_passing_fault_is_retried(
+    run: Callable[[str], Run], case: str, state: str, tries: int
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
+    assert ended.tries[state] == tries

@@ -1,0 +1,162 @@
+"""validate_in_test: Test / Approved tries the candidate on a real endpoint and cleans up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.statemachines import machines
+from tests.statemachines.engines import Run
+
+MACHINE = "validate_in_test"
+TO_GATE = [
+    "ClaimApproval",
+    "ApprovalClaimed?",
+    "ResolveApprover",
+    "VerifyCandidate",
+    "EvaluateGate",
+    "ValidationAllowed?",
+]
+TO_SERVICE = [
+    *TO_GATE,
+    "SetStageValidating",
+    "RecordValidationStarted",
+    "PlanDeployment",
+    "DeployToTest",
+    "EndpointInService?",
+]
+RESULTS = ["AggregateResults", "RemoveEndpoint", "WriteResults", "TestsPassed?"]
+HAPPY = [*TO_SERVICE, "RunSuites", *RESULTS, "RecordValidationPassed", "ValidationSucceeded"]
+FAILED = [*TO_SERVICE, "RunSuites", *RESULTS, "RecordValidationFailed", "ValidationFailed"]
+NOT_SERVING = [*TO_SERVICE, *RESULTS, "RecordValidationFailed", "ValidationFailed"]
+REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ValidationRejected"]
+ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ValidationErrored"]
+CLEANED = ["RemoveEndpointAfterError", *ERRORED]
+_REMOVALS = {"RemoveEndpoint", "RemoveEndpointAfterError"}
+
+
+def until(state: str, path: list[str] = HAPPY) -> list[str]:
+    return path[: path.index(state) + 1]
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "outcome"),
+    [
+        ("HappyPath", HAPPY, "passed"),
+        ("TestsFailed", FAILED, "failed"),
+        ("EndpointFailed", NOT_SERVING, "failed"),
+        ("Rejected", REJECTED, "rejected"),
+        # What came after the decision stays in the registry: only the ledger tells of it.
+        ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ValidationRejected"], "rejected"),
+        (
+            "Duplicate",
+            ["ClaimApproval", "ApprovalClaimed?", "ValidationAlreadyHandled"],
+            "duplicate",
+        ),
+    ],
+)
+def test_a_decision_ends_in_success(
+    run: Callable[[str], Run], case: str, states: list[str], outcome: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, "SUCCEEDED")
+    assert ended.output["outcome"] == outcome
+
+
+@pytest.mark.parametrize("case", ["HappyPath"])
+def test_every_suite_runs(run: Callable[[str], Run], case: str) -> None:
+    assert run(case).tries["RunSuites"] == 3
+
+
+@pytest.mark.parametrize("case", ["TestsFailed"])
+def test_failed_tests_say_why(run: Callable[[str], Run], case: str) -> None:
+    assert run(case).output["reasons"] == ["quality: auc is 0.61; expected at least 0.75"]
+
+
+@pytest.mark.parametrize(
+    ("case", "states"),
+    [
+        *(
+            (f"{state}Fails", [*until(state), *ERRORED])
+            for state in (
+                "ResolveApprover",
+                "VerifyCandidate",
+                "EvaluateGate",
+                "SetStageValidating",
+                "RecordValidationStarted",
+                "PlanDeployment",
+                "RemoveEndpoint",
+                "WriteResults",
+                "RecordValidationPassed",
+            )
+        ),
+        ("RunSuiteFails", [*until("RunSuites"), *CLEANED]),
+        ("AggregateResultsFails", [*until("AggregateResults"), *CLEANED]),
+        ("RecordValidationFailedFails", [*until("RecordValidationFailed", FAILED), *ERRORED]),
+        ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
+        ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
+        # Whatever breaks in the telling, the end is reached.
+        ("RemoveEndpointAfterErrorFails", [*until("AggregateResults"), *CLEANED]),
+        ("SetStageErroredFails", [*until("WriteResults"), *ERRORED]),
+        ("RecordErroredFails", [*until("WriteResults"), *ERRORED]),
+        ("SendToDeadLetterQueueFails", [*until("WriteResults"), *ERRORED]),
+        ("EverythingBroken", [*until("RunSuites"), *CLEANED]),
+        ("DeployToTestFails", [*until("DeployToTest"), *CLEANED]),
+    ],
+)
+def test_an_error_is_recorded_queued_and_alarms(
+    run: Callable[[str], Run], case: str, states: list[str]
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, "FAILED")
+    # The first error keeps its name; a child's failure has AWS's name for it.
+    first = {"RunSuiteFails": "NotFoundError", "EverythingBroken": "NotFoundError"}
+    first |= {"DeployToTestFails": "States.TaskFailed"}
+    assert ended.error == first.get(case, "IntegrityError")
+
+
+@pytest.mark.parametrize("case", ["ClaimApprovalFails"])
+def test_what_cannot_be_claimed_goes_straight_to_the_queue(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert ended.states == ["ClaimApproval", "SendToDeadLetterQueue", "ValidationErrored"]
+    assert (ended.status, ended.error) == ("FAILED", "IntegrityError")
+
+
+@pytest.mark.parametrize("case", ["EverythingBroken"])
+def test_the_cause_tells_the_whole_story(run: Callable[[str], Run], case: str) -> None:
+    cause = run(case).cause
+    assert cause is not None
+    later = [
+        "RemoveEndpointAfterError",
+        "SetStageErrored",
+        "RecordErrored",
+        "SendToDeadLetterQueue",
+    ]
+    positions = [cause.find(part) for part in ("suite contract: ", *later)]
+    assert -1 not in positions
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("case", list(machines.test_cases(MACHINE)))
+def test_no_endpoint_is_left_behind(run: Callable[[str], Run], case: str) -> None:
+    states = run(case).states
+    if "DeployToTest" in states:
+        assert _REMOVALS & set(states[states.index("DeployToTest") :])
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "tries"),
+    [
+        ("TransientErrorThenSuccess", "ResolveApprover", 3),
+        ("ServiceErrorThenSuccess", "RunSuites", 4),
+    ],
+)
+def test_a_passing_fault_is_retried(
+    run: Callable[[str], Run], case: str, state: str, tries: int
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
+    assert ended.tries[state] >= tries
