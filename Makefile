@@ -66,9 +66,12 @@ integration: $(READY) ## Adapters, handlers and the embedded AWS
 e2e: $(READY) ## The deployed system
 	$(PYTEST) tests/e2e
 
-lock: $(READY) ## Re-resolve requirements.in into requirements.lock
+lock: $(READY) ## Re-resolve requirements.in, and the layers within it
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override requirements.overrides \
 		--no-annotate --no-header --generate-hashes requirements.in --output-file requirements.lock
+	@for layer in dependencies statistics; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--constraint requirements.lock --no-annotate --no-header --generate-hashes \
+		layers/$$layer.in --output-file layers/$$layer.txt || exit 1; done
 
 clean: ## Stop the local stack and remove what was built
 	@test ! -x $(BIN)/govern || $(BIN)/govern local down

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import sts
+from ministack.services import s3, sts
 
 from local.sagemaker import iam as sagemaker_iam
 from local.seams.assertions import require, require_parameters, require_source
@@ -30,7 +30,7 @@ def role_arn(principal_arn: str) -> str:
 def install() -> None:
     """Teach the evaluator what it does not know."""
     _know_sagemaker()
-    _principal_arn_is_the_role()
+    _know_who_owns_and_asks()
     _remember_source_identity()
 
 
@@ -95,13 +95,20 @@ def _know_sagemaker() -> None:
     )
 
 
-def _principal_arn_is_the_role() -> None:
+def _know_who_owns_and_asks() -> None:
+    """aws:PrincipalArn is the role, not its session; a bucket's account is its owner's."""
     require_parameters("permissions", iam_evaluator._resolve_condition_key, "key", "ctx")
+    require_parameters("permissions", s3._bucket_owner_account, "name")
     original = iam_evaluator._resolve_condition_key
 
     def resolve(key: str, ctx: Any) -> Any:
+        name = key.lower()
+        if name in ("aws:resourceaccount", "s3:resourceaccount"):
+            bucket = ctx.resource_arn.partition(":s3:::")[2].partition("/")[0]
+            owner = s3._bucket_owner_account(bucket) if bucket else None
+            return owner or original(key, ctx)
         value = original(key, ctx)
-        return role_arn(str(value)) if key.lower() == "aws:principalarn" else value
+        return role_arn(str(value)) if name == "aws:principalarn" else value
 
     iam_evaluator._resolve_condition_key = resolve
 

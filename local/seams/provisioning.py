@@ -10,20 +10,27 @@ import json
 from typing import Any
 
 from ministack.core.responses import get_account_id
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import provisioners, stacks
 
 from local.seams import calls
 from local.seams.assertions import require, require_parameters
 
 Properties = dict[str, Any]
 
+_ADDED = (
+    "AWS::Events::EventBusPolicy",
+    "AWS::Events::Archive",
+    "AWS::SageMaker::ModelPackageGroup",
+)
+_COMPLETED = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+
 
 def install() -> None:
     """Register the missing types and complete the incomplete ones."""
     handlers = provisioners._RESOURCE_HANDLERS
-    for missing in ("AWS::Events::EventBusPolicy", "AWS::Events::Archive"):
+    for missing in _ADDED:
         require(missing not in handlers, "provisioning", f"no handler for {missing}")
-    for known in ("AWS::S3::Bucket", "AWS::DynamoDB::Table"):
+    for known in _COMPLETED:
         require(known in handlers, "provisioning", f"a handler for {known}")
     require_parameters(
         "provisioning",
@@ -35,6 +42,18 @@ def install() -> None:
     handlers["AWS::SageMaker::ModelPackageGroup"] = _type(_create_group, _delete_group)
     _complete("AWS::S3::Bucket", _finish_bucket)
     _complete("AWS::DynamoDB::Table", _finish_table)
+    _leave_the_loop()
+
+
+def _leave_the_loop() -> None:
+    """Provision our types on a thread: they call the gateway, whose loop would wait for itself."""
+    require_parameters("provisioning", stacks._runs_on_worker_thread, "resource_type")
+    original = stacks._runs_on_worker_thread
+
+    def runs_on_worker_thread(resource_type: str) -> bool:
+        return resource_type in (*_ADDED, *_COMPLETED) or bool(original(resource_type))
+
+    stacks._runs_on_worker_thread = runs_on_worker_thread
 
 
 def _client(service: str) -> Any:

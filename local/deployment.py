@@ -1,0 +1,115 @@
+"""Deploy the stacks into the embedded AWS, with SAM, as into AWS.
+
+What differs from AWS is in samconfig.toml (the `local-` environments), and here: functions run on
+this machine's Python, so the runtime and the architecture must be this machine's.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from local.launcher import Server
+from local.organisation import ACCOUNTS, root_environment
+
+Progress = Callable[[str], None]
+
+_ROOT = Path(__file__).parents[1]
+_BUILDS = ("local-central", "local-dev")  # the members share one build
+_ARCHITECTURES = {
+    # machine: (Lambda's name, uv's platform for wheels)
+    "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
+    "amd64": ("x86_64", "x86_64-manylinux_2_28"),
+    "aarch64": ("arm64", "aarch64-manylinux_2_28"),
+    "arm64": ("arm64", "aarch64-manylinux_2_28"),
+}
+
+
+class DeploymentError(RuntimeError):
+    """SAM did not build or deploy; the message ends with what it said last."""
+
+
+def deploy(server: Server, progress: Progress) -> None:
+    """Build the templates and deploy every stack, each as the root of its account.
+
+    `progress` is told of every step that ends. DeploymentError if one fails.
+    """
+    _in_parallel(lambda name: _build(name, progress), _BUILDS)
+    _in_parallel(lambda place: _deploy(server, place, progress), ACCOUNTS)
+
+
+def _in_parallel(work: Callable[[str], None], names: Iterable[str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(work, name) for name in names]:
+            done.result()
+
+
+def _build(environment: str, progress: Progress) -> None:
+    started = time.monotonic()
+    _sam(["build", "--config-env", environment, *_overrides(environment)], {})
+    progress(f"sam build   --config-env {environment:14} {time.monotonic() - started:5.1f} s")
+
+
+def _deploy(server: Server, place: str, progress: Progress) -> None:
+    started = time.monotonic()
+    environment = f"local-{place}"
+    _sam(
+        ["deploy", "--config-env", environment, *_overrides(environment)],
+        root_environment(ACCOUNTS[place], server.endpoint_url),
+    )
+    progress(f"sam deploy  --config-env {environment:14} {time.monotonic() - started:5.1f} s")
+
+
+def _overrides(environment: str) -> list[str]:
+    """The environment's own parameters, and this machine's Python and architecture."""
+    config = tomllib.loads((_ROOT / "samconfig.toml").read_text())
+    parameters: list[str] = config[environment]["deploy"]["parameters"]["parameter_overrides"]
+    if "PythonRuntime" in (_ROOT / _template(config, environment)).read_text():
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        parameters = [*parameters, f"PythonRuntime=python{version}", f"Architecture={_host()[0]}"]
+    return ["--parameter-overrides", *parameters]
+
+
+def _template(config: dict[str, dict[str, dict[str, dict[str, str]]]], environment: str) -> str:
+    return config[environment]["build"]["parameters"]["template_file"]
+
+
+def _host() -> tuple[str, str]:
+    machine = platform.machine().lower()
+    if machine not in _ARCHITECTURES:
+        raise DeploymentError(
+            f"Lambda has no architecture for this machine ({machine}); "
+            f"one of {', '.join(sorted(_ARCHITECTURES))} is needed"
+        )
+    return _ARCHITECTURES[machine]
+
+
+def _sam(arguments: list[str], environment: dict[str, str]) -> None:
+    bin_directory = Path(sys.executable).parent
+    outcome = subprocess.run(
+        [bin_directory / "sam", *arguments],
+        cwd=_ROOT,
+        env=os.environ
+        | {
+            "PATH": f"{bin_directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.5",
+            "PYTHON_VERSION": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "PLATFORM": _host()[1],
+        }
+        | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if outcome.returncode:
+        said = "\n".join(outcome.stdout.splitlines()[-30:])
+        raise DeploymentError(f"sam {' '.join(arguments)} ended with {outcome.returncode}:\n{said}")
