@@ -1,0 +1,1 @@
+"""`govern`, the personas' command line. It acts only through public AWS APIs."""

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local.launcher import Server
-from local.organisation import ACCOUNTS, root_environment
+from local.organisation import ACCOUNTS, root_environment, root_session
 
 Progress = Callable[[str], None]
 
@@ -41,6 +41,7 @@ def deploy(server: Server, progress: Progress) -> None:
 
     `progress` is told of every step that ends. DeploymentError if one fails.
     """
+    _make_bucket(server)
     _in_parallel(lambda name: _build(name, progress), _BUILDS)
     _in_parallel(lambda place: _deploy(server, place, progress), ACCOUNTS)
 
@@ -49,6 +50,13 @@ def _in_parallel(work: Callable[[str], None], names: Iterable[str]) -> None:
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(work, name) for name in names]:
             done.result()
+
+
+def _make_bucket(server: Server) -> None:
+    """The bucket for SAM's uploads; SAM's own way to one waits 15 s for a stack that is there."""
+    config = tomllib.loads((_ROOT / "samconfig.toml").read_text())
+    s3 = root_session(ACCOUNTS["central"]).client("s3", endpoint_url=server.endpoint_url)
+    s3.create_bucket(Bucket=config["local-central"]["deploy"]["parameters"]["s3_bucket"])
 
 
 def _build(environment: str, progress: Progress) -> None:

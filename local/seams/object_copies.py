@@ -1,19 +1,24 @@
-"""Server-side copies from a bucket of another account.
+"""Buckets of another account: who asks, and server-side copies from them.
 
-The emulator decides correctly whether the caller may read the source, then looks for it among the
-caller's own buckets. For the length of the copy the source is put there; the copy runs on the
-gateway's one loop, so nobody else can see it.
+The emulator asks the bucket's policy for the caller's account. Here it is asked for the caller's
+role, so that a condition on aws:PrincipalArn decides.
+
+For a copy, it then looks for the source among the caller's own buckets. For the length of the copy
+the source is put there; the copy runs on the gateway's one loop, so nobody else can see it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from ministack.core import iam_evaluator, router
 from ministack.core.responses import get_account_id
 from ministack.services import s3
 
 from local.seams.assertions import require, require_parameters
+from local.seams.permissions import foreign_caller
 
 
 def install() -> None:
@@ -27,9 +32,37 @@ def install() -> None:
     require_parameters(
         "object_copies", s3._copy_source_denied, "headers", "caller", "anonymous", "internal"
     )
+    require_parameters(
+        "object_copies",
+        s3._foreign_bucket_allows,
+        *("owner_account", "bucket_name", "key", "method", "query_params", "caller", "headers"),
+    )
     require(isinstance(s3._buckets._data, dict), "object_copies", "buckets by (account, name)")
     for name in ("_copy_object", "_upload_part_copy"):
         setattr(s3, name, _with_foreign_source(getattr(s3, name)))
+    s3._foreign_bucket_allows = _as_the_caller(
+        s3._foreign_bucket_allows, lambda arguments: arguments[6] if len(arguments) > 6 else None
+    )
+    s3._copy_source_denied = _as_the_caller(s3._copy_source_denied, lambda arguments: arguments[0])
+
+
+def _as_the_caller(ask: Any, headers_of: Callable[[tuple[Any, ...]], Any]) -> Any:
+    """Tell who signed the request to the policies that `ask` evaluates."""
+
+    def wrapped(*arguments: Any) -> Any:
+        headers = headers_of(arguments)
+        if headers is None:
+            return ask(*arguments)
+        key = router.extract_access_key_id(headers)
+        principal = iam_evaluator.resolve_principal(key, get_account_id())
+        arn = "" if isinstance(principal, iam_evaluator.AuthError) else principal.arn
+        token = foreign_caller.set(arn)
+        try:
+            return ask(*arguments)
+        finally:
+            foreign_caller.reset(token)
+
+    return wrapped
 
 
 def _with_foreign_source(copy: Any) -> Any:

@@ -5,6 +5,7 @@ Without an IAM namespace the emulator allows everything for a service it does no
 
 from __future__ import annotations
 
+import contextvars
 import json
 import re
 import sys
@@ -17,6 +18,8 @@ from ministack.services import s3, sts
 from local.sagemaker import iam as sagemaker_iam
 from local.seams.assertions import require, require_parameters, require_source
 
+# The principal of a request to a bucket of another account, which the emulator takes for its root.
+foreign_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 _ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)</AccessKeyId>")
 
@@ -82,6 +85,8 @@ def _know_sagemaker() -> None:
         context: dict[str, Any] = dict(tag_context(service, iam_action, body, params))
         if service == "sagemaker":
             context.update(sagemaker_iam.condition_keys(iam_action.partition(":")[2], _json(body)))
+        if iam_action == "events:PutEvents":
+            context.update(_put_events_keys(_json(body)))
         return context
 
     iam_actions.extract_iam_action = extract_iam_action
@@ -95,8 +100,21 @@ def _know_sagemaker() -> None:
     )
 
 
+def _put_events_keys(request: dict[str, Any]) -> dict[str, Any]:
+    """EventBridge's condition keys; of several different values, all must satisfy the policy."""
+    entries = request.get("Entries") or []
+    keys = {}
+    for key, member in (("events:source", "Source"), ("events:detail-type", "DetailType")):
+        values = sorted({str(entry.get(member, "")) for entry in entries})
+        keys[key] = values[0] if len(values) == 1 else " and ".join(values)
+    return keys
+
+
 def _know_who_owns_and_asks() -> None:
-    """aws:PrincipalArn is the role, not its session; a bucket's account is its owner's."""
+    """aws:PrincipalArn is the role, not its session; a bucket's account is its owner's.
+
+    The gateway speaks HTTP on loopback, which nobody else hears: that counts as secure transport.
+    """
     require_parameters("permissions", iam_evaluator._resolve_condition_key, "key", "ctx")
     require_parameters("permissions", s3._bucket_owner_account, "name")
     original = iam_evaluator._resolve_condition_key
@@ -107,8 +125,11 @@ def _know_who_owns_and_asks() -> None:
             bucket = ctx.resource_arn.partition(":s3:::")[2].partition("/")[0]
             owner = s3._bucket_owner_account(bucket) if bucket else None
             return owner or original(key, ctx)
-        value = original(key, ctx)
-        return role_arn(str(value)) if name == "aws:principalarn" else value
+        if name == "aws:securetransport":
+            return "true"
+        if name == "aws:principalarn":
+            return role_arn(foreign_caller.get() or ctx.principal_arn)
+        return original(key, ctx)
 
     iam_evaluator._resolve_condition_key = resolve
 

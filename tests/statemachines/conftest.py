@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,9 +12,18 @@ from tests.statemachines.engines import (
     Run,
     Workflows,
     chosen,
+    wanted_engine,
 )
 
 _used: dict[str, str] = {}
+
+
+def pytest_report_header() -> list[str]:
+    """What the machines will run on. The summary says it again, with how that went.
+
+    pytest asks for headers before it finds this file, unless this directory is what it is to run.
+    """
+    return [f"state machine engine: {ENGINES[name]().description}" for name in chosen()]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -40,7 +48,7 @@ def engine(
         yield workflows
     except EngineUnavailableError as error:
         _used[request.param] = f"SKIPPED on {server.description}: {error}"
-        if os.environ.get("GP_SFN_ENGINE") == request.param:
+        if wanted_engine() != "auto":
             raise
         pytest.skip(str(error))
     finally:

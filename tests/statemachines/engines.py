@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +24,7 @@ _RUN = 180.0  # seconds that an execution may take; an engine that cannot scale 
 _LOOK = 0.05  # seconds between two looks
 _MOCK_FILE = "/home/StepFunctionsLocal/MockConfigFile.json"  # where AWS documents it
 _PORT = 8083
+_DESCRIBED = "org.opencontainers.image.description"
 DEFAULT_IMAGE = "amazon/aws-stepfunctions-local"
 
 
@@ -103,8 +106,13 @@ class Embedded:
 class Docker:
     """Step Functions Local in a container.
 
-    SFN_LOCAL_IMAGE names the image. GP_SFN_DOCKER_NETWORK=host is for an engine that has no
-    bridge: the container then serves on the host's loopback.
+    SFN_LOCAL_IMAGE names the image. GP_SFN_DOCKER_NETWORK=host is for a Docker engine that has no
+    bridge: the container then serves on the host's loopback, at a free port that it is told as
+    PORT. AWS's own image cannot be told and needs a bridge.
+
+    No test is for one engine only. The image of AWS has not been tried: where this was written, it
+    could not be pulled. It may differ in how it counts the attempts at a state within a Map, which
+    its documentation does not say and the cases with several objects or suites rely on.
     """
 
     # Step Functions Local takes any role; this is the one that its documentation uses.
@@ -112,7 +120,6 @@ class Docker:
 
     def __init__(self) -> None:
         self.image = os.environ.get("SFN_LOCAL_IMAGE", DEFAULT_IMAGE)
-        self.description = f"Step Functions Local through testcontainers (image {self.image})"
         self._container: Any = None
 
     @staticmethod
@@ -122,12 +129,25 @@ class Docker:
         from docker.errors import DockerException
 
         try:
-            client = docker.from_env(timeout=5)
-            client.ping()
-            client.close()
+            with closing(docker.from_env(timeout=5)) as client:
+                return bool(client.ping())
         except (DockerException, OSError):
             return False
-        return True
+
+    @cached_property
+    def description(self) -> str:
+        """With what the image says about itself: not every one is AWS's."""
+        import docker
+        from docker.errors import DockerException
+
+        about = None
+        try:
+            with closing(docker.from_env(timeout=5)) as client:
+                about = client.images.get(self.image).labels.get(_DESCRIBED)
+        except (DockerException, OSError):
+            pass  # not pulled yet
+        image = f"{self.image}: {about}" if about else self.image
+        return f"Step Functions Local through testcontainers (image {image})"
 
     def start(self, directory: Path) -> None:
         self._provide_image()
@@ -187,12 +207,13 @@ class Docker:
             .with_copy_into_container(json.dumps(machines.merged_mocks()).encode(), _MOCK_FILE)
         )
         if host_network:
-            container = container.with_kwargs(network_mode="host")
+            host, port = "127.0.0.1", _free_port()
+            container = container.with_kwargs(network_mode="host").with_env("PORT", str(port))
+            self._container = container.start()
         else:
-            container = container.with_exposed_ports(_PORT)
-        self._container = container.start()
-        host = "127.0.0.1" if host_network else container.get_container_host_ip()
-        port = _PORT if host_network else container.get_exposed_port(_PORT)
+            self._container = container.with_exposed_ports(_PORT).start()
+            host = container.get_container_host_ip()
+            port = container.get_exposed_port(_PORT)
         self._endpoint = f"http://{host}:{port}"
 
     def _is_alive(self) -> bool:
@@ -232,17 +253,26 @@ class Docker:
 ENGINES = {"embedded": Embedded, "docker": Docker}
 
 
-def chosen() -> list[str]:
-    """The engines to run on, by GP_SFN_ENGINE: embedded, docker, or auto (both, if there).
+@cache
+def chosen() -> tuple[str, ...]:
+    """The engines to run on, by GP_SFN_ENGINE: embedded, docker, both, or auto.
 
-    ValueError for any other value; a Docker engine that was asked for by name is not looked for.
+    auto, the default, is embedded, and docker where a Docker engine answers. ValueError for any
+    other value.
     """
-    wanted = os.environ.get("GP_SFN_ENGINE", "auto")
+    wanted = wanted_engine()
     if wanted in ENGINES:
-        return [wanted]
-    if wanted != "auto":
-        raise ValueError(f"GP_SFN_ENGINE is {wanted!r}; expected embedded, docker or auto")
-    return ["embedded", "docker"] if Docker.answers() else ["embedded"]
+        return (wanted,)
+    if wanted == "both" or (wanted == "auto" and Docker.answers()):
+        return tuple(ENGINES)
+    if wanted == "auto":
+        return ("embedded",)
+    raise ValueError(f"GP_SFN_ENGINE is {wanted!r}; expected embedded, docker, both or auto")
+
+
+def wanted_engine() -> str:
+    """GP_SFN_ENGINE. What it names must be usable; only what "auto" finds may be skipped."""
+    return os.environ.get("GP_SFN_ENGINE", "auto")
 
 
 class Workflows:
@@ -322,6 +352,12 @@ def _require_mocks(case: str, events: list[dict[str, Any]]) -> None:
         for details in event.values():
             cause = details.get("cause") if isinstance(details, dict) else None
             assert not (cause and f"test case {case} mocks no attempt" in cause), cause
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _client(service: str, endpoint: str) -> Any:

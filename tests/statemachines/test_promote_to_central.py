@@ -143,3 +143,10 @@ def test_retries_come_to_an_end(run: Callable[[str], Run], case: str) -> None:
 @pytest.mark.parametrize("case", ["IntegrityErrorIsNotRetried"])
 def test_wrong_bytes_are_not_tried_again(run: Callable[[str], Run], case: str) -> None:
     assert run(case).tries["BuildCandidate"] == 1
+
+
+@pytest.mark.parametrize("case", ["LedgerAndQueueBroken"])
+def test_the_queue_is_tried_again_before_it_is_given_up(
+    run: Callable[[str], Run], case: str
+) -> None:
+    assert run(case).tries["SendToDeadLetterQueue"] == 7

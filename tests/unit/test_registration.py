@@ -108,3 +108,18 @@ def test_reasons_fit_into_the_stage_description() -> None:
     assert fields["ModelLifeCycle"]["StageStatus"] == "Failed"
     assert len(fields["ModelLifeCycle"]["StageDescription"]) == 1024
     assert "test-report-uri" not in fields["CustomerMetadataProperties"]
+
+
+def test_reasons_are_one_line_since_a_stage_description_has_no_line_breaks() -> None:
+    reasons = ["the endpoint did not serve: Traceback\n  File x\r\n", "slow\u2028er"]
+    fields = _update(_description(), status="Failed", reasons=reasons)
+    assert fields["ModelLifeCycle"]["StageDescription"] == (
+        "the endpoint did not serve: Traceback File x ; slow er"
+    )
+
+
+def test_a_card_whose_evaluations_are_null_gets_ours() -> None:
+    card = {"ModelCardContent": '{"evaluation_details": null}'}
+    content = _update(_description(ModelCard=card))["ModelCard"]["ModelCardContent"]
+    (entry,) = json.loads(content)["evaluation_details"]
+    assert entry["name"].startswith("governed-path test")

@@ -116,13 +116,21 @@ def evaluation_problems(report: Any) -> list[str]:
 
 
 def evaluation_report(body: bytes) -> tuple[dict[str, Any], list[str]]:
-    """(report, problems) of the bytes of an evaluation report; no report if there are problems."""
+    """(report, problems) of the bytes of an evaluation report; no report if there are problems.
+
+    NaN and Infinity, which Python would read, are not JSON: no bound of a schema or of a tier
+    would catch a metric that is not a number.
+    """
     try:
-        report = json.loads(body)
-    except ValueError as error:
+        report = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         return {}, [f"the report is not JSON: {error}"]
     found = evaluation_problems(report)
     return ({}, found) if found else (report, [])
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def tier_policy(document: Any) -> dict[str, Any]:

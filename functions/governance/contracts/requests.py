@@ -8,7 +8,9 @@ from governance.contracts.validation import problems
 from governance.domain.errors import InvalidInputError
 
 _TEXT = {"type": "string", "minLength": 1}
-_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+# The lengths are said again because Python's "$" also matches before a final line break.
+_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64}
+_ACCOUNT = {"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 12}
 _STAGE = {"enum": ["Dev", "Test", "Prod"]}
 _OPTIONAL_OBJECT = {"type": ["object", "null"]}
 _OPTIONAL_LIST = {"type": ["array", "null"]}
@@ -33,7 +35,7 @@ _PROMOTION = _closed(
         "stage": _STAGE,
         "model": _TEXT,
         "model_package_arn": _TEXT,
-        "account": {"type": "string", "pattern": r"^\d{12}$"},
+        "account": _ACCOUNT,
         "decided_at": _TEXT,
         "event_id": _TEXT,
         "execution_arn": _TEXT,
@@ -55,7 +57,7 @@ _CANDIDATE = _object({"candidate_id": _SHA256, "manifest_uri": _TEXT, "objects":
 _DEPLOYMENT = _object(
     {
         "stage": {"enum": ["Test", "Prod"]},
-        "account": {"type": "string", "pattern": r"^\d{12}$"},
+        "account": _ACCOUNT,
         "region": _TEXT,
         "endpoint_name": _TEXT,
         "endpoint_arn": _TEXT,
@@ -174,10 +176,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "candidate_id": {"type": ["string", "null"]},
             "origin_arn": {"type": ["string", "null"]},
             "superseded": {"type": ["string", "null"]},
-            **dict.fromkeys(
-                ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure"),
-                _OPTIONAL_OBJECT,
-            ),
+            **dict.fromkeys(_PARTS, _OPTIONAL_OBJECT),
         },
     ),
 }

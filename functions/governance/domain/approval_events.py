@@ -71,6 +71,8 @@ def approved_stage(detail: Mapping[str, Any]) -> str | None:
     """
     life_cycle = detail.get("ModelLifeCycle") or {}
     changed = detail.get("UpdatedModelPackageFields") or []
+    if not isinstance(life_cycle, Mapping) or not isinstance(changed, list):
+        return None
     stage = life_cycle.get("Stage")
     if "ModelLifeCycle" in changed:
         return stage if life_cycle.get("StageStatus") == "Approved" else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -126,22 +126,25 @@ def card_digest(description: Mapping[str, Any]) -> str | None:
     content = _at(description, "ModelCard", "ModelCardContent")
     if not content:
         return None
+    what = f"the model card of {description.get('ModelPackageArn')}"
     try:
         card = json.loads(content)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"the model card of {description.get('ModelPackageArn')} is not JSON: {error}"
-        ) from error
-    if not isinstance(card, dict):
-        raise InvalidInputError(
-            f"the model card of {description.get('ModelPackageArn')} is not a JSON object"
-        )
-    theirs = [
-        entry
-        for entry in card.pop("evaluation_details", [])
-        if not str(entry.get("name", "")).startswith(OUR_EVALUATION)
-    ]
-    return hashlib.sha256(rfc8785.dumps({**card, "evaluation_details": theirs})).hexdigest()
+        if not isinstance(card, dict):
+            raise InvalidInputError(f"{what} is not a JSON object")
+        details = card.pop("evaluation_details", None) or []
+        if not isinstance(details, list):
+            raise InvalidInputError(f"evaluation_details of {what} is not a list")
+        theirs = [entry for entry in details if not _is_ours(entry)]
+        canonical_card = rfc8785.dumps({**card, "evaluation_details": theirs})
+    # No JSON at all, or numbers that canonical JSON does not know.
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{what} is not JSON: {error}") from error
+    return hashlib.sha256(canonical_card).hexdigest()
+
+
+def _is_ours(evaluation: Any) -> bool:
+    name = evaluation.get("name") if isinstance(evaluation, Mapping) else None
+    return str(name).startswith(OUR_EVALUATION)
 
 
 def declared_mismatches(
@@ -184,9 +187,14 @@ def differences(
     found.append(
         _difference("model-data uri", places.get("model-data"), _model_data_uri(description))
     )
+    found.append(_difference("other data", "none", _other_data(description, places.values())))
     now = manifest(description, approved["artifacts"])
+    # The registration moved every reference to Central, those in the environment too.
+    moved = {_uri(artifact): places.get(artifact["role"]) for artifact in approved["artifacts"]}
+    environment = {key: moved.get(value, value) for key, value in approved["environment"].items()}
+    expected = {**approved, "environment": environment}
     found += [
-        _difference(name.replace("_", " "), approved.get(name), now.get(name))
+        _difference(name.replace("_", " "), expected.get(name), now.get(name))
         for name in sorted(now)
         if name != "artifacts"
     ]
@@ -233,6 +241,26 @@ def _model_data_uri(description: Mapping[str, Any]) -> str:
             "one model.tar.gz"
         )
     return str(uri)
+
+
+def _other_data(description: Mapping[str, Any], known: Iterable[str]) -> str:
+    """Objects that the containers would load and that the candidate does not hold, or "none"."""
+    loaded = _s3_uris(
+        [
+            description.get(field)
+            for field in ("InferenceSpecification", "AdditionalInferenceSpecifications")
+        ]
+    )
+    others = loaded - {*known, _model_data_uri(description)}
+    return ", ".join(sorted(others)) or "none"
+
+
+def _s3_uris(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return {value} if value.startswith("s3://") else set()
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return {uri for entry in value for uri in _s3_uris(entry)} if isinstance(value, list) else set()
 
 
 def _reports(description: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -32,14 +32,15 @@ def decision_time(value: object) -> str:
         raise InvalidInputError(
             f"LastModifiedTime is {value!r}; expected ISO-8601 text or an epoch number"
         )
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _moment(value: object) -> datetime | None:
+    """The time in UTC, or None if it is none that a calendar has."""
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value / 1000 if abs(value) > _LAST_SECOND else value
             return datetime.fromtimestamp(seconds, UTC)

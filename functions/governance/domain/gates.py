@@ -80,14 +80,16 @@ class Verdict:
         return not self.reasons
 
     def describe(self) -> str:
-        """The verdict as text for StageDescription, at most 1,024 characters."""
+        """The verdict as text for StageDescription: one line, at most 1,024 characters."""
         if self.allowed:
             return f"Gate {self.stage}: allowed by {len(self.rules)} rules"
-        text = f"Gate {self.stage}: denied. " + " ".join(
-            f"[{reason.rule}] {reason.fact}; expected {reason.expected}. {reason.remedy}."
-            for reason in self.reasons
+        return one_line(
+            f"Gate {self.stage}: denied. "
+            + " ".join(
+                f"[{reason.rule}] {reason.fact}; expected {reason.expected}. {reason.remedy}."
+                for reason in self.reasons
+            )
         )
-        return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 3] + "..."
 
     def to_dict(self) -> dict[str, Any]:
         """{allowed, stage, reasons: [...], rules: [...], policy_digest, description}"""
@@ -99,6 +101,12 @@ class Verdict:
             "policy_digest": self.policy_digest,
             "description": self.describe(),
         }
+
+
+def one_line(text: str) -> str:
+    """The text as StageDescription takes it: without line breaks, at most 1,024 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= DESCRIPTION_LIMIT else line[: DESCRIPTION_LIMIT - 3] + "..."
 
 
 Answer = tuple[str, str, str]  # fact, expected, remedy
@@ -294,8 +302,9 @@ def threshold_misses(
         if metric not in measured:
             continue
         value = measured[metric]
-        low, high = bound == "min", bound == "max"
-        if value is None or (low and value < limit) or (high and value > limit):
+        low = bound == "min"
+        # Asked for what holds, not for what is broken: NaN is neither below nor above a limit.
+        if value is None or not (value >= limit if low else value <= limit):
             misses.append((metric, value, f"{'at least' if low else 'at most'} {limit}"))
     return misses
 

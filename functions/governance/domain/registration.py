@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain.errors import InvalidInputError, NotFoundError
+from governance.domain.gates import one_line
 
 OUR_EVALUATION = "governed-path test"
 
@@ -161,7 +162,11 @@ def results_update(
     results = _result_metadata(candidate_id, status, summary, report)
     stale = sorted(key for key in present if key.startswith("test-") and key not in results)
     fields: dict[str, Any] = {
-        "ModelLifeCycle": {"Stage": "Test", "StageStatus": status, "StageDescription": why[:1024]},
+        "ModelLifeCycle": {
+            "Stage": "Test",
+            "StageStatus": status,
+            "StageDescription": one_line(why),
+        },
         # The whole map: AWS does not say whether an update merges it or replaces it.
         "CustomerMetadataProperties": {
             **{key: value for key, value in present.items() if key not in stale},
@@ -233,8 +238,8 @@ def _card_with_results(
     card = json.loads(content)
     others = [
         entry
-        for entry in card.get("evaluation_details", [])
-        if not str(entry.get("name", "")).startswith(OUR_EVALUATION)
+        for entry in card.get("evaluation_details") or []
+        if not str(entry.get("name")).startswith(OUR_EVALUATION)
     ]
     entry: dict[str, Any] = {
         "name": f"{OUR_EVALUATION} of candidate {candidate_id[:12]}",

@@ -115,6 +115,9 @@ def aggregate(
         ran = {entry["suite"] for entry in results}
         reasons += [f"suite {name} did not run" for name in NAMES if name not in ran]
     reasons += [
+        f"suite {entry['suite']} checked nothing" for entry in results if not entry["checks"]
+    ]
+    reasons += [
         f"{entry['suite']}: {failed['name']}: {failed['observed']}, expected {failed['expected']}"
         for entry in results
         for failed in entry["checks"]

@@ -1,0 +1,163 @@
+"""The board: every version of every model, where it stands since when and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cli import ledger, versions
+from cli.aws import calling
+from governance.domain.identity import account_of, identity_of
+
+if TYPE_CHECKING:
+    import boto3
+
+Row = dict[str, Any]
+
+
+def board(
+    reader: boto3.Session,
+    projects: Sequence[Mapping[str, Any]],
+    central_account: str,
+    dev: boto3.Session | None = None,
+) -> dict[str, list[Row]]:
+    """{versions: [...], endpoints: [...]} of the projects (directory entries).
+
+    A version is {model, registry: Central | Dev, version, stage, stage_status, candidate_id,
+    since, approver, model_package_arn}; an endpoint of Prod {endpoint_name, account, model,
+    version, candidate_id, since, approver, model_package_arn}, as the ledger has them. Unknown is
+    None. The reader role does not see Dev's registries: without a session `dev` there (a data
+    scientist's) only those Dev versions are listed that somebody has approved, as the ledger
+    knows them.
+    """
+    rows: list[Row] = []
+    endpoints: list[Row] = []
+    for project in projects:
+        model = str(project["model"])
+        found = ledger.entries(reader, model)
+        rows += _central(reader, central_account, model, found)
+        registered = _dev_summaries(dev, project) if dev is not None else []
+        rows += _dev(model, str(project["accounts"]["dev"]), registered, found)
+        endpoints += serving(found)
+    return {"versions": rows, "endpoints": endpoints}
+
+
+def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """What each Prod endpoint of a model serves, by the model's ledger entries."""
+    released = {e["endpoint"]["endpoint_arn"]: e for e in found if e["kind"] == "CandidateReleased"}
+    return [
+        {
+            "endpoint_name": entry["endpoint"]["endpoint_name"],
+            "account": entry["endpoint"]["account"],
+            "model": entry["model"],
+            "version": versions.number_of(entry["model_package_arn"]),
+            "candidate_id": entry.get("candidate_id"),
+            "since": entry["recorded_at"],
+            "approver": ledger.person(entry) or None,
+            "model_package_arn": entry["model_package_arn"],
+        }
+        for entry in released.values()
+    ]
+
+
+def _central(
+    reader: boto3.Session, account: str, model: str, found: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+    summaries = versions.in_group(reader, account, model) or []
+    return [_row(reader, model, summary, found) for summary in summaries]
+
+
+def _row(
+    reader: boto3.Session,
+    model: str,
+    summary: Mapping[str, Any],
+    found: Sequence[Mapping[str, Any]],
+) -> Row:
+    arn = summary["ModelPackageArn"]
+    about = [entry for entry in found if entry["model_package_arn"] == arn]
+    life_cycle = summary.get("ModelLifeCycle") or {}
+    stage, status = life_cycle.get("Stage"), life_cycle.get("StageStatus")
+    row: Row = {
+        "model": model,
+        "registry": "Central",
+        "version": versions.number_of(arn),
+        "stage": stage,
+        "stage_status": status,
+        "candidate_id": next((e["candidate_id"] for e in about if e.get("candidate_id")), None),
+        "model_package_arn": arn,
+    }
+    if about and (about[-1].get("stage"), about[-1].get("stage_status")) == (stage, status):
+        return {**row, "since": about[-1]["recorded_at"], "approver": _approver(about)}
+    # A person has decided and the ledger does not know yet: only the version itself says.
+    return {**row, **_from_registry(reader, arn, row["candidate_id"])}
+
+
+def _from_registry(reader: boto3.Session, arn: str, candidate_id: str | None) -> Row:
+    with calling(f"describe {arn}"):
+        answer = reader.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    by = identity_of(dict(answer.get("LastModifiedBy") or answer.get("CreatedBy") or {}))
+    changed = answer.get("LastModifiedTime") or answer["CreationTime"]
+    return {
+        "since": _text(changed),
+        # The hub's own role is nobody who approves.
+        "approver": by["person"] if by["persona"] else None,
+        "candidate_id": candidate_id
+        or answer.get("CustomerMetadataProperties", {}).get("candidate-id"),
+    }
+
+
+def _dev_summaries(dev: boto3.Session, project: Mapping[str, Any]) -> list[dict[str, Any]]:
+    account = str(project["accounts"]["dev"])
+    return versions.in_group(dev, account, str(project["model"])) or []
+
+
+def _dev(
+    model: str,
+    account: str,
+    registered: Sequence[Mapping[str, Any]],
+    found: Sequence[Mapping[str, Any]],
+) -> list[Row]:
+    """Dev's versions: what its registry lists, and what the ledger has seen of it."""
+    rows = {summary["ModelPackageArn"]: _dev_row(model, summary) for summary in registered}
+    for entry in found:
+        origin = entry.get("origin_arn")
+        arn = origin or entry["model_package_arn"]
+        if account_of(arn) != account:
+            continue
+        seen = _dev_row(model, {"ModelPackageArn": arn}) | {
+            "stage": "Dev",
+            "stage_status": "Approved" if origin else entry.get("stage_status"),
+        }
+        row = rows.setdefault(arn, seen)
+        if not registered:
+            row["stage_status"] = seen["stage_status"]
+        row["since"], row["approver"] = entry["recorded_at"], ledger.person(entry) or None
+        row["candidate_id"] = entry.get("candidate_id") or row["candidate_id"]
+    return sorted(rows.values(), key=lambda row: int(row["version"]))
+
+
+def _dev_row(model: str, summary: Mapping[str, Any]) -> Row:
+    life_cycle = summary.get("ModelLifeCycle") or {}
+    created = summary.get("CreationTime")
+    return {
+        "model": model,
+        "registry": "Dev",
+        "version": versions.number_of(summary["ModelPackageArn"]),
+        "stage": life_cycle.get("Stage"),
+        "stage_status": life_cycle.get("StageStatus"),
+        "candidate_id": None,
+        "since": _text(created) if created else None,
+        "approver": None,
+        "model_package_arn": summary["ModelPackageArn"],
+    }
+
+
+def _approver(about: Sequence[Mapping[str, Any]]) -> str | None:
+    """Who approved the version last. Its supersession names who approved its successor."""
+    own = [entry for entry in about if entry["kind"] != "CandidateSuperseded"]
+    return (ledger.person(own[-1]) if own else "") or None
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,279 @@
+"""The personas' commands. Each imports what it needs when it runs, so that --help is immediate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import STAGES, TIERS, Options, account_id, acting, name
+
+if TYPE_CHECKING:
+    from cli.approvals import Decision
+    from cli.target import Target
+
+
+def output(document: Mapping[str, Any]) -> None:
+    """Print a JSON document for programs."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+_REFERENCE = click.argument("reference", metavar="MODEL/VERSION")
+_STAGE = click.option(
+    "--stage", type=click.Choice(STAGES), required=True, help="The stage that is decided on."
+)
+
+
+@click.command(short_help="Approve one version for a stage.")
+@_REFERENCE
+@_STAGE
+@click.option("--because", default="", metavar="TEXT", help="Why; required for prod.")
+@click.option("--wait", is_flag=True, help="Follow the workflow until it ends.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long --wait waits.",
+)
+@acting()
+def approve(
+    options: Options, reference: str, stage: str, because: str, wait: bool, timeout: float
+) -> int:
+    """Approve one version for a stage, as the persona's own IAM role.
+
+    The approval starts a workflow: dev promotes the version to Central, test validates it on a
+    real endpoint, prod releases it. With --wait the exit code says how it ended.
+
+    \b
+    Examples:
+      govern approve clinical-risk-classifier/1 --stage dev --as data-scientist
+      govern approve clinical-risk-classifier/1 --stage test --as ai-engineer --wait
+      govern approve clinical-risk-classifier/1 --stage prod --as governance-engineer \\
+        --because "Validation report reviewed, subgroup gaps within the tier's limits" --wait
+    """
+    from cli import approvals
+
+    return _decide(
+        options, reference, stage, approvals.APPROVED, because, timeout if wait else None
+    )
+
+
+@click.command(short_help="Reject one version for a stage.")
+@_REFERENCE
+@_STAGE
+@click.option("--because", required=True, metavar="TEXT", help="Why; always required.")
+@acting()
+def reject(options: Options, reference: str, stage: str, because: str) -> int:
+    """Reject one version for a stage, as the persona's own IAM role.
+
+    \b
+    Examples:
+      govern reject clinical-risk-classifier/2 --stage test --as ai-engineer \\
+        --because "The sample payload lacks the age column"
+    """
+    from cli import approvals
+
+    return _decide(options, reference, stage, approvals.REJECTED, because, None)
+
+
+@click.command(short_help="Make Central ready for a model.")
+@click.argument("model", callback=name)
+@click.option("--project", required=True, metavar="NAME", help="The project that owns the model.")
+@click.option("--tier", type=click.Choice(TIERS), required=True, help="The model's risk tier.")
+@click.option("--dev", required=True, callback=account_id, metavar="ID", help="Dev account.")
+@click.option("--test", required=True, callback=account_id, metavar="ID", help="Test account.")
+@click.option("--prod", required=True, callback=account_id, metavar="ID", help="Prod account.")
+@click.option(
+    "--endpoint-name",
+    required=True,
+    callback=name,
+    metavar="NAME",
+    help="What Prod's clients call.",
+)
+@click.option("--instance-type", default="ml.m5.large", show_default=True, metavar="TYPE")
+@click.option("--instance-count", type=click.IntRange(min=1), default=1, show_default=True)
+@acting("admin")
+def provision(
+    options: Options,
+    model: str,
+    project: str,
+    tier: str,
+    dev: str,
+    test: str,
+    prod: str,
+    endpoint_name: str,
+    instance_type: str,
+    instance_count: int,
+) -> int:
+    """Make Central ready for a model: group, sharing with Prod, tier policy, directory entry.
+
+    What is as it should be is left alone, so it can be repeated, and it says what it changed.
+
+    \b
+    Examples:
+      govern provision clinical-risk-classifier --project clinical-risk --tier high \\
+        --dev 444455556666 --test 777788889999 --prod 123456789012 \\
+        --endpoint-name clinical-risk
+    """
+    from cli import present, provisioning
+    from cli.target import open_target
+
+    wanted = provisioning.Project(
+        model,
+        project,
+        tier,
+        {"dev": dev, "test": test, "prod": prod},
+        endpoint_name,
+        instance_type,
+        instance_count,
+    )
+    provisioning.check(wanted)
+    where = open_target(options)
+    done = provisioning.provision(where.session, wanted, account=where.central_account)
+    if options.as_json:
+        output(done)
+    else:
+        present.console().print(present.changes_table(done["changes"]))
+    return 0
+
+
+@click.command(short_help="Where every version stands, what Prod serves.")
+@click.argument("model", required=False)
+@acting("governance-engineer")
+def status(options: Options, model: str | None) -> int:
+    """Every version and where it stands, and what Prod's endpoints serve.
+
+    Dev versions are listed once somebody has approved them; with --as data-scientist, all are.
+
+    \b
+    Examples:
+      govern status
+      govern status clinical-risk-classifier --as data-scientist
+      govern status --json
+    """
+    from cli import board, present, projects
+    from cli.target import open_target
+
+    where = open_target(options)
+    reader = where.reader
+    chosen = [projects.project_of(reader, model)] if model else projects.all_projects(reader)
+    dev = where.session if options.persona == "data-scientist" else None
+    found = board.board(reader, chosen, where.central_account, dev)
+    if options.as_json:
+        output(found)
+        return 0
+    console = present.console()
+    if not chosen:
+        console.print("No model is provisioned yet; an admin does that: govern provision --help")
+        return 0
+    console.print(present.stages_table(found["versions"]))
+    if found["endpoints"]:
+        console.print(present.endpoints_table(found["endpoints"]))
+    return 0
+
+
+@click.command(short_help="What happened, who decided, why not.")
+@click.argument("reference", metavar="MODEL[/VERSION]")
+@click.option(
+    "--registry",
+    type=click.Choice(["central", "dev"]),
+    default="central",
+    show_default=True,
+    help="Whose version number VERSION is.",
+)
+@acting("governance-engineer")
+def history(options: Options, reference: str, registry: str) -> int:
+    """What happened to a model or one version, who decided it, and why not.
+
+    \b
+    Examples:
+      govern history clinical-risk-classifier
+      govern history clinical-risk-classifier/1 --registry dev
+      govern history clinical-risk-classifier --json
+    """
+    from cli import ledger, present, projects, versions
+    from cli.errors import GovernError
+    from cli.target import open_target
+
+    model, version = versions.parse(reference)
+    where = open_target(options)
+    project = projects.project_of(where.reader, model)
+    dev = str(project["accounts"]["dev"])
+    entries: Sequence[Mapping[str, Any]] = ledger.entries(where.reader, model)
+    if version is not None:
+        account = dev if registry == "dev" else where.central_account
+        arn = versions.package_arn(where.session, account, model, version)
+        entries = ledger.story(entries, arn)
+        if not entries:
+            raise GovernError(
+                "not_found",
+                f"the ledger has nothing about version {version} of the {registry} registry",
+                f"govern history {model} shows all; Dev's numbers need --registry dev",
+            )
+    if options.as_json:
+        output({"model": model, "entries": entries})
+    elif entries:
+        present.console().print(present.history(entries, dev))
+    else:
+        present.console().print(f"The ledger has nothing about {model} yet")
+    return 0
+
+
+def _decide(
+    options: Options,
+    reference: str,
+    stage: str,
+    decision: str,
+    because: str,
+    timeout: float | None,
+) -> int:
+    """Decide, and follow what that starts unless `timeout` (seconds) is None."""
+    from cli import approvals, ledger, present, versions
+    from cli.target import open_target
+
+    model, version = versions.parse(reference)
+    approvals.check_reason(stage, decision, because)
+    where = open_target(options)
+    account = approvals.account_for(where, stage, model)
+    after = ledger.head(where.reader, model) if timeout else 0
+    done = approvals.decide(
+        where.session, model, version, stage, decision, because, account=account
+    )
+    if not options.as_json:
+        text = f"{model}/{done.version} is {done.stage}/{done.stage_status}"
+        if done.workflow:
+            text += f"; that starts {done.workflow}"
+        present.console().print(text, markup=False)
+    entry = _follow(where, done, after, timeout, options.as_json) if timeout else None
+    if options.as_json:
+        output({"decision": done.to_dict(), **({"entry": entry} if entry else {})})
+    return 0
+
+
+def _follow(
+    where: Target, done: Decision, after: int, timeout: float, quiet: bool
+) -> dict[str, Any]:
+    """The entry with which the workflow ended well; GovernError if it did not."""
+    from cli import approvals, present
+
+    console = present.console(stderr=True)
+    console.quiet = quiet
+    with console.status(f"{done.workflow} ...") as spinner:
+
+        def tell(elapsed: float, entry: Mapping[str, Any] | None) -> None:
+            spinner.update(f"{done.workflow} {elapsed:.0f} s")
+            if entry is not None:
+                console.print(
+                    f"{elapsed:6.1f} s  {entry['kind']}  {entry['stage']}/{entry['stage_status']}",
+                    markup=False,
+                )
+
+        entry = approvals.follow(where.reader, done, after=after, timeout=timeout, progress=tell)
+    refused = approvals.refusal(entry, done)
+    if refused is not None:
+        raise refused
+    return entry

@@ -1,0 +1,91 @@
+"""The ledger as the command line reads it: what happened, why not, how a decision ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.aws import calling
+from governance.adapters import items
+
+if TYPE_CHECKING:
+    import boto3
+
+TABLE = "governed-path-ledger"
+
+
+def entries(session: boto3.Session, model: str, after: int = 0) -> list[dict[str, Any]]:
+    """The model's entries whose sequence is greater than `after`, in order; [] if it has none.
+
+    `session` is one of the reader role. GovernError if AWS refuses.
+    """
+    with calling(f"read the ledger of model {model}"):
+        pages = (
+            session.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=TABLE,
+                KeyConditionExpression="model = :model AND #sequence > :after",
+                ExpressionAttributeNames={"#sequence": "sequence"},
+                ExpressionAttributeValues={":model": {"S": model}, ":after": {"N": str(after)}},
+                ConsistentRead=True,
+            )
+        )
+        return [items.from_item(item) for page in pages for item in page["Items"]]
+
+
+def head(session: boto3.Session, model: str) -> int:
+    """The sequence of the model's newest entry, 0 if it has none."""
+    with calling(f"read the ledger of model {model}"):
+        item = (
+            session.client("dynamodb")
+            .get_item(
+                TableName=TABLE,
+                Key={"model": {"S": model}, "sequence": {"N": "0"}},
+                ConsistentRead=True,
+            )
+            .get("Item")
+        )
+    return 0 if item is None else int(items.from_item(item)["head"])
+
+
+def story(found: Sequence[Mapping[str, Any]], arn: str) -> list[Mapping[str, Any]]:
+    """The entries about one version, in Dev and in Central: a candidate has an ARN in each."""
+    pairs = [(e["model_package_arn"], e["origin_arn"]) for e in found if e.get("origin_arn")]
+    arns = {arn, *(one for pair in pairs if arn in pair for one in pair)}
+    return [entry for entry in found if entry["model_package_arn"] in arns]
+
+
+def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Why an entry says no: [{rule, fact, expected, remedy}], [] if it does not.
+
+    A gate's reasons have all four; a failed test or a fault has "" where nothing is known.
+    """
+    verdict = entry.get("verdict") or {}
+    found = [] if verdict.get("allowed", True) else list(verdict.get("reasons") or [])
+    for text in (entry.get("summary") or {}).get("reasons") or []:
+        suite, _, fact = str(text).partition(": ")
+        found.append({"rule": suite, "fact": fact} if fact else {"rule": "tests", "fact": suite})
+    failure = entry.get("failure")
+    if failure:
+        found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})
+    return [
+        {key: str(reason.get(key) or "") for key in ("rule", "fact", "expected", "remedy")}
+        for reason in found
+    ]
+
+
+def person(entry: Mapping[str, Any]) -> str:
+    """Who decided what the entry records; "" if it does not say."""
+    return str((entry.get("approver") or {}).get("person") or "")
+
+
+def _cause(failure: Mapping[str, Any]) -> str:
+    """The sentence in a failure's Cause, which Lambda wraps into JSON."""
+    cause = failure.get("Cause") or ""
+    try:
+        wrapped = json.loads(cause)
+    except (TypeError, ValueError):
+        return str(cause)
+    return str(wrapped.get("errorMessage") or cause) if isinstance(wrapped, dict) else str(cause)

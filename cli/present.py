@@ -1,0 +1,135 @@
+"""Tables and texts for people. Rows are what the other modules return; nothing is read here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli import ledger
+from cli.approvals import reason_lines
+from governance.domain.identity import account_of
+
+_GOOD = {"Approved", "Passed", "Deployed"}
+_BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
+_BUSY = {"Validating", "Releasing", "PendingApproval"}
+_PLAIN_WIDTH = 160  # columns when nobody's terminal says how many there are
+_NONE = "-"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on the present standard output or error; wide enough for a table in a pipe."""
+    stream = sys.stderr if stderr else sys.stdout
+    made = Console(file=stream, highlight=False, soft_wrap=False)
+    if not made.is_terminal:
+        made.width = _PLAIN_WIDTH
+    return made
+
+
+def stages_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The board's versions: model, registry, version, stage, status, candidate, since, approver."""
+    table = _table("Model", "Registry", ">Version", "Stage", "Status", "Candidate", "Since", "By")
+    for row in rows:
+        table.add_row(
+            str(row["model"]),
+            str(row["registry"]),
+            str(row["version"]),
+            str(row["stage"] or _NONE),
+            status_text(row["stage_status"]),
+            short(row["candidate_id"]),
+            moment(row["since"]),
+            str(row["approver"] or _NONE),
+        )
+    return table
+
+
+def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The board's Prod endpoints and what they serve."""
+    table = _table("Prod endpoint", "Account", "Serves", "Candidate", "Since", "Signed by")
+    for row in rows:
+        table.add_row(
+            str(row["endpoint_name"]),
+            str(row["account"]),
+            f"{row['model']}/{row['version']}",
+            short(row["candidate_id"]),
+            moment(row["since"]),
+            str(row["approver"] or _NONE),
+        )
+    return table
+
+
+def history(entries: Sequence[Mapping[str, Any]], dev_account: str) -> RenderableType:
+    """Ledger entries as a table, and below it why those that say no do so."""
+    table = _table(">#", "Recorded (UTC)", "Entry", "Stage", "Status", "Registry", ">Version", "By")
+    refused: list[Text] = []
+    for entry in entries:
+        arn = str(entry["model_package_arn"])
+        table.add_row(
+            str(entry["sequence"]),
+            moment(entry["recorded_at"]),
+            str(entry["kind"]),
+            str(entry.get("stage") or _NONE),
+            status_text(entry.get("stage_status")),
+            "Dev" if account_of(arn) == dev_account else "Central",
+            arn.rpartition("/")[2],
+            ledger.person(entry) or _NONE,
+        )
+        found = ledger.reasons(entry)
+        if found:
+            refused.append(Text(f"\n#{entry['sequence']} {entry['kind']}", style="bold"))
+            refused += [Text(f"  {line}") for line in reason_lines(found)]
+    return Group(table, *refused)
+
+
+def changes_table(changes: Sequence[Mapping[str, str]]) -> Table:
+    """What provisioning created, updated and left alone."""
+    table = _table("What", "Name", "Change")
+    for change in changes:
+        style = "" if change["change"] == "unchanged" else "green"
+        table.add_row(change["what"], change["name"], Text(change["change"], style=style))
+    return table
+
+
+def facts_table(facts: Mapping[str, Any]) -> Table:
+    """Names and values, one a line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def status_text(status: str | None) -> Text:
+    """A stage status in its colour."""
+    if not status:
+        return Text(_NONE)
+    good = status in _GOOD or status.endswith("-Approved")
+    style = "green" if good else "red" if status in _BAD else "yellow" if status in _BUSY else ""
+    return Text(status, style=style)
+
+
+def short(candidate_id: str | None) -> str:
+    """The first 12 digits of a candidate id, enough to tell two apart by eye."""
+    return candidate_id[:12] if candidate_id else _NONE
+
+
+def moment(text: str | None) -> str:
+    """ISO-8601 UTC to the second, with a space instead of T."""
+    return text[:19].replace("T", " ") if text else _NONE
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        # Nothing is cut off: half an id is no id.
+        right = column.startswith(">")
+        table.add_column(
+            column.removeprefix(">"), justify="right" if right else "left", overflow="fold"
+        )
+    return table

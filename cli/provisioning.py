@@ -1,0 +1,230 @@
+"""Provision a model: its Central group, its tier's policy and its directory entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cli import projects, target
+from cli.aws import calling, explain
+from cli.errors import GovernError, usage
+from cli.options import TIERS
+from governance.adapters import errors, items
+from governance.adapters.artifacts import Artifacts
+from governance.contracts import tier_policy
+from governance.domain.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    import boto3
+
+POLICIES = Path(__file__).parents[1] / "policies" / "tiers"
+KEY = "alias/governed-path"
+SHARING = "ProdMayDeploy"
+_ACCOUNT = re.compile(r"\d{12}")
+_INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What an admin says about a model; `accounts` {dev, test, prod}, 12 digits each."""
+
+    model: str
+    project: str
+    tier: str
+    accounts: Mapping[str, str]
+    endpoint_name: str
+    instance_type: str = "ml.m5.large"
+    instance_count: int = 1
+
+
+def check(project: Project) -> None:
+    """GovernError `usage` names what of the project cannot be right."""
+    if project.tier not in TIERS:
+        raise usage(f"there is no tier {project.tier!r}", f"one of {', '.join(TIERS)}")
+    for stage in ("dev", "test", "prod"):
+        account = project.accounts.get(stage, "")
+        if not _ACCOUNT.fullmatch(account):
+            raise usage(f"{account!r} is not the id of the {stage} account; expected 12 digits")
+    if len(set(project.accounts.values())) < 3:
+        raise usage(
+            f"dev, test and prod share an account: {', '.join(project.accounts.values())}",
+            "each stage has an account of its own; that is what keeps them apart",
+        )
+    if not _INSTANCE.fullmatch(project.instance_type):
+        raise usage(f"{project.instance_type!r} is not an instance type", "for example ml.m5.large")
+    if project.instance_count < 1:
+        raise usage(f"{project.instance_count} instances cannot serve; expected 1 or more")
+
+
+def provision(
+    session: boto3.Session,
+    project: Project,
+    *,
+    account: str | None = None,
+    policies: Path = POLICIES,
+) -> dict[str, Any]:
+    """Make Central ready for the model; what is as it should be is left alone.
+
+    `session` is the admin's, `account` Central's (default: the session's), `policies` the
+    directory of the tier policies. Returns {project: directory entry, changes: [{what, name,
+    change: created | updated | unchanged}]}. GovernError `usage` for a project that cannot be
+    right, before anything is written; `invalid` for a policy that breaks its schema; otherwise
+    what AWS refuses.
+    """
+    check(project)
+    body = _policy_body(project.tier, policies)
+    try:
+        return _provision(session, project, account or target.account_of(session), body)
+    except GovernError as error:
+        if error.code == "access_denied":
+            error.hint = "that is for: admin; govern provision ... --as admin"
+        raise
+
+
+def _provision(
+    session: boto3.Session, project: Project, central: str, body: bytes
+) -> dict[str, Any]:
+    model, region = project.model, session.region_name
+    uri = f"s3://governed-path-evidence-{central}-{region}/policies/tiers/{project.tier}.json"
+    group = _ensure_group(session, model)
+    sharing = _ensure_sharing(session, central, project)
+    published, policy = _publish(session, uri, body)
+    entry = {
+        "model": model,
+        "project": project.project,
+        "risk_tier": project.tier,
+        "accounts": dict(project.accounts),
+        "endpoint_name": project.endpoint_name,
+        "instance_type": project.instance_type,
+        "instance_count": project.instance_count,
+        "policy": policy,
+    }
+    return {
+        "project": entry,
+        "changes": [
+            {"what": "model package group", "name": model, "change": group},
+            {"what": "resource policy", "name": f"{model} {SHARING}", "change": sharing},
+            {"what": "tier policy", "name": uri, "change": published},
+            {"what": "directory entry", "name": model, "change": _ensure_entry(session, entry)},
+        ],
+    }
+
+
+def sharing_statement(arn_of_versions: str, partition: str, prod: str) -> dict[str, Any]:
+    """What lets the Prod account deploy versions that are signed off, and nothing else."""
+    return {
+        "Sid": SHARING,
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:{partition}:iam::{prod}:root"},
+        "Action": ["sagemaker:DescribeModelPackage", "sagemaker:CreateModel"],
+        "Resource": arn_of_versions,
+    }
+
+
+def _policy_body(tier: str, policies: Path) -> bytes:
+    file = policies / f"{tier}.json"
+    try:
+        body = file.read_bytes()
+        policy = tier_policy(json.loads(body))
+    except OSError as error:
+        raise GovernError(
+            "not_found", f"no policy of tier {tier}: {error}", "restore the file"
+        ) from error
+    except (ValueError, InvalidInputError) as error:
+        raise GovernError(
+            "invalid", f"{file}: {error}", "correct it by policies/tier.schema.json"
+        ) from error
+    if policy["tier"] != tier:
+        raise GovernError(
+            "invalid", f"{file} is a policy of tier {policy['tier']}; expected {tier}", "rename it"
+        )
+    return body
+
+
+def _ensure_group(session: boto3.Session, model: str) -> str:
+    sagemaker = session.client("sagemaker")
+    try:
+        sagemaker.describe_model_package_group(ModelPackageGroupName=model)
+    except ClientError as error:
+        if not errors.is_absent(error):
+            raise explain(error, f"describe model package group {model}") from error
+    else:
+        return "unchanged"
+    with calling(f"create model package group {model}"):
+        sagemaker.create_model_package_group(
+            ModelPackageGroupName=model,
+            ModelPackageGroupDescription="Candidates promoted from Dev, by Governed Path",
+        )
+    return "created"
+
+
+def _ensure_sharing(session: boto3.Session, central: str, project: Project) -> str:
+    sagemaker, model = session.client("sagemaker"), project.model
+    partition = session.get_partition_for_region(session.region_name)
+    ours = sharing_statement(
+        f"arn:{partition}:sagemaker:{session.region_name}:{central}:model-package/{model}/*",
+        partition,
+        project.accounts["prod"],
+    )
+    present = _group_policy(sagemaker, model)
+    statements = present.get("Statement", [])
+    # What an admin has allowed beside it stays.
+    wanted = [*(s for s in statements if s.get("Sid") != SHARING), ours]
+    if ours in statements and len(wanted) == len(statements):
+        return "unchanged"
+    with calling(f"share model package group {model} with account {project.accounts['prod']}"):
+        sagemaker.put_model_package_group_policy(
+            ModelPackageGroupName=model,
+            ResourcePolicy=json.dumps({"Version": "2012-10-17", "Statement": wanted}),
+        )
+    return "updated" if present else "created"
+
+
+def _group_policy(sagemaker: Any, model: str) -> dict[str, Any]:
+    try:
+        answer = sagemaker.get_model_package_group_policy(ModelPackageGroupName=model)
+    except ClientError as error:
+        # AWS: "Cannot find resource policy for: ..."
+        if errors.is_absent(error) or "cannot find" in str(error).lower():
+            return {}
+        raise explain(error, f"read the policy of model package group {model}") from error
+    policy: dict[str, Any] = json.loads(answer["ResourcePolicy"])
+    return policy
+
+
+def _publish(session: boto3.Session, uri: str, body: bytes) -> tuple[str, dict[str, str]]:
+    """(change, {uri, sha256, version_id}) of the tier policy in the evidence bucket."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket_of_session = Artifacts(session)
+    there = bucket_of_session.find(bucket, key)
+    try:
+        location = bucket_of_session.store(bucket, key, body, KEY)
+    except NotFoundError as error:
+        raise GovernError(
+            "not_found", str(error), "the bucket comes with the Central stack: deploy it first"
+        ) from error
+    policy = {
+        "uri": uri,
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "version_id": str(location["version_id"]),
+    }
+    if there is None:
+        return "created", policy
+    return ("unchanged" if there["sha256"] == policy["sha256"] else "updated"), policy
+
+
+def _ensure_entry(session: boto3.Session, entry: dict[str, Any]) -> str:
+    model = entry["model"]
+    present = projects.find_project(session, model)
+    if present == entry:
+        return "unchanged"
+    with calling(f"write the directory entry of model {model}"):
+        session.client("dynamodb").put_item(TableName=projects.TABLE, Item=items.to_item(entry))
+    return "created" if present is None else "updated"

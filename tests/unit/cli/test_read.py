@@ -1,0 +1,340 @@
+"""status and history: what the ledger and the registry say, as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from cli import board, ledger, present
+from governance.adapters import items
+from tests.unit.cli.conftest import (
+    CANDIDATE,
+    CENTRAL,
+    DEV,
+    MODEL,
+    PROD,
+    Stubbed,
+    arn,
+    by,
+    denied,
+    described,
+    directory,
+    entry,
+    knows,
+    provisioned,
+    summary,
+)
+
+Govern = Callable[..., Result]
+ENDPOINT = {
+    "endpoint_name": "clinical-risk",
+    "endpoint_arn": f"arn:aws:sagemaker:us-east-1:{PROD}:endpoint/clinical-risk",
+    "account": PROD,
+}
+PROMOTED = entry(
+    1,
+    "CandidatePromoted",
+    stage="Test",
+    stage_status="PendingApproval",
+    origin_arn=arn(4, DEV),
+    candidate_id=CANDIDATE,
+    approver=by("dana"),
+)
+RELEASED = entry(
+    5,
+    "CandidateReleased",
+    stage="Prod",
+    stage_status="Deployed",
+    candidate_id=CANDIDATE,
+    approver=by("grace"),
+    endpoint=ENDPOINT,
+)
+REJECTED_IN_DEV = entry(
+    6,
+    "PromotionRejected",
+    stage="Dev",
+    stage_status="Rejected",
+    model_package_arn=arn(5, DEV),
+    candidate_id="bad" + "0" * 61,
+    approver=by("theo"),
+    verdict=denied(),
+)
+
+
+def lists(session: Stubbed, *summaries: dict[str, Any]) -> None:
+    session.stub("sagemaker").add_response(
+        "list_model_packages", {"ModelPackageSummaryList": list(summaries)}
+    )
+
+
+def scans(reader: Stubbed, *projects: dict[str, Any]) -> None:
+    reader.stub("dynamodb").add_response(
+        "scan", {"Items": [items.to_item(project) for project in projects]}
+    )
+
+
+def test_status_has_every_version_and_what_prod_serves(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    scans(reader, directory())
+    knows(reader, PROMOTED, RELEASED, REJECTED_IN_DEV)
+    lists(reader, summary(1, "Prod/Deployed"))
+    result = govern("status", "--json")
+    assert result.exit_code == 0, result.output
+    assert where[0].persona == "governance-engineer"
+    found = json.loads(result.output)
+    central, promoted, rejected = found["versions"]
+    assert central == {
+        "model": MODEL,
+        "registry": "Central",
+        "version": 1,
+        "stage": "Prod",
+        "stage_status": "Deployed",
+        "candidate_id": CANDIDATE,
+        "since": RELEASED["recorded_at"],
+        "approver": "grace",
+        "model_package_arn": arn(1),
+    }
+    assert (promoted["registry"], promoted["version"], promoted["stage_status"]) == (
+        "Dev",
+        4,
+        "Approved",
+    )
+    assert (rejected["version"], rejected["stage_status"], rejected["approver"]) == (
+        5,
+        "Rejected",
+        "theo",
+    )
+    assert found["endpoints"] == [
+        {
+            "endpoint_name": "clinical-risk",
+            "account": PROD,
+            "model": MODEL,
+            "version": 1,
+            "candidate_id": CANDIDATE,
+            "since": RELEASED["recorded_at"],
+            "approver": "grace",
+            "model_package_arn": arn(1),
+        }
+    ]
+
+
+def test_status_table_shows_the_same(govern: Govern, where: list[Any], reader: Stubbed) -> None:
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, RELEASED)
+    lists(reader, summary(1, "Prod/Deployed"))
+    lines = [line.split() for line in govern("status", MODEL).output.splitlines() if line.strip()]
+    seen = RELEASED["recorded_at"].replace("Z", "").split("T")
+    short = CANDIDATE[:12]
+    assert [MODEL, "Central", "1", "Prod", "Deployed", short, *seen, "grace"] in lines
+    assert ["clinical-risk", PROD, f"{MODEL}/1", short, *seen, "grace"] in lines
+
+
+@pytest.mark.parametrize(
+    ("role", "approver"), [("governed-path-ai-engineer", "alex"), ("governed-path-registry", None)]
+)
+def test_status_asks_the_version_itself_while_the_ledger_does_not_know(
+    govern: Govern, where: list[Any], reader: Stubbed, role: str, approver: str | None
+) -> None:
+    """A person has approved and the workflow has not recorded anything yet."""
+    provisioned(reader, directory())
+    knows(reader)
+    lists(reader, summary(1, "Test/Approved"))
+    arn_of_session = f"arn:aws:sts::{CENTRAL}:assumed-role/{role}/alex"
+    reader.stub("sagemaker").add_response(
+        "describe_model_package",
+        described(
+            LastModifiedBy={"IamIdentity": {"Arn": arn_of_session, "PrincipalId": "A:alex"}},
+            CustomerMetadataProperties={"candidate-id": CANDIDATE},
+        ),
+    )
+    (row,) = json.loads(govern("status", MODEL, "--json").output)["versions"]
+    assert (row["since"], row["approver"], row["candidate_id"]) == (
+        "2026-01-31T12:00:00Z",
+        approver,
+        CANDIDATE,
+    )
+
+
+def test_a_data_scientist_sees_all_of_dev(
+    govern: Govern, where: list[Any], session: Stubbed, reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    knows(reader, PROMOTED)
+    lists(reader, summary(1, "Test/PendingApproval"))
+    lists(session, summary(5, "Dev/Registered", DEV), summary(4, "Dev/Approved", DEV))
+    found = json.loads(govern("status", MODEL, "--as", "data-scientist", "--json").output)
+    dev = [row for row in found["versions"] if row["registry"] == "Dev"]
+    assert [(row["version"], row["stage_status"], row["candidate_id"]) for row in dev] == [
+        (4, "Approved", CANDIDATE),
+        (5, "Registered", None),
+    ]
+
+
+def test_the_successors_approver_is_not_the_superseded_versions() -> None:
+    released = {**RELEASED, "sequence": 2, "approver": by("grace")}
+    newer = entry(9, "CandidateReleased", 2, endpoint=ENDPOINT, approver=by("gwen"))
+    superseded = entry(
+        8,
+        "CandidateSuperseded",
+        stage="Prod",
+        stage_status="Superseded",
+        approver=by("gwen"),
+        endpoint=ENDPOINT,
+    )
+    found = [released, superseded, newer]
+    row = board._row(Stubbed(), MODEL, summary(1, "Prod/Superseded"), found)
+    assert (row["approver"], row["since"]) == ("grace", superseded["recorded_at"])
+    assert [(e["version"], e["approver"]) for e in board.serving(found)] == [(2, "gwen")]
+
+
+def test_status_of_nothing_says_what_to_do(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    scans(reader)
+    result = govern("status")
+    assert result.exit_code == 0
+    assert "govern provision" in result.output
+
+
+@pytest.mark.parametrize("command", ["status", "history"])
+def test_an_unknown_model_names_the_known_ones(
+    govern: Govern, where: list[Any], reader: Stubbed, command: str
+) -> None:
+    provisioned(reader, None)
+    scans(reader, directory(model="beta"), directory(model="alpha"))
+    result = govern(command, "nope", "--json")
+    error = json.loads(result.output)["error"]
+    assert (result.exit_code, error["code"]) == (1, "not_found")
+    assert error["message"] == "no model 'nope' is provisioned; there is alpha, beta"
+
+
+def test_history_is_a_table_with_the_reasons_below(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, REJECTED_IN_DEV)
+    result = govern("history", MODEL)
+    assert result.exit_code == 0, result.output
+    lines = [line.strip() for line in result.output.splitlines()]
+    table = [line.split() for line in lines]
+    assert [
+        *("1", "2026-01-31", "12:00:01", "CandidatePromoted"),
+        *("Test", "PendingApproval", "Central", "1", "dana"),
+    ] in table
+    assert [
+        *("6", "2026-01-31", "12:00:06", "PromotionRejected"),
+        *("Dev", "Rejected", "Dev", "5", "theo"),
+    ] in table
+    below = lines[lines.index("#6 PromotionRejected") :]
+    assert below == [
+        "#6 PromotionRejected",
+        "[approver_is_not_trainer] theo approved and theo trained",
+        "expected: two different, known people",
+        "remedy: Another AI Engineer approves the version",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry", "sequences"),
+    [
+        (MODEL, "central", [1, 5, 6]),
+        (f"{MODEL}/1", "central", [1, 5]),
+        # The same candidate by its number in Dev.
+        (f"{MODEL}/4", "dev", [1, 5]),
+        (f"{MODEL}/5", "dev", [6]),
+    ],
+)
+def test_history_of_a_version_is_its_story_in_both_registries(
+    govern: Govern,
+    where: list[Any],
+    reader: Stubbed,
+    reference: str,
+    registry: str,
+    sequences: list[int],
+) -> None:
+    provisioned(reader, directory())
+    everything = [PROMOTED, RELEASED, REJECTED_IN_DEV]
+    knows(reader, *everything)
+    result = govern("history", reference, "--registry", registry, "--json")
+    found = json.loads(result.output)["entries"]
+    assert found == [e for e in everything if e["sequence"] in sequences]
+
+
+def test_history_of_an_unknown_version_is_an_error(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    knows(reader, PROMOTED)
+    result = govern("history", f"{MODEL}/4")
+    assert result.exit_code == 1
+    assert "nothing about version 4 of the central registry" in result.output
+    assert "--registry dev" in result.output
+
+
+def test_history_of_a_model_without_entries_says_so(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    knows(reader)
+    result = govern("history", MODEL)
+    assert (result.exit_code, result.output) == (0, f"The ledger has nothing about {MODEL} yet\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, []),
+        ({"verdict": {"allowed": True, "reasons": []}}, []),
+        ({"verdict": denied("a_rule")}, ["a_rule"]),
+        ({"summary": {"metrics": {"auc": 0.8}}}, []),
+        ({"summary": {"reasons": ["the endpoint did not serve"]}}, ["tests"]),
+        ({"failure": {"Error": "States.Timeout"}}, ["States.Timeout"]),
+        ({"failure": {"Cause": "[1]"}}, ["failure"]),
+    ],
+)
+def test_reasons_come_from_verdict_tests_and_failure(
+    more: dict[str, Any], expected: list[str]
+) -> None:
+    found = ledger.reasons(entry(1, "X", **more))
+    assert [reason["rule"] for reason in found] == expected
+    assert all(reason.keys() == {"rule", "fact", "expected", "remedy"} for reason in found)
+
+
+def test_the_ledger_is_read_behind_a_sequence_page_by_page(reader: Stubbed) -> None:
+    dynamodb = reader.stub("dynamodb")
+    expected = {
+        "TableName": "governed-path-ledger",
+        "KeyConditionExpression": "model = :model AND #sequence > :after",
+        "ExpressionAttributeNames": {"#sequence": "sequence"},
+        "ExpressionAttributeValues": {":model": {"S": MODEL}, ":after": {"N": "3"}},
+        "ConsistentRead": True,
+    }
+    key = {"model": {"S": MODEL}, "sequence": {"N": "4"}}
+    first, second = (items.to_item(entry(n, "ValidationStarted")) for n in (4, 5))
+    dynamodb.add_response("query", {"Items": [first], "LastEvaluatedKey": key}, expected)
+    dynamodb.add_response("query", {"Items": [second]}, {**expected, "ExclusiveStartKey": key})
+    assert [e["sequence"] for e in ledger.entries(reader, MODEL, after=3)] == [4, 5]
+
+
+def test_a_model_without_entries_has_head_0(reader: Stubbed) -> None:
+    reader.stub("dynamodb").add_response("get_item", {})
+    assert ledger.head(reader, MODEL) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "style"),
+    [
+        ("Deployed", "green"),
+        ("Technical-Approved", "green"),
+        ("Errored", "red"),
+        ("Superseded", ""),
+    ],
+)
+def test_a_status_has_its_colour(status: str, style: str) -> None:
+    text = present.status_text(status)
+    assert (text.plain, text.style) == (status, style)

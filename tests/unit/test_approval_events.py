@@ -1,0 +1,193 @@
+"""From event to promotion: exactly the version, the stage and the time that were decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.domain import approval_events, claims
+from governance.domain.errors import InvalidInputError
+from tests.contracts import samples
+
+ARN = samples.version_arn(samples.DEV, 1)
+ABSENT = object()
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def _life_cycle(stage: str, status: str) -> dict[str, Any]:
+    return {
+        "ModelLifeCycle": {"Stage": stage, "StageStatus": status},
+        "UpdatedModelPackageFields": ["ModelLifeCycle"],
+    }
+
+
+def _event(detail: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
+    """The Dev approval, with these fields of the detail and of the envelope instead."""
+    fields = {
+        "ModelPackageGroupName": samples.MODEL,
+        "ModelPackageVersion": 1,
+        "ModelPackageArn": ARN,
+        "LastModifiedTime": samples.DECIDED,
+        **_life_cycle("Dev", "Approved"),
+        **(detail or {}),
+    }
+    event = {
+        "version": "0",
+        "id": "844e2571-85d4-695f-b930-0153b71dcb42",
+        "detail-type": "SageMaker Model Package State Change",
+        "source": "aws.sagemaker",
+        "account": samples.DEV,
+        "detail": {key: value for key, value in fields.items() if value is not ABSENT},
+        **envelope,
+    }
+    return {key: value for key, value in event.items() if value is not ABSENT}
+
+
+def _promotion(event: dict[str, Any], stage: str = "Dev") -> dict[str, Any]:
+    return approval_events.promotion(event, "promote_to_central", stage, "arn:execution")
+
+
+def test_the_promotion_is_of_the_version_in_the_event() -> None:
+    assert _promotion(_event()) == {
+        "claim_id": claims.claim_id(ARN, "Dev", samples.DECIDED),
+        "workflow": "promote_to_central",
+        "stage": "Dev",
+        "model": samples.MODEL,
+        "model_package_arn": ARN,
+        "account": samples.DEV,
+        "decided_at": samples.DECIDED,
+        "event_id": "844e2571-85d4-695f-b930-0153b71dcb42",
+        "execution_arn": "arn:execution",
+    }
+
+
+def test_a_repeated_event_is_the_same_claim() -> None:
+    """It has another id and another time, and may say that more fields changed."""
+    again = _event(
+        {"UpdatedModelPackageFields": ["ApprovalDescription", "ModelLifeCycle"]},
+        id="another",
+        time="2026-11-21T07:00:00Z",
+    )
+    assert _promotion(again)["claim_id"] == _promotion(_event())["claim_id"]
+
+
+@pytest.mark.parametrize("stage", ["Test", "Prod"])
+def test_central_approvals_are_for_their_stage(stage: str) -> None:
+    detail = {"ModelPackageArn": samples.version_arn(), **_life_cycle(stage, "Approved")}
+    event = _event(detail, account=samples.CENTRAL)
+    assert _promotion(event, stage)["stage"] == stage
+    with pytest.raises(InvalidInputError, match="expected an approval for stage Dev"):
+        _promotion(event, "Dev")
+
+
+@pytest.mark.parametrize(
+    ("detail", "stage"),
+    [
+        (_life_cycle("Dev", "Approved"), "Dev"),
+        (_life_cycle("Test", "Approved"), "Test"),
+        (_life_cycle("Dev", "Rejected"), None),
+        (_life_cycle("Test", "Passed"), None),
+        # Our own write of results: the version is still approved, but that is not what changed.
+        (
+            {**_life_cycle("Dev", "Approved"), "UpdatedModelPackageFields": ["ModelCard"]},
+            None,
+        ),
+        ({**_life_cycle("Dev", "Approved"), "UpdatedModelPackageFields": []}, None),
+        ({**_life_cycle("Dev", "Approved"), "UpdatedModelPackageFields": None}, None),
+        ({"ModelLifeCycle": {"Stage": "Dev", "StageStatus": "Approved"}}, None),
+        ({}, None),
+    ],
+    ids=repr,
+)
+def test_only_a_change_to_approved_is_an_approval(detail: dict[str, Any], stage: str) -> None:
+    assert approval_events.approved_stage(detail) == stage
+
+
+@pytest.mark.parametrize(
+    ("life_cycle", "status", "stage"),
+    [
+        (None, "Approved", "Dev"),
+        ({}, "Approved", "Dev"),
+        ({"Stage": "Dev", "StageStatus": "Registered"}, "Approved", "Dev"),
+        ({"Stage": "Prod", "StageStatus": "Compliance-Approved"}, "Approved", None),
+        ({"Stage": "Test", "StageStatus": "Approved"}, "Approved", None),
+        (None, "Rejected", None),
+        (None, "PendingManualApproval", None),
+        (None, None, None),
+    ],
+)
+def test_a_plain_flip_of_the_approval_status_is_an_approval_in_dev(
+    life_cycle: Any, status: str | None, stage: str | None
+) -> None:
+    detail = {
+        "ModelLifeCycle": life_cycle,
+        "ModelApprovalStatus": status,
+        "UpdatedModelPackageFields": ["ModelApprovalStatus"],
+    }
+    assert approval_events.approved_stage(detail) == stage
+
+
+def test_the_life_cycle_has_the_last_word() -> None:
+    """Rejected in the life cycle and approved by status at once is no approval."""
+    detail = {
+        **_life_cycle("Dev", "Rejected"),
+        "ModelApprovalStatus": "Approved",
+        "UpdatedModelPackageFields": ["ModelApprovalStatus", "ModelLifeCycle"],
+    }
+    assert approval_events.approved_stage(detail) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [
+        ({}, "detail-type is None"),
+        (_event(**{"detail-type": "SageMaker Endpoint State Change"}), "detail-type is 'SageM"),
+        ({**_event(), "detail": None}, "detail is None"),
+        ({**_event(), "detail": "text"}, "detail is 'text'"),
+        (_event({"ModelPackageArn": ABSENT}), "ModelPackageArn is 'None'"),
+        (_event({"ModelPackageArn": ARN.rpartition("/")[0]}), "ModelPackageArn is 'arn"),
+        (_event({"ModelPackageArn": ARN + "/x"}), "ModelPackageArn is 'arn"),
+        (_event({"ModelPackageArn": ARN + "\n"}), "ModelPackageArn is 'arn"),
+        (_event(account=ABSENT), "from account None"),
+        (_event(account=samples.TEST), f"from account '{samples.TEST}'"),
+        (_event({"LastModifiedTime": ABSENT}), "LastModifiedTime is None"),
+        (_event({"LastModifiedTime": "today"}), "LastModifiedTime is 'today'"),
+        (_event({"ModelLifeCycle": "Approved"}), "ModelLifeCycle is 'Approved'"),
+        (_event({"ModelLifeCycle": ["Dev"]}), r"ModelLifeCycle is \['Dev'\]"),
+        (_event({"UpdatedModelPackageFields": 7}), "expected an approval for stage Dev"),
+        (_event({"UpdatedModelPackageFields": "ModelLifeCycle"}), "expected an approval"),
+        (_event(_life_cycle("Dev", "Registered")), "expected an approval for stage Dev"),
+    ],
+)
+def test_an_event_of_another_shape_is_refused_by_what_is_wrong(
+    event: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=named):
+        _promotion(event)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*_event(), *_event()["detail"]]), anything, min_size=1, max_size=4
+    )
+)
+def test_whatever_arrives_is_a_promotion_or_invalid_input(change: dict[str, Any]) -> None:
+    event = _event()
+    for key, value in change.items():
+        holder = event if key in event else event["detail"]
+        if isinstance(holder, dict):
+            holder[key] = value
+    try:
+        found = _promotion(event)
+    except InvalidInputError:
+        return
+    assert (found["model_package_arn"], found["stage"]) == (ARN, "Dev")

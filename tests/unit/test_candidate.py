@@ -1,0 +1,471 @@
+"""The candidate: the same bytes have the same id, other bytes have another one."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.domain import candidate
+from governance.domain.errors import InvalidInputError
+from tests.contracts import samples
+
+Description = dict[str, Any]
+Change = Callable[[Description], None]
+
+
+def _id(description: Description, objects: list[dict[str, Any]] | None = None) -> str:
+    objects = samples.origin_objects() if objects is None else objects
+    return candidate.candidate_id(candidate.manifest(description, objects))
+
+
+def _set(*path: str | int, to: Any) -> Change:
+    def change(description: Description) -> None:
+        holder: Any = description
+        for key in path[:-1]:
+            holder = holder[key]
+        if to is None:
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = to
+
+    return change
+
+
+def _changed(change: Change) -> Description:
+    description = samples.description()
+    change(description)
+    return description
+
+
+def _shuffled(value: Any, dice: random.Random) -> Any:
+    """The same value with its keys in another order."""
+    if isinstance(value, dict):
+        keys = list(value)
+        dice.shuffle(keys)
+        return {key: _shuffled(value[key], dice) for key in keys}
+    return [_shuffled(entry, dice) for entry in value] if isinstance(value, list) else value
+
+
+CONTAINER = ("InferenceSpecification", "Containers", 0)
+BYTES_AND_BEHAVIOUR: dict[str, Change] = {
+    "model": _set("ModelPackageGroupName", to="other-model"),
+    "image": _set(*CONTAINER, "Image", to="other:latest"),
+    "image digest": _set(*CONTAINER, "ImageDigest", to="sha256:" + "d" * 64),
+    "no image digest": _set(*CONTAINER, "ImageDigest", to=None),
+    "environment value": _set(*CONTAINER, "Environment", "SAGEMAKER_PROGRAM", to="evil.py"),
+    "environment variable": _set(*CONTAINER, "Environment", "PYTHONPATH", to="/tmp"),
+    "no environment": _set(*CONTAINER, "Environment", to=None),
+    "content types": _set("InferenceSpecification", "SupportedContentTypes", to=["text/csv"]),
+    "response types": _set("InferenceSpecification", "SupportedResponseMIMETypes", to=["text/csv"]),
+    "instance types": _set(
+        "InferenceSpecification", "SupportedRealtimeInferenceInstanceTypes", to=["ml.p5.48xlarge"]
+    ),
+    "model card": _set("ModelCard", "ModelCardContent", to='{"model_overview": {}}'),
+    "no model card": _set("ModelCard", to=None),
+    "training data": _set("CustomerMetadataProperties", "dataset-sha256", to="e" * 64),
+    "training data version": _set("CustomerMetadataProperties", "dataset-version-id", to="v9"),
+    "code": _set("MetadataProperties", "CommitId", to="1" * 40),
+}
+NEITHER: dict[str, Change] = {
+    "stage": _set("ModelLifeCycle", to={"Stage": "Test", "StageStatus": "Passed"}),
+    "approval": _set("ModelApprovalStatus", to="Approved"),
+    "description": _set("ModelPackageDescription", to="other words"),
+    "who changed it": _set("LastModifiedBy", to=samples.user("ai-engineer", "alex")),
+    "when": _set("LastModifiedTime", to="2027-01-01T00:00:00Z"),
+    "version": _set("ModelPackageArn", to=samples.version_arn(samples.CENTRAL, 3)),
+    "test results": _set("CustomerMetadataProperties", "test-auc", to="0.82"),
+    "state of the card": _set("ModelCard", "ModelCardStatus", to="Approved"),
+}
+
+
+# ------------------------------------------------------------------ manifest and id
+
+
+def test_the_manifest_is_canonical_json_and_the_id_its_digest() -> None:
+    manifest = candidate.manifest(samples.description(), samples.origin_objects())
+    body = candidate.canonical(manifest)
+    assert json.loads(body) == manifest
+    assert body == json.dumps(
+        manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode("utf-8")
+    assert candidate.candidate_id(manifest) == hashlib.sha256(body).hexdigest()
+
+
+def test_the_manifest_has_the_agreed_form() -> None:
+    manifest = candidate.manifest(samples.description(), samples.origin_objects())
+    assert {key: value for key, value in manifest.items() if key != "artifacts"} == {
+        "schema": "governed-path/candidate/v1",
+        "model": samples.MODEL,
+        "image": {"uri": samples.IMAGE, "digest": "sha256:" + "c" * 64},
+        "inference_specification": {
+            "content_types": ["application/json"],
+            "response_types": ["application/json"],
+            "realtime_instance_types": ["ml.m5.large", "ml.m5.xlarge"],
+        },
+        "environment": {
+            "SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+        },
+        "model_card_sha256": candidate.card_digest(samples.description()),
+        "training_data": [
+            {
+                "uri": f"s3://{samples.DEV_BUCKET}/datasets/diabetes.csv",
+                "version_id": "v-diabetes.csv",
+                "sha256": samples.digest("diabetes.csv"),
+            }
+        ],
+        "code_commit": "0" * 40,
+    }
+    assert manifest["artifacts"] == samples.origin_objects()
+
+
+@given(st.randoms(use_true_random=False))
+def test_order_of_keys_and_of_objects_does_not_matter(dice: random.Random) -> None:
+    objects = samples.origin_objects()
+    dice.shuffle(objects)
+    shuffled = _shuffled(samples.description(), dice)
+    assert _id(shuffled, objects) == _id(samples.description())
+
+
+@pytest.mark.parametrize("change", BYTES_AND_BEHAVIOUR.values(), ids=BYTES_AND_BEHAVIOUR)
+def test_another_byte_or_behaviour_is_another_candidate(change: Change) -> None:
+    assert _id(_changed(change)) != _id(samples.description())
+
+
+@pytest.mark.parametrize("field", ["role", "bucket", "key", "version_id", "size", "sha256"])
+@pytest.mark.parametrize("index", range(len(samples.origin_objects())))
+def test_every_field_of_every_object_counts(index: int, field: str) -> None:
+    objects = samples.origin_objects()
+    objects[index][field] = 7 if field == "size" else "f" * 64
+    assert _id(samples.description(), objects) != _id(samples.description())
+
+
+def test_an_object_more_or_less_is_another_candidate() -> None:
+    objects = samples.origin_objects()
+    ids = {
+        _id(samples.description(), objects),
+        _id(samples.description(), objects[1:]),
+        _id(samples.description(), [*objects, {**objects[0], "role": "baseline/other"}]),
+    }
+    assert len(ids) == 3
+
+
+def test_what_else_is_known_of_an_object_is_left_out() -> None:
+    objects = [{**entry, "etag": "x", "last_modified": "y"} for entry in samples.origin_objects()]
+    assert _id(samples.description(), objects) == _id(samples.description())
+
+
+@pytest.mark.parametrize("change", NEITHER.values(), ids=NEITHER)
+def test_decisions_and_results_are_not_the_candidate(change: Change) -> None:
+    assert _id(_changed(change)) == _id(samples.description())
+
+
+def test_the_commit_may_be_in_the_metadata_alone() -> None:
+    without = _changed(_set("MetadataProperties", to=None))
+    assert _id(without) == _id(samples.description())
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_version_has_one_container(number: int) -> None:
+    description = samples.description()
+    containers = description["InferenceSpecification"]["Containers"] * number
+    description["InferenceSpecification"]["Containers"] = containers
+    with pytest.raises(InvalidInputError, match=rf"model-package/.*/1 has {number} containers"):
+        candidate.manifest(description, [])
+
+
+# ------------------------------------------------------------------ model card
+
+
+def _with_card(content: Any) -> Description:
+    text = content if isinstance(content, str) else json.dumps(content)
+    return samples.description(ModelCard={"ModelCardContent": text})
+
+
+THEIRS = {"name": "holdout", "evaluation_observation": "good"}
+OURS = {"name": "governed-path test of candidate dda18a0e21ae", "metric_groups": []}
+
+
+def test_our_own_evaluations_are_not_the_card() -> None:
+    card = {"model_overview": {"model_description": "x"}, "evaluation_details": [THEIRS]}
+    tested = {**card, "evaluation_details": [THEIRS, OURS]}
+    assert candidate.card_digest(_with_card(tested)) == candidate.card_digest(_with_card(card))
+
+
+@pytest.mark.parametrize(
+    "card", [{}, {"evaluation_details": None}, {"evaluation_details": []}], ids=repr
+)
+def test_a_card_without_evaluations_may_get_ours(card: dict[str, Any]) -> None:
+    tested = {"evaluation_details": [OURS]}
+    assert candidate.card_digest(_with_card(tested)) == candidate.card_digest(_with_card(card))
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        [{**THEIRS, "evaluation_observation": "bad"}],
+        [],
+        [THEIRS, {"name": "another"}],
+        [THEIRS, {"evaluation_observation": "governed-path"}],
+    ],
+    ids=repr,
+)
+def test_evaluations_of_others_are_the_card(details: list[dict[str, Any]]) -> None:
+    card = {"evaluation_details": [THEIRS]}
+    other = candidate.card_digest(_with_card({"evaluation_details": details}))
+    assert other != candidate.card_digest(_with_card(card))
+
+
+def test_white_space_and_order_of_a_card_do_not_matter() -> None:
+    one = '{"a": 1, "b": {"c": 2.0}}'
+    other = '{"b":{"c":2},\n  "a":1}'
+    assert candidate.card_digest(_with_card(one)) == candidate.card_digest(_with_card(other))
+
+
+@pytest.mark.parametrize("card", [{}, {"ModelCardContent": ""}, None], ids=repr)
+def test_no_card_has_no_digest(card: Any) -> None:
+    assert candidate.card_digest(samples.description(ModelCard=card)) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is not a JSON object"),
+        ('"text"', "is not a JSON object"),
+        ('{"evaluation_details": "none"}', "evaluation_details .* is not a list"),
+        ('{"auc": NaN}', "is not JSON"),
+        ('{"rows": 12345678901234567890}', "is not JSON"),
+    ],
+)
+def test_a_broken_card_is_refused_by_the_version_it_belongs_to(content: str, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem) as refused:
+        candidate.card_digest(_with_card(content))
+    assert samples.version_arn(samples.DEV, 1) in str(refused.value)
+
+
+# ------------------------------------------------------------------ references
+
+
+def test_every_object_of_a_version_is_referred_to_once() -> None:
+    found = candidate.references(samples.description())
+    assert [(entry["role"], entry["uri"]) for entry in found] == [
+        (entry["role"], f"s3://{entry['bucket']}/{entry['key']}")
+        for entry in samples.origin_objects()
+    ]
+
+
+def test_what_the_pipeline_declared_comes_with_the_reference() -> None:
+    declared = {
+        entry["role"]: (entry["version_id"], entry["sha256"])
+        for entry in candidate.references(samples.description())
+    }
+    assert declared["model-data"] == ("v-model.tar.gz", samples.digest("model.tar.gz"))
+    assert declared["evaluation"] == ("v-evaluation.json", samples.digest("evaluation.json"))
+    assert declared["holdout"] == ("v-holdout.csv", samples.digest("holdout.csv"))
+    assert declared["sample-payload"] == ("", "")
+
+
+def test_model_data_may_be_a_single_object_of_a_data_source() -> None:
+    description = samples.description()
+    (container,) = description["InferenceSpecification"]["Containers"]
+    uri = container.pop("ModelDataUrl")
+    container["ModelDataSource"] = {"S3DataSource": {"S3Uri": uri, "S3DataType": "S3Object"}}
+    assert candidate.references(description) == candidate.references(samples.description())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_set("ModelMetrics", to=None), "evaluation"),
+        (_set("CustomerMetadataProperties", "holdout-uri", to=None), "holdout"),
+        (_set("CustomerMetadataProperties", to={}), "holdout"),
+    ],
+)
+def test_a_version_that_lacks_evidence_is_refused(change: Change, named: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"model-package/.*/1 has no {named}"):
+        candidate.references(_changed(change))
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/prefix/", None])
+def test_model_data_that_is_no_single_object_is_refused(uri: str | None) -> None:
+    description = _changed(_set(*CONTAINER, "ModelDataUrl", to=uri))
+    with pytest.raises(InvalidInputError, match="has model data"):
+        candidate.references(description)
+
+
+def test_what_was_declared_and_is_not_so_is_named() -> None:
+    references = candidate.references(samples.description())
+    objects = samples.origin_objects()
+    assert candidate.declared_mismatches(references, objects) == []
+    (model,) = [entry for entry in objects if entry["role"] == "model-data"]
+    model["sha256"] = "f" * 64
+    assert candidate.declared_mismatches(references, objects) == [
+        {
+            "name": "model-data sha256",
+            "declared": samples.digest("model.tar.gz"),
+            "actual": "f" * 64,
+        }
+    ]
+
+
+def test_an_object_for_which_nothing_was_declared_cannot_differ() -> None:
+    objects = samples.origin_objects()
+    (payload,) = [entry for entry in objects if entry["role"] == "sample-payload"]
+    payload["sha256"] = payload["version_id"] = "f" * 64
+    assert candidate.declared_mismatches(candidate.references(samples.description()), objects) == []
+
+
+# ------------------------------------------------------------------ differences
+
+
+def _central(**more: Any) -> Description:
+    """The Central version as it was registered."""
+    description = samples.description(
+        ModelPackageArn=samples.version_arn(),
+        ModelPackageVersion=3,
+        ModelLifeCycle={"Stage": "Test", "StageStatus": "Approved"},
+        **more,
+    )
+    moved = {
+        f"s3://{origin['bucket']}/{origin['key']}": f"s3://{central['bucket']}/{central['key']}"
+        for origin, central in zip(samples.origin_objects(), samples.central_objects(), strict=True)
+    }
+    text = json.dumps(description)
+    for origin, central in sorted(moved.items(), key=lambda pair: -len(pair[0])):
+        text = text.replace(json.dumps(origin), json.dumps(central))
+    found: Description = json.loads(text)
+    metadata = samples.description()["CustomerMetadataProperties"]
+    found["CustomerMetadataProperties"] = {**metadata, "candidate-id": samples.CANDIDATE}
+    return found
+
+
+def _approved() -> dict[str, Any]:
+    return candidate.manifest(samples.description(), samples.origin_objects())
+
+
+def _differences(description: Description, **more: Any) -> dict[str, tuple[str, str]]:
+    found = candidate.differences(
+        more.get("approved", _approved()),
+        description,
+        more.get("objects", samples.central_objects()),
+    )
+    return {entry["name"]: (entry["expected"], entry["actual"]) for entry in found}
+
+
+def test_what_was_promoted_does_not_differ() -> None:
+    assert _differences(_central()) == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change for name, change in BYTES_AND_BEHAVIOUR.items()],
+    ids=BYTES_AND_BEHAVIOUR,
+)
+def test_every_change_after_the_registration_is_a_difference(change: Change) -> None:
+    description = _central()
+    change(description)
+    assert len(_differences(description)) == 1
+
+
+@pytest.mark.parametrize("change", NEITHER.values(), ids=NEITHER)
+def test_decisions_and_results_are_no_difference(change: Change) -> None:
+    description = _central()
+    change(description)
+    assert _differences(description) == {}
+
+
+def test_other_bytes_in_central_are_a_difference() -> None:
+    objects = samples.central_objects()
+    objects[0]["sha256"] = "f" * 64
+    name = f"{objects[0]['role']} sha256"
+    assert _differences(_central(), objects=objects) == {
+        name: (samples.digest("constraints.json"), "f" * 64)
+    }
+
+
+def test_an_object_that_is_gone_or_new_is_a_difference() -> None:
+    objects = samples.central_objects()
+    extra = {**objects[0], "role": "baseline/new"}
+    assert set(_differences(_central(), objects=[*objects[1:], extra])) == {
+        f"{objects[0]['role']} sha256",
+        "baseline/new sha256",
+    }
+
+
+def test_another_model_archive_is_a_difference() -> None:
+    description = _central()
+    elsewhere = "s3://elsewhere/model.tar.gz"
+    _set(*CONTAINER, "ModelDataUrl", to=elsewhere)(description)
+    places = {entry["role"]: entry for entry in samples.central_objects()}
+    expected = f"s3://{samples.CENTRAL_BUCKET}/{places['model-data']['key']}"
+    assert _differences(description) == {"model-data uri": (expected, elsewhere)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set(
+            *CONTAINER,
+            "AdditionalS3DataSource",
+            to={"S3DataType": "S3Prefix", "S3Uri": "s3://elsewhere/code/"},
+        ),
+        _set(
+            *CONTAINER,
+            "AdditionalModelDataSources",
+            to=[{"ChannelName": "a", "S3DataSource": {"S3Uri": "s3://elsewhere/code/"}}],
+        ),
+        _set(
+            "AdditionalInferenceSpecifications",
+            to=[{"Name": "a", "Containers": [{"ModelDataUrl": "s3://elsewhere/code/"}]}],
+        ),
+    ],
+    ids=["additional data", "additional model data", "additional specification"],
+)
+def test_data_that_was_added_to_a_container_is_a_difference(change: Change) -> None:
+    description = _central()
+    change(description)
+    assert _differences(description) == {"other data": ("none", "s3://elsewhere/code/")}
+
+
+def test_the_environment_may_name_the_model_archive() -> None:
+    """As the SageMaker SDK does; the registration moved that reference to Central too."""
+    directory = (*CONTAINER, "Environment", "SAGEMAKER_SUBMIT_DIRECTORY")
+    dev, central = samples.description(), _central()
+    for description in (dev, central):
+        (container,) = description["InferenceSpecification"]["Containers"]
+        _set(*directory, to=container["ModelDataUrl"])(description)
+    approved = candidate.manifest(dev, samples.origin_objects())
+    assert _differences(central, approved=approved) == {}
+    _set(*directory, to="s3://elsewhere/code.tar.gz")(central)
+    assert set(_differences(central, approved=approved)) == {"environment", "other data"}
+
+
+def test_no_two_candidates_share_a_place_in_central() -> None:
+    places = {
+        candidate.central_key(model, candidate_id, role, key)
+        for model in ("m", "n")
+        for candidate_id in ("a" * 64, "b" * 64)
+        for role in ("model-data", "holdout")
+        for key in ("run/1/x.bin", "run/1/y.bin")
+    }
+    assert len(places) == 16
+    assert candidate.central_key("m", "c", "model-data", "a/b/model.tar.gz") == (
+        "models/m/c/model-data/model.tar.gz"
+    )
+
+
+def test_nothing_that_was_given_is_changed() -> None:
+    description, objects, approved = _central(), samples.central_objects(), _approved()
+    before = copy.deepcopy((description, objects, approved))
+    candidate.differences(approved, description, objects)
+    candidate.card_digest(description)
+    assert (description, objects, approved) == before

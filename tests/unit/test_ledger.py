@@ -1,0 +1,133 @@
+"""A ledger entry: one per state change, however often it is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.domain import ledger, phases
+from tests.contracts import samples
+
+RECORDED = "2026-11-21T06:05:00Z"
+OPTIONAL = {
+    "origin_arn": samples.version_arn(samples.DEV, 1),
+    "candidate_id": samples.CANDIDATE,
+    "approver": samples.identity("ai-engineer", "alex"),
+    "trainer": samples.identity("training", "theo"),
+    "verdict": {"allowed": True},
+    "report": {"uri": "s3://e/r.json"},
+    "summary": {"metrics": {"auc": 0.82}},
+    "failure": {"Error": "TransientError", "Cause": "x"},
+    "superseded": samples.version_arn(version=2),
+}
+
+
+def _request(**more: Any) -> dict[str, Any]:
+    return {
+        "kind": "ValidationPassed",
+        "promotion": samples.promotion("Test"),
+        "stage": "Test",
+        "stage_status": "Passed",
+        **more,
+    }
+
+
+def _entry(kind: str = "ValidationPassed", **more: Any) -> dict[str, Any]:
+    return ledger.entry(kind, _request(**more), RECORDED)
+
+
+def test_an_entry_says_what_happened_when_and_by_which_execution() -> None:
+    promotion = samples.promotion("Test")
+    assert _entry() == {
+        "model": samples.MODEL,
+        "entry_id": ledger.entry_id(
+            samples.CLAIM, "ValidationPassed", promotion["model_package_arn"]
+        ),
+        "kind": "ValidationPassed",
+        "recorded_at": RECORDED,
+        "workflow": "validate_in_test",
+        "execution_arn": promotion["execution_arn"],
+        "claim_id": samples.CLAIM,
+        "decided_at": samples.DECIDED,
+        "model_package_arn": promotion["model_package_arn"],
+        "stage": "Test",
+        "stage_status": "Passed",
+    }
+
+
+@pytest.mark.parametrize(("name", "value"), OPTIONAL.items())
+def test_what_is_known_besides_is_kept_and_what_is_not_is_left_out(name: str, value: Any) -> None:
+    assert _entry(**{name: value}) == {**_entry(), name: value}
+    assert _entry(**{name: None}) == _entry()
+
+
+def test_nothing_else_of_the_request_gets_in() -> None:
+    assert _entry(task_token="secret", objects=[1]) == _entry()
+
+
+def test_of_a_deployment_only_where_it_is_is_kept() -> None:
+    deployment = {
+        "endpoint_name": "clinical-risk",
+        "endpoint_arn": "arn:endpoint",
+        "account": samples.PROD,
+        "containers": [{"Environment": {"A": "b"}}],
+    }
+    assert _entry(deployment=deployment) == {
+        **_entry(),
+        "endpoint": {
+            "endpoint_name": "clinical-risk",
+            "endpoint_arn": "arn:endpoint",
+            "account": samples.PROD,
+        },
+    }
+    assert _entry(deployment=None) == _entry()
+
+
+def test_an_entry_is_about_the_version_it_names() -> None:
+    """The Central version that a promotion made, or the one that a release superseded."""
+    central = samples.version_arn(version=9)
+    found = _entry(model_package_arn=central)
+    assert found["model_package_arn"] == central
+    assert found["entry_id"] == ledger.entry_id(samples.CLAIM, "ValidationPassed", central)
+
+
+def test_recording_again_later_with_more_facts_is_the_same_entry() -> None:
+    again = ledger.entry("ValidationPassed", _request(**OPTIONAL), "2026-11-22T00:00:00Z")
+    assert again["entry_id"] == _entry()["entry_id"]
+
+
+keys = st.tuples(*[st.text(max_size=12)] * 3)
+
+
+@given(keys, keys)
+def test_the_id_is_one_per_claim_kind_and_version(
+    one: tuple[str, str, str], other: tuple[str, str, str]
+) -> None:
+    assert (ledger.entry_id(*one) == ledger.entry_id(*other)) == (one == other)
+    assert ledger.entry_id(*one) == ledger.entry_id(*one)
+    assert len(ledger.entry_id(*one)) == 64
+
+
+@pytest.mark.parametrize("kind", ledger.KINDS)
+def test_each_kind_of_one_claim_is_an_entry_of_its_own(kind: str) -> None:
+    ids = {_entry(other)["entry_id"] for other in ledger.KINDS}
+    assert len(ids) == len(ledger.KINDS)
+    assert _entry(kind)["kind"] == kind
+
+
+@pytest.mark.parametrize("kind", ["", "validationpassed", "Promoted"])
+def test_an_unknown_kind_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"'{kind}' is no kind of ledger entry; known are Project"):
+        _entry(kind)
+
+
+def test_every_workflow_can_say_how_it_ended() -> None:
+    """Rejected and Errored are different things (DESIGN.md, rule 7)."""
+    prefixes = {"promote_to_central": "Promotion", "validate_in_test": "Validation"}
+    prefixes["release_to_prod"] = "Release"
+    assert {phase.causes for phase in phases.APPROVALS.values()} == prefixes.keys()
+    for prefix in prefixes.values():
+        assert {f"{prefix}Rejected", f"{prefix}Errored"} <= set(ledger.KINDS)

@@ -1,0 +1,205 @@
+"""The stage machine: what is listed is possible, nothing else is, and nobody skips the tests."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from governance.domain import phases
+from governance.domain.phases import PHASES, Registry, Setter
+
+NAMES = [phase.name for phase in PHASES]
+PEOPLE = {Setter.DATA_SCIENTIST, Setter.AI_ENGINEER, Setter.GOVERNANCE_ENGINEER}
+# DESIGN.md, rule 13.
+OF_THE_SYSTEM = {
+    *("Validating", "Passed", "Failed", "Releasing", "Deployed"),
+    *("Superseded", "RolledBack", "Errored"),
+}
+words = st.from_regex(r"[A-Za-z-]{1,20}", fullmatch=True)
+
+
+def _to(name: str, setter: Setter) -> bool:
+    stage, _, status = name.partition("/")
+    return phases.may_set(setter, stage, status)
+
+
+def test_no_phase_is_listed_twice() -> None:
+    assert len(phases.BY_NAME) == len(PHASES)
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
+def test_sagemaker_takes_every_stage_and_status(phase: phases.Phase) -> None:
+    assert phases.STAGE_PATTERN.fullmatch(phase.stage)
+    assert phases.STAGE_PATTERN.fullmatch(phase.status)
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
+def test_predecessors_are_phases_of_the_same_registry(phase: phases.Phase) -> None:
+    """A version never moves between registries; Central gets one of its own."""
+    assert {phases.BY_NAME[before].registry for before in phase.after} <= {phase.registry}
+    assert (phase.stage == "Dev") == (phase.registry is Registry.DEV)
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
+def test_every_phase_can_be_reached_and_is_set_by_somebody(phase: phases.Phase) -> None:
+    assert phase.set_by
+    reached = {start.name for start in PHASES if not start.after}
+    while more := {p.name for p in PHASES if p.name not in reached and p.after & reached}:
+        reached |= more
+    assert phase.name in reached
+
+
+def test_a_version_begins_only_as_registered_or_waiting_for_test() -> None:
+    assert {phase.name for phase in PHASES if not phase.after} == {
+        "Dev/Registered",
+        "Test/PendingApproval",
+    }
+
+
+def test_three_approvals_each_start_their_own_workflow() -> None:
+    assert {stage: phase.causes for stage, phase in phases.APPROVALS.items()} == {
+        "Dev": "promote_to_central",
+        "Test": "validate_in_test",
+        "Prod": "release_to_prod",
+    }
+    assert {phase.name for phase in PHASES if phase.causes} == {
+        "Dev/Approved",
+        "Test/Approved",
+        "Prod/Approved",
+    }
+
+
+def test_what_starts_a_workflow_is_one_personas_decision_and_never_the_systems() -> None:
+    """Our own writes start nothing (DESIGN.md, rule 4)."""
+    assert {stage: set(phase.set_by) for stage, phase in phases.APPROVALS.items()} == {
+        "Dev": {Setter.DATA_SCIENTIST},
+        "Test": {Setter.AI_ENGINEER},
+        "Prod": {Setter.GOVERNANCE_ENGINEER},
+    }
+
+
+def test_the_systems_statuses_are_the_systems() -> None:
+    assert OF_THE_SYSTEM <= phases.SYSTEM_STATUSES
+    assert OF_THE_SYSTEM | {"PendingApproval"} == phases.SYSTEM_STATUSES
+
+
+@given(st.sampled_from(sorted(PEOPLE | {Setter.TRAINING_PIPELINE})), st.sampled_from(PHASES))
+def test_no_person_and_no_pipeline_sets_a_system_status(
+    setter: Setter, phase: phases.Phase
+) -> None:
+    if phase.status in phases.SYSTEM_STATUSES:
+        assert not phases.may_set(setter, phase.stage, phase.status)
+        assert phase.status not in phases.statuses_of(setter, phase.stage)
+
+
+@given(st.sampled_from(Setter), words, words)
+def test_nobody_sets_what_is_not_listed(setter: Setter, stage: str, status: str) -> None:
+    listed = phases.find(stage, status) is not None
+    assert listed == (f"{stage}/{status}" in NAMES)
+    assert listed or not phases.may_set(setter, stage, status)
+
+
+@given(st.sampled_from(NAMES) | words, st.sampled_from(NAMES) | words)
+def test_only_listed_transitions_are_possible(before: str, after: str) -> None:
+    listed = after in phases.BY_NAME and before in phases.BY_NAME[after].after
+    assert phases.may_follow(before, after) == listed
+
+
+@pytest.mark.parametrize(
+    ("setter", "stage", "statuses"),
+    [
+        (Setter.TRAINING_PIPELINE, "Dev", {"Registered"}),
+        (Setter.DATA_SCIENTIST, "Dev", {"Approved", "Rejected"}),
+        (Setter.DATA_SCIENTIST, "Test", set()),
+        (Setter.DATA_SCIENTIST, "Prod", set()),
+        (Setter.AI_ENGINEER, "Dev", set()),
+        (Setter.AI_ENGINEER, "Test", {"Approved", "Rejected"}),
+        (Setter.AI_ENGINEER, "Prod", {"Technical-Approved"}),
+        (Setter.GOVERNANCE_ENGINEER, "Test", set()),
+        (Setter.SYSTEM, "Dev", set()),
+    ],
+)
+def test_each_role_sets_only_its_own_statuses(
+    setter: Setter, stage: str, statuses: set[str]
+) -> None:
+    assert phases.statuses_of(setter, stage) == statuses
+
+
+def test_each_status_has_a_class_of_setters() -> None:
+    """Rejected is the one status that a gate and a person both set."""
+    shared = {p.name for p in PHASES if Setter.SYSTEM in p.set_by and len(p.set_by) > 1}
+    assert shared == {"Test/Rejected", "Prod/Rejected"}
+
+
+class Version(RuleBasedStateMachine):
+    """One version, moved at random by everybody, as far as the table lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path: list[tuple[str, Setter]] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.path]
+
+    @initialize(start=st.sampled_from(["Dev/Registered", "Test/PendingApproval"]))
+    def registered(self, start: str) -> None:
+        (setter,) = phases.BY_NAME[start].set_by
+        self.path = [(start, setter)]
+
+    @rule(setter=st.sampled_from(Setter), name=st.sampled_from(NAMES))
+    def somebody_tries(self, setter: Setter, name: str) -> None:
+        if _to(name, setter) and phases.may_follow(self.names[-1], name):
+            self.path.append((name, setter))
+
+    @precondition(lambda self: any(phases.may_follow(self.names[-1], name) for name in NAMES))
+    @rule(data=st.data())
+    def somebody_may(self, data: st.DataObject) -> None:
+        """Random tries seldom fit; this finds the long paths."""
+        allowed = [name for name in NAMES if phases.may_follow(self.names[-1], name)]
+        name = data.draw(st.sampled_from(allowed))
+        setter = data.draw(st.sampled_from(sorted(phases.BY_NAME[name].set_by)))
+        self.path.append((name, setter))
+
+    @invariant()
+    def deployed_only_after_tests_and_signature(self) -> None:
+        names = self.names
+        for index, name in enumerate(names):
+            if name == "Prod/Approved":
+                tests = [n for n in names[:index] if n.startswith("Test/")]
+                assert tests[-1] == "Test/Passed", f"signed without a passed last test: {names}"
+            if name == "Prod/Deployed":
+                assert names[index - 2 : index] == ["Prod/Approved", "Prod/Releasing"], names
+
+    @invariant()
+    def each_step_was_made_by_its_role(self) -> None:
+        for name, setter in self.path:
+            assert setter in phases.BY_NAME[name].set_by
+            if name.partition("/")[2] in OF_THE_SYSTEM:
+                assert setter is Setter.SYSTEM
+
+    @invariant()
+    def registries_do_not_mix(self) -> None:
+        assert len({phases.BY_NAME[name].registry for name in self.names}) <= 1
+
+    @invariant()
+    def a_retired_version_stays_retired(self) -> None:
+        assert "Retired/Retired" not in self.names[:-1]
+
+
+Version.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+TestVersion = Version.TestCase
+
+
+def test_every_way_into_prod_passes_the_tests() -> None:
+    """The same as above for all paths and not only for random ones: without Test/Passed, and
+    without Prod/Approved, Prod/Deployed cannot be reached."""
+    for needed in ("Test/Passed", "Prod/Approved", "Prod/Releasing", "Test/Validating"):
+        reached = {"Test/PendingApproval", "Dev/Registered"}
+        while more := {
+            p.name for p in PHASES if p.name not in {*reached, needed} and p.after & reached
+        }:
+            reached |= more
+        assert "Prod/Deployed" not in reached, f"Prod/Deployed can be reached without {needed}"

@@ -1,0 +1,284 @@
+"""What a handler is given is what it must be given: anything else is refused by field."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from governance import contracts
+from governance.contracts.requests import REQUESTS
+from governance.domain import deployments, gates, suites
+from governance.domain.errors import InvalidInputError
+from tests.contracts import samples
+
+HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
+# They read AWS's own events, whose shape is checked where it is read.
+EVENT_HANDLERS = {"publish_entry", "resolve_endpoint_wait"}
+
+Path_ = tuple[str | int, ...]
+
+
+def _deployment() -> dict[str, Any]:
+    return deployments.plan(
+        samples.promotion("Test"),
+        samples.candidate(),
+        samples.project(),
+        samples.description(),
+        "governed-path-endpoint-execution",
+    )
+
+
+def _requests() -> dict[str, dict[str, Any]]:
+    """A right request of every handler, with all its optional parts."""
+    promotion, deployment = samples.promotion("Test"), _deployment()
+    candidate, objects = samples.candidate(), samples.central_objects()
+    approver = samples.identity("ai-engineer", "alex", samples.CENTRAL)
+    trainer = samples.identity("training", "theo")
+    outcome = suites.aggregate(samples.results(), {"outcome": "in_service"})
+    report = {"uri": "s3://e/r.json", "version_id": "v", "sha256": samples.digest("r")}
+    only_promotion, only_deployment = {"promotion": promotion}, {"deployment": deployment}
+    return copy.deepcopy(
+        {
+            "claim_approval": {
+                "workflow": "validate_in_test",
+                "stage": "Test",
+                "execution_arn": "arn:execution",
+                "event": {},
+            },
+            "resolve_approver": only_promotion,
+            "build_candidate": only_promotion,
+            "verify_candidate": only_promotion,
+            "evaluate_gate": {
+                **only_promotion,
+                "approver": approver,
+                "trainer": trainer,
+                "decision_current": True,
+                "approval": {},
+                "candidate": candidate,
+                "declared_mismatches": [],
+                "differences": [],
+                "evaluation": {},
+            },
+            "copy_artifact": {
+                **only_promotion,
+                "candidate_id": samples.CANDIDATE,
+                "object": samples.origin_objects()[0],
+            },
+            "register_version": {
+                **only_promotion,
+                "candidate": candidate,
+                "objects": objects,
+                "approver": approver,
+                "trainer": trainer,
+            },
+            "set_stage": {
+                **only_promotion,
+                "model_package_arn": samples.version_arn(),
+                "stage": "Test",
+                "stage_status": "Validating",
+                "description": "",
+            },
+            "plan_deployment": {**only_promotion, "candidate": candidate},
+            "create_model": only_deployment,
+            "create_endpoint_config": only_deployment,
+            "deploy_endpoint": {**only_deployment, "task_token": "token"},
+            "check_served_config": only_deployment,
+            "run_suite": {
+                "suite": "quality",
+                **only_deployment,
+                "candidate": candidate,
+                **only_promotion,
+            },
+            "aggregate_results": {
+                **only_promotion,
+                "candidate": candidate,
+                **only_deployment,
+                "results": samples.results(),
+                "deployment_outcome": {"outcome": "in_service"},
+            },
+            "write_results": {
+                **only_promotion,
+                "candidate_id": samples.CANDIDATE,
+                "status": outcome["status"],
+                "summary": outcome["summary"],
+                "report": report,
+                "reasons": outcome["reasons"],
+            },
+            "remove_endpoint": only_deployment,
+            "smoke_test": {**only_deployment, "candidate": candidate},
+            "tag_endpoint": {**only_deployment, **only_promotion},
+            "supersede_version": {**only_promotion, **only_deployment},
+            "record": {
+                "kind": "ValidationPassed",
+                **only_promotion,
+                "stage": "Test",
+                "stage_status": "Passed",
+                "model_package_arn": samples.version_arn(),
+                "candidate_id": samples.CANDIDATE,
+                "origin_arn": samples.version_arn(samples.DEV, 1),
+                "superseded": None,
+                "approver": approver,
+                "trainer": trainer,
+                "verdict": {"allowed": True},
+                "report": report,
+                "summary": outcome["summary"],
+                "deployment": deployment,
+                "failure": None,
+            },
+        }
+    )
+
+
+NAMES = sorted(_requests())
+
+
+def _required(schema: Any, value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """The place of every required field, at every depth that the value has."""
+    if isinstance(value, dict):
+        for name in schema.get("required", ()):
+            yield (*path, name)
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                yield from _required(inner, value[name], (*path, name))
+    elif isinstance(value, list) and value and "items" in schema:
+        yield from _required(schema["items"], value[0], (*path, 0))
+
+
+def _closed(schema: Any, value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """The place of every object that takes no field which is not listed."""
+    if isinstance(value, dict):
+        if schema.get("additionalProperties") is False:
+            yield path
+        for name, inner in schema.get("properties", {}).items():
+            yield from _closed(inner, value.get(name), (*path, name))
+
+
+def _constrained(schema: Any, value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """The place of every field, in objects at every depth, that 0.5 cannot be the value of."""
+    if isinstance(value, dict):
+        for name, inner in schema.get("properties", {}).items():
+            if name in value and inner:
+                yield (*path, name)
+                yield from _constrained(inner, value[name], (*path, name))
+
+
+def _holder(request: Any, path: Path_) -> Any:
+    for key in path:
+        request = request[key]
+    return request
+
+
+def _place(path: Path_) -> str:
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.lstrip(".") or "the document"
+
+
+def _cases(find: Any) -> list[Any]:
+    return [
+        pytest.param(name, path, id=f"{name}: {_place(path)}")
+        for name, request in sorted(_requests().items())
+        for path in find(REQUESTS[name], request)
+    ]
+
+
+def test_every_handler_has_its_request() -> None:
+    handlers = {path.stem for path in HANDLERS.glob("*.py")} - {"__init__"}
+    assert handlers == REQUESTS.keys() | EVENT_HANDLERS
+    assert sorted(REQUESTS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_handler_asks_for_its_own_request(name: str) -> None:
+    assert f'contracts.request("{name}"' in (HANDLERS / f"{name}.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_right_request_is_handed_on_as_it_is(name: str) -> None:
+    request = _requests()[name]
+    assert contracts.request(name, request) is request
+
+
+@pytest.mark.parametrize(("name", "path"), _cases(_required))
+def test_a_missing_field_is_named(name: str, path: Path_) -> None:
+    request = _requests()[name]
+    del _holder(request, path[:-1])[path[-1]]
+    problem = re.escape(f"{_place(path[:-1])}: '{path[-1]}' is a required property")
+    with pytest.raises(InvalidInputError, match=rf"^{name} was called .*{problem}"):
+        contracts.request(name, request)
+
+
+@pytest.mark.parametrize(("name", "path"), _cases(_closed))
+def test_an_unknown_field_is_named(name: str, path: Path_) -> None:
+    request = _requests()[name]
+    _holder(request, path)["surprise"] = 1
+    with pytest.raises(InvalidInputError, match=rf"^{name} was called .*'surprise' was unexpected"):
+        contracts.request(name, request)
+
+
+@pytest.mark.parametrize(("name", "path"), _cases(_constrained))
+def test_a_field_of_another_type_is_named(name: str, path: Path_) -> None:
+    request = _requests()[name]
+    _holder(request, path[:-1])[path[-1]] = 0.5
+    place = re.escape(_place(path))
+    with pytest.raises(InvalidInputError, match=rf"{place}: is 0\.5; expected (type|enum) "):
+        contracts.request(name, request)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("event", [None, [], "text", 1], ids=repr)
+def test_what_is_no_object_is_refused(name: str, event: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} was called .*the document: is "):
+        contracts.request(name, event)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("resolve_approver", ("promotion", "claim_id"), "ABC"),
+        ("resolve_approver", ("promotion", "claim_id"), samples.CLAIM + "\n"),
+        ("resolve_approver", ("promotion", "account"), "11112222333"),
+        ("resolve_approver", ("promotion", "account"), samples.DEV + "\n"),
+        ("resolve_approver", ("promotion", "stage"), "Retired"),
+        ("resolve_approver", ("promotion", "model"), ""),
+        ("create_model", ("deployment", "stage"), "Dev"),
+        ("create_model", ("deployment", "instance_count"), 0),
+        ("create_model", ("deployment", "source"), "bucket"),
+        ("copy_artifact", ("object", "sha256"), "G" * 64),
+        ("copy_artifact", ("object", "size"), -1),
+        ("register_version", ("objects",), []),
+        ("run_suite", ("suite",), "fairness"),
+        ("write_results", ("status",), "Errored"),
+    ],
+)
+def test_a_value_out_of_bounds_is_named(name: str, path: Path_, value: Any) -> None:
+    request = _requests()[name]
+    _holder(request, path[:-1])[path[-1]] = value
+    with pytest.raises(InvalidInputError, match=re.escape(f"{_place(path)}: is {value!r}")):
+        contracts.request(name, request)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    request = _requests()["resolve_approver"]
+    del request["promotion"]["model"]
+    request["promotion"]["stage"] = "Moon"
+    with pytest.raises(InvalidInputError, match=r"'model' is a required .*stage: is 'Moon'"):
+        contracts.request("resolve_approver", request)
+
+
+def test_a_long_value_is_not_quoted_whole() -> None:
+    request = _requests()["resolve_approver"]
+    request["promotion"]["account"] = "9" * 10_000
+    with pytest.raises(InvalidInputError) as refused:
+        contracts.request("resolve_approver", request)
+    assert len(str(refused.value)) < 400
+
+
+def test_the_words_are_the_domains() -> None:
+    properties = {name: schema["properties"] for name, schema in REQUESTS.items()}
+    assert properties["run_suite"]["suite"]["enum"] == list(suites.NAMES)
+    assert properties["claim_approval"]["stage"]["enum"] == list(gates.RULES)

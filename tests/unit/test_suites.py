@@ -1,0 +1,204 @@
+"""Suites pass when every check does; not measured, not run and not there are no pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.domain import suites
+from tests.contracts import samples
+
+LIMITS = {
+    "auc_min": 0.75,
+    "brier_max": 0.2,
+    "calibration_error_max": 0.15,
+    "subgroup_auc_gap_max": 0.25,
+    "latency_p95_ms_max": 500,
+}
+MEASURED = {"auc": 0.8, "brier": 0.18, "calibration_error": 0.05}
+IN_SERVICE = {"outcome": "in_service", "failure_reason": None}
+
+
+def _failed(checks: list[dict[str, Any]]) -> list[str]:
+    return [check["name"] for check in checks if not check["passed"]]
+
+
+# ------------------------------------------------------------------ a suite's result
+
+
+@given(st.lists(st.booleans(), max_size=5))
+def test_a_suite_passes_when_it_has_checks_and_all_pass(outcomes: list[bool]) -> None:
+    checks = [suites.check(f"c{number}", passed, 1, 1) for number, passed in enumerate(outcomes)]
+    expected = "passed" if outcomes and all(outcomes) else "failed"
+    assert suites.result("contract", checks, {}, 1.0)["status"] == expected
+
+
+def test_a_result_has_the_agreed_form() -> None:
+    check = suites.check("works", True, "observed", "expected")
+    assert suites.result("quality", [check], {"auc": None}, 1.23456) == {
+        "suite": "quality",
+        "status": "passed",
+        "checks": [
+            {"name": "works", "passed": True, "observed": "observed", "expected": "expected"}
+        ],
+        "metrics": {"auc": None},
+        "seconds": 1.235,
+    }
+
+
+# ------------------------------------------------------------------ quality
+
+
+def test_what_was_registered_and_is_good_enough_passes() -> None:
+    checks = suites.quality_checks(MEASURED, MEASURED, LIMITS)
+    assert len(checks) == 6
+    assert _failed(checks) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "worse"),
+    [
+        ("auc", 0.75, -1e-9),
+        ("brier", 0.2, 1e-9),
+        ("calibration_error", 0.15, 1e-9),
+    ],
+)
+def test_a_metric_at_its_threshold_passes_and_one_beyond_fails(
+    metric: str, limit: float, worse: float
+) -> None:
+    for value, failed in ((limit, []), (limit + worse, [f"{metric} meets the threshold"])):
+        measured = {**MEASURED, metric: value}
+        assert _failed(suites.quality_checks(measured, measured, LIMITS)) == failed
+
+
+@pytest.mark.parametrize("metric", MEASURED)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_another_quality_than_the_registered_one_fails(metric: str, sign: int) -> None:
+    """Better than registered is another model, too."""
+    name = f"{metric} is what was registered"
+    for step, failed in ((0.0049, []), (0.0051, [name])):
+        registered = {**MEASURED, metric: MEASURED[metric] + sign * step}
+        assert _failed(suites.quality_checks(MEASURED, registered, LIMITS)) == failed
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_metric_without_a_value_fails(value: Any) -> None:
+    checks = suites.quality_checks({**MEASURED, "auc": value}, MEASURED, LIMITS)
+    assert _failed(checks) == ["auc meets the threshold", "auc is what was registered"]
+
+
+def test_a_registered_metric_that_was_not_measured_fails() -> None:
+    checks = suites.quality_checks({"auc": 0.8}, MEASURED, LIMITS)
+    assert _failed(checks) == [
+        "brier is what was registered",
+        "calibration_error is what was registered",
+    ]
+
+
+def test_a_failed_check_says_what_was_expected() -> None:
+    (check,) = [
+        check
+        for check in suites.quality_checks({**MEASURED, "auc": 0.5}, MEASURED, LIMITS)
+        if check["name"] == "auc meets the threshold"
+    ]
+    assert (check["observed"], check["expected"]) == (0.5, "at least 0.75")
+
+
+# ------------------------------------------------------------------ latency
+
+
+def test_percentiles_of_known_times() -> None:
+    metrics = suites.latency_metrics([float(ms) for ms in range(1, 102)])
+    assert metrics == {"latency_p50_ms": 51.0, "latency_p95_ms": 96.0, "latency_p99_ms": 100.0}
+
+
+@given(st.lists(st.floats(0.01, 60_000), min_size=2, max_size=300))
+def test_percentiles_are_in_order_and_among_the_times(times: list[float]) -> None:
+    p50, p95, p99 = suites.latency_metrics(times).values()
+    assert p50 is not None
+    assert p95 is not None
+    assert p99 is not None
+    assert min(times) - 0.001 <= p50 <= p95 <= p99 <= max(times) + 0.001
+
+
+@pytest.mark.parametrize(
+    ("p95", "errors", "failed"),
+    [
+        (500.0, 0, []),
+        (500.001, 0, ["latency_p95_ms meets the threshold"]),
+        (1.0, 1, ["every call is answered"]),
+        (501.0, 2, ["every call is answered", "latency_p95_ms meets the threshold"]),
+        (None, 0, ["latency_p95_ms meets the threshold"]),
+    ],
+)
+def test_latency_is_judged_by_its_threshold_and_by_unanswered_calls(
+    p95: float | None, errors: int, failed: list[str]
+) -> None:
+    metrics = {"latency_p50_ms": 1.0, "latency_p95_ms": p95, "latency_p99_ms": 9999.0}
+    checks = suites.latency_checks(metrics, errors, LIMITS)
+    assert [check["name"] for check in checks] == [
+        "every call is answered",
+        "latency_p95_ms meets the threshold",
+    ]
+    assert _failed(checks) == failed
+
+
+# ------------------------------------------------------------------ a validation
+
+
+def test_all_suites_passed_is_passed() -> None:
+    assert suites.aggregate(samples.results(), IN_SERVICE) == {
+        "status": "Passed",
+        "summary": {
+            "metrics": {
+                "auc": 0.82,
+                "brier": 0.17,
+                "calibration_error": 0.06,
+                "latency_p50_ms": 4.0,
+                "latency_p95_ms": 9.5,
+                "latency_p99_ms": 12.0,
+            }
+        },
+        "reasons": [],
+    }
+
+
+@pytest.mark.parametrize("name", suites.NAMES)
+def test_a_suite_that_did_not_run_fails_the_validation(name: str) -> None:
+    ran = [result for result in samples.results() if result["suite"] != name]
+    outcome = suites.aggregate(ran, IN_SERVICE)
+    assert (outcome["status"], outcome["reasons"]) == ("Failed", [f"suite {name} did not run"])
+
+
+def test_no_results_at_all_are_no_pass() -> None:
+    assert suites.aggregate([], IN_SERVICE)["status"] == "Failed"
+
+
+def test_a_failed_check_fails_the_validation_and_is_the_reason() -> None:
+    results = samples.results()
+    results[1]["checks"].append(suites.check("auc meets the threshold", False, 0.5, "at least 0.7"))
+    outcome = suites.aggregate(results, IN_SERVICE)
+    assert outcome["status"] == "Failed"
+    assert outcome["reasons"] == ["quality: auc meets the threshold: 0.5, expected at least 0.7"]
+
+
+def test_a_suite_that_checked_nothing_fails_the_validation() -> None:
+    results = [suites.result(name, [], {}, 0.1) for name in suites.NAMES]
+    outcome = suites.aggregate(results, IN_SERVICE)
+    assert outcome["status"] == "Failed"
+    assert outcome["reasons"] == [f"suite {name} checked nothing" for name in suites.NAMES]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "rolled_back", None])
+def test_an_endpoint_that_never_served_fails_the_validation(outcome: str | None) -> None:
+    deployment = {"outcome": outcome, "failure_reason": "the container did not pass the ping"}
+    found = suites.aggregate([], deployment)
+    assert found == {
+        "status": "Failed",
+        "summary": {"metrics": {}},
+        "reasons": ["the endpoint did not serve: the container did not pass the ping"],
+    }
+    assert suites.aggregate(samples.results(), deployment)["status"] == "Failed"
