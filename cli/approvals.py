@@ -182,7 +182,7 @@ def _decide(
     try:
         session.client("sagemaker").update_model_package(ModelPackageArn=version.arn, **fields)
     except ClientError as error:
-        raise explain(error, f"{_VERBS[decision]} {version.arn} for {stage}") from error
+        raise explain(error, f"update {version.arn}") from error
     changed = version.description.get("LastModifiedTime") or version.description["CreationTime"]
     return Decision(
         model=version.model,

@@ -100,10 +100,10 @@ def demo(as_json: bool) -> int:
       govern demo
       govern demo --json
     """
-    from cli import demo as story
     from cli import present
+    from cli.demo import run
 
-    return story.run(present.console(), as_json)
+    return run(present.console(), as_json)
 
 
 def _show(server: Server, as_json: bool) -> None:

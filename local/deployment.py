@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local.launcher import Server
-from local.organisation import ACCOUNTS, root_environment, root_session
+from local.organisation import ACCOUNTS, environment, root_session
 
 Progress = Callable[[str], None]
 
@@ -59,34 +59,34 @@ def _make_bucket(server: Server) -> None:
     s3.create_bucket(Bucket=config["local-central"]["deploy"]["parameters"]["s3_bucket"])
 
 
-def _build(environment: str, progress: Progress) -> None:
+def _build(name: str, progress: Progress) -> None:
     started = time.monotonic()
-    _sam(["build", "--config-env", environment, *_overrides(environment)], {})
-    progress(f"sam build   --config-env {environment:14} {time.monotonic() - started:5.1f} s")
+    _sam(["build", "--config-env", name, *_overrides(name)], {})
+    progress(f"sam build   --config-env {name:14} {time.monotonic() - started:5.1f} s")
 
 
 def _deploy(server: Server, place: str, progress: Progress) -> None:
     started = time.monotonic()
-    environment = f"local-{place}"
+    name = f"local-{place}"
     _sam(
-        ["deploy", "--config-env", environment, *_overrides(environment)],
-        root_environment(ACCOUNTS[place], server.endpoint_url),
+        ["deploy", "--config-env", name, *_overrides(name)],
+        environment(root_session(ACCOUNTS[place]), server.endpoint_url),
     )
-    progress(f"sam deploy  --config-env {environment:14} {time.monotonic() - started:5.1f} s")
+    progress(f"sam deploy  --config-env {name:14} {time.monotonic() - started:5.1f} s")
 
 
-def _overrides(environment: str) -> list[str]:
+def _overrides(name: str) -> list[str]:
     """The environment's own parameters, and this machine's Python and architecture."""
     config = tomllib.loads((_ROOT / "samconfig.toml").read_text())
-    parameters: list[str] = config[environment]["deploy"]["parameters"]["parameter_overrides"]
-    if "PythonRuntime" in (_ROOT / _template(config, environment)).read_text():
+    parameters: list[str] = config[name]["deploy"]["parameters"]["parameter_overrides"]
+    if "PythonRuntime" in (_ROOT / _template(config, name)).read_text():
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         parameters = [*parameters, f"PythonRuntime=python{version}", f"Architecture={_host()[0]}"]
     return ["--parameter-overrides", *parameters]
 
 
-def _template(config: dict[str, dict[str, dict[str, dict[str, str]]]], environment: str) -> str:
-    return config[environment]["build"]["parameters"]["template_file"]
+def _template(config: dict[str, dict[str, dict[str, dict[str, str]]]], name: str) -> str:
+    return config[name]["build"]["parameters"]["template_file"]
 
 
 def _host() -> tuple[str, str]:
@@ -99,7 +99,7 @@ def _host() -> tuple[str, str]:
     return _ARCHITECTURES[machine]
 
 
-def _sam(arguments: list[str], environment: dict[str, str]) -> None:
+def _sam(arguments: list[str], variables: dict[str, str]) -> None:
     bin_directory = Path(sys.executable).parent
     outcome = subprocess.run(
         [bin_directory / "sam", *arguments],
@@ -112,7 +112,7 @@ def _sam(arguments: list[str], environment: dict[str, str]) -> None:
             "PYTHON_VERSION": f"{sys.version_info.major}.{sys.version_info.minor}",
             "PLATFORM": _host()[1],
         }
-        | environment,
+        | variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -25,11 +25,15 @@ def root_session(account: str) -> boto3.Session:
     return boto3.Session(account, "local", region_name=REGION)
 
 
-def root_environment(account: str, endpoint_url: str) -> dict[str, str]:
-    """Environment variables that make a tool act as the root of an account."""
+def environment(session: boto3.Session, endpoint_url: str) -> dict[str, str]:
+    """Environment variables that make a tool act with the session's credentials."""
+    credentials = session.get_credentials()
+    assert credentials is not None, "every session here is made with credentials"
+    frozen = credentials.get_frozen_credentials()
     return {
-        "AWS_ACCESS_KEY_ID": account,
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": str(frozen.access_key),
+        "AWS_SECRET_ACCESS_KEY": str(frozen.secret_key),
+        "AWS_SESSION_TOKEN": str(frozen.token or ""),
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": endpoint_url,

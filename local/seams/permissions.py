@@ -49,9 +49,18 @@ def _know_sagemaker() -> None:
     )
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
-    resource_arn, tag_context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
-    action = iam_actions.extract_iam_action
+    iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
+    iam_actions.extract_resource_arn = _with_sagemaker_resources(iam_actions.extract_resource_arn)
+    iam_actions.request_tag_context = _with_condition_keys(iam_actions.request_tag_context)
+    # The look-up table names modules of the emulator's services.
+    sys.modules["ministack.services.sagemaker"] = sagemaker_iam
+    iam_evaluator._RESOURCE_POLICY_LOOKUPS["sagemaker"] = (
+        "sagemaker",
+        "package_group_policy_for_arn",
+    )
 
+
+def _with_invocations(action: Any) -> Any:
     def extract_iam_action(
         service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
     ) -> Any:
@@ -59,6 +68,10 @@ def _know_sagemaker() -> None:
             return "sagemaker:InvokeEndpoint"
         return action(service, method, path, headers, body, query)
 
+    return extract_iam_action
+
+
+def _with_sagemaker_resources(resource_arn: Any) -> Any:
     def extract_resource_arn(
         service: str,
         method: str,
@@ -79,6 +92,10 @@ def _know_sagemaker() -> None:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
 
+    return extract_resource_arn
+
+
+def _with_condition_keys(tag_context: Any) -> Any:
     def request_tag_context(
         service: str, iam_action: str, body: bytes, params: Any
     ) -> dict[str, Any]:
@@ -89,15 +106,7 @@ def _know_sagemaker() -> None:
             context.update(_put_events_keys(_json(body)))
         return context
 
-    iam_actions.extract_iam_action = extract_iam_action
-    iam_actions.extract_resource_arn = extract_resource_arn
-    iam_actions.request_tag_context = request_tag_context
-    # The look-up table names modules of the emulator's services.
-    sys.modules["ministack.services.sagemaker"] = sagemaker_iam
-    iam_evaluator._RESOURCE_POLICY_LOOKUPS["sagemaker"] = (
-        "sagemaker",
-        "package_group_policy_for_arn",
-    )
+    return request_tag_context
 
 
 def _put_events_keys(request: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _perform(resource: str, arguments: Any) -> Any:
         raise stepfunctions._ExecutionError(
             "States.Runtime", f"{resource} is not made by the embedded AWS; see local/README.md"
         )
-    prefix = {"lambda": "Lambda", "sqs": "Sqs", "sns": "Sns", "states": "StepFunctions"}.get(
+    prefix = {"lambda": "Lambda", "sqs": "SQS", "sns": "Sns", "states": "StepFunctions"}.get(
         name.partition(":")[0], "EventBridge"
     )
     try:

@@ -31,7 +31,7 @@ class Dev:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that point a program of its own at the account."""
-        return organisation.root_environment(DEV, self.endpoint_url)
+        return organisation.environment(organisation.root_session(DEV), self.endpoint_url)
 
 
 @pytest.fixture(scope="session")

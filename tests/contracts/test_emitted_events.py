@@ -1,0 +1,146 @@
+"""What we emit is what the schemas say: through the ledger, the stream and the bus."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from governance.adapters import items, sessions
+from governance.adapters.bus import Bus
+from governance.domain import ledger, phases
+from tests.contracts import events, samples
+
+ROOT = Path(__file__).parents[2]
+OURS = [name for name in events.SCHEMAS if name.startswith("governed-path-")]
+EMITTED = [name for name in events.EXAMPLES if events.event_of(name) in OURS]
+# In the vocabulary, but no state machine records it; the schema comes with what does.
+NOT_RECORDED = {"ProjectProvisioned"}
+
+
+def _kind(event: str) -> str:
+    return str(events.load(events.SCHEMAS[event])["properties"]["detail-type"]["const"])
+
+
+def _records() -> dict[str, dict[str, Any]]:
+    """What each Record... state hands to `record`, by the kind of its entry."""
+    found = {}
+    for path in sorted((ROOT / "statemachines").glob("*.asl.json")):
+        for name, state in json.loads(path.read_text("utf-8"))["States"].items():
+            if name.startswith("Record"):
+                payload = state["Arguments"]["Payload"]
+                found[payload["kind"]] = {
+                    "workflow": path.name.removesuffix(".asl.json"),
+                    **payload,
+                }
+    return found
+
+
+def _published(entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The event that subscribers get for a ledger entry, by way of the table's stream."""
+    sent: list[dict[str, Any]] = []
+
+    class Events:
+        def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+            sent.extend(Entries)
+            return {"FailedEntryCount": 0, "Entries": [{} for _ in Entries]}
+
+    monkeypatch.setattr(sessions, "own_client", lambda service: Events())
+    assert Bus("governed-path").publish([items.from_item(items.to_item(entry))]) == 1
+    (request,) = sent
+    # What EventBridge adds.
+    return {
+        "version": "0",
+        "id": "d5e4f5a6-0000-4a5b-9c6d-000000000013",
+        "detail-type": request["DetailType"],
+        "source": request["Source"],
+        "account": samples.CENTRAL,
+        "time": entry["recorded_at"],
+        "region": samples.REGION,
+        "resources": request["Resources"],
+        "detail": json.loads(request["Detail"]),
+    }
+
+
+def test_there_is_a_schema_for_every_kind_that_is_recorded() -> None:
+    assert {_kind(event) for event in OURS} == _records().keys()
+    assert set(ledger.KINDS) - _records().keys() == NOT_RECORDED
+
+
+@pytest.mark.parametrize("event", OURS)
+def test_a_schema_is_named_after_its_kind(event: str) -> None:
+    words = re.sub(r"(?<!^)(?=[A-Z])", "-", _kind(event)).lower()
+    assert event == f"governed-path-{words}"
+
+
+@pytest.mark.parametrize("name", EMITTED)
+def test_publishing_an_examples_entry_gives_the_example(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = events.example(name)
+    published = _published(example["detail"], monkeypatch)
+    assert {**published, "id": example["id"]} == example
+
+
+@pytest.mark.parametrize("name", EMITTED)
+def test_an_examples_entry_is_the_one_that_the_domain_makes(name: str) -> None:
+    detail = events.example(name)["detail"]
+    request = {
+        **detail,
+        "promotion": {
+            "claim_id": detail["claim_id"],
+            "model": detail["model"],
+            "workflow": detail["workflow"],
+            "execution_arn": detail["execution_arn"],
+            "decided_at": detail["decided_at"],
+        },
+        "deployment": detail.get("endpoint"),
+    }
+    entry = ledger.entry(detail["kind"], request, detail["recorded_at"])
+    assert {**entry, "sequence": detail["sequence"]} == detail
+
+
+@pytest.mark.parametrize("event", OURS)
+def test_the_state_machine_records_what_the_schema_demands(event: str) -> None:
+    """Required are only parts that the Record... state always hands over."""
+    payload = _records()[_kind(event)]
+    schema = events.load(events.SCHEMAS[event])["properties"]["detail"]
+    given = {"endpoint" if key == "deployment" else key for key in payload}
+    assert set(schema["required"]) <= given
+    always = {key for key, value in payload.items() if "? " not in str(value)}
+    required = {"deployment" if key == "endpoint" else key for key in schema["required"]}
+    assert required <= always
+    constants = {
+        key: rule["const"] for key, rule in schema["properties"].items() if "const" in rule
+    }
+    assert constants == {key: payload[key] for key in constants}
+    assert constants.keys() == {"kind", "workflow", "stage", "stage_status"}
+
+
+@pytest.mark.parametrize("event", OURS)
+def test_an_event_says_a_phase_that_the_stage_machine_has(event: str) -> None:
+    """But for a Dev version that errored: the hub writes nothing into Dev."""
+    properties = events.load(events.SCHEMAS[event])["properties"]["detail"]["properties"]
+    stage, status = properties["stage"]["const"], properties["stage_status"]["const"]
+    if (stage, status) != ("Dev", "Errored"):
+        assert phases.find(stage, status) is not None
+
+
+@pytest.mark.parametrize("name", EMITTED)
+def test_nothing_that_is_not_described_is_emitted(name: str) -> None:
+    example = events.example(name)
+    example["detail"]["task_token"] = "secret"
+    (problem,) = events.problems(events.event_of(name), example)
+    assert "'task_token' was unexpected" in problem
+
+
+def test_a_denial_without_a_reason_is_no_denial() -> None:
+    example = events.example("governed-path-release-rejected.denied")
+    example["detail"]["verdict"]["reasons"] = []
+    assert events.problems("governed-path-release-rejected", example) != []
+    example = events.example("governed-path-release-rejected.denied")
+    example["detail"]["verdict"]["allowed"] = True
+    assert events.problems("governed-path-release-rejected", example) != []

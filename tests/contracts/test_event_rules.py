@@ -1,0 +1,314 @@
+"""Which rules an event matches, by the patterns that are deployed and EventBridge's own logic.
+
+An event happens in an account; that account's forwarding rule may bring it to the hub bus, where
+the hub's rules look at it. The matcher is the emulator's TestEventPattern, which compiles
+patterns as EventBridge does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ministack.services import eventbridge
+from samcli.yamlhelper import yaml_parse
+
+from tests.contracts import events, samples
+
+ROOT = Path(__file__).parents[2]
+CENTRAL_TEMPLATE, MEMBER_TEMPLATE = "template.yaml", "stacks/member.yaml"
+MEMBERS = {"Dev": samples.DEV, "Test": samples.TEST, "Prod": samples.PROD}
+WORKFLOWS = ("PromoteToCentral", "ValidateInTest", "ReleaseToProd")
+FORWARDED = "Forwarding"
+PARAMETERS = {"TrustedAccountIds": list(MEMBERS.values()), "AWS::AccountId": samples.CENTRAL}
+
+# ------------------------------------------------------------------ the deployed patterns
+
+
+@cache
+def _template(name: str) -> Any:
+    return yaml_parse((ROOT / name).read_text("utf-8"))
+
+
+def _properties(template: str, resource: str, kind: str) -> Any:
+    found = _template(template).get("Resources", {}).get(resource)
+    assert found is not None, f"{template} has no resource {resource}"
+    assert found["Type"] == kind, f"{resource} of {template} is {found['Type']}; expected {kind}"
+    return found["Properties"]
+
+
+def _resolved(value: Any, values: dict[str, Any], conditions: dict[str, bool]) -> Any:
+    """The value with its intrinsic functions evaluated; KeyError for one that is not known here."""
+    if isinstance(value, list):
+        return [_resolved(entry, values, conditions) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"Ref"}:
+        return values[value["Ref"]]
+    if value.keys() == {"Fn::If"}:
+        condition, yes, no = value["Fn::If"]
+        return _resolved(yes if conditions[condition] else no, values, conditions)
+    unknown = [key for key in value if key.startswith("Fn::")]
+    assert not unknown, f"teach this test to evaluate {unknown}"
+    return {key: _resolved(entry, values, conditions) for key, entry in value.items()}
+
+
+def _workflow_rule(workflow: str) -> Any:
+    resource = f"{workflow}StateMachine"
+    machine = _properties(CENTRAL_TEMPLATE, resource, "AWS::Serverless::StateMachine")
+    approved = machine.get("Events", {}).get("Approved")
+    assert approved is not None, f"{resource} of {CENTRAL_TEMPLATE} has no event Approved"
+    assert approved["Type"] == "EventBridgeRule"
+    return approved["Properties"]
+
+
+def _rule(template: str, resource: str) -> Any:
+    return _properties(template, resource, "AWS::Events::Rule")
+
+
+@cache
+def _hub_patterns() -> dict[str, str]:
+    """The patterns on the hub bus, as JSON, by the name of their rule."""
+    rules = {workflow: _workflow_rule(workflow)["Pattern"] for workflow in WORKFLOWS}
+    for name in ("EndpointState", "Notifications"):
+        rules[name] = _rule(CENTRAL_TEMPLATE, f"{name}Rule")["EventPattern"]
+    return {name: json.dumps(_resolved(rule, PARAMETERS, {})) for name, rule in rules.items()}
+
+
+def _stage_conditions(stage: str) -> dict[str, bool]:
+    return {"IsDev": stage == "Dev", "HasEndpoints": stage != "Dev"}
+
+
+@cache
+def _forwarding_pattern(account: str) -> str | None:
+    """What the account's default bus sends to the hub; None for an account that is none of ours."""
+    if account == samples.CENTRAL:
+        rule = _rule(CENTRAL_TEMPLATE, "ForwardingRule")["EventPattern"]
+        return json.dumps(_resolved(rule, PARAMETERS, {}))
+    for stage, member in MEMBERS.items():
+        if account == member:
+            rule = _rule(MEMBER_TEMPLATE, "ForwardingRule")["EventPattern"]
+            values = {"Stage": stage, "AWS::AccountId": member}
+            return json.dumps(_resolved(rule, values, _stage_conditions(stage)))
+    return None
+
+
+@cache
+def _matches(pattern: str, event: str) -> bool:
+    request = {"EventPattern": pattern, "Event": event}
+    headers = {"x-amz-target": "AWSEvents.TestEventPattern"}
+    status, _, body = asyncio.run(
+        eventbridge.handle_request("POST", "/", headers, json.dumps(request).encode(), {})
+    )
+    assert status == 200, f"EventBridge refuses the pattern {pattern}: {body!r}"
+    return bool(json.loads(body)["Result"])
+
+
+def _on_hub(event: dict[str, Any]) -> set[str]:
+    text = json.dumps(event)
+    return {name for name, pattern in _hub_patterns().items() if _matches(pattern, text)}
+
+
+def _rules_of(event: dict[str, Any]) -> set[str]:
+    """The hub's rules that match, and Forwarding if the event leaves its account's own bus."""
+    forwarding = _forwarding_pattern(event["account"])
+    forwarded = forwarding is not None and _matches(forwarding, json.dumps(event))
+    return _on_hub(event) | ({FORWARDED} if forwarded else set())
+
+
+# ------------------------------------------------------------------ the matcher itself
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ({"detail": {"a": ["x"]}}, True),
+        ({"detail": {"a": ["z"]}}, False),
+        ({"detail": {"n": [{"numeric": [">", 1, "<=", 2]}]}}, True),
+        ({"detail": {"n": [{"numeric": [">", 2]}]}}, False),
+        ({"detail": {"a": [{"anything-but": ["z"]}]}}, True),
+        ({"detail": {"s": [{"anything-but": ["y"]}]}}, False),
+        ({"detail": {"absent": [{"exists": False}]}}, True),
+        ({"detail": {"a": [{"exists": False}]}}, False),
+        ({"detail": {"$or": [{"s": ["z"]}, {"n": [2]}]}}, True),
+        ({"detail": {"$or": [{"s": ["z"]}, {"n": [3]}]}}, False),
+        ({"detail": {"null": [None]}}, True),
+        ({"detail": {"null": {"inner": ["x"]}}}, False),
+    ],
+    ids=json.dumps,
+)
+def test_the_matcher_knows_the_operators(pattern: dict[str, Any], matches: bool) -> None:
+    """A list matches if one of its elements does."""
+    event = {"source": "test", "detail": {"a": ["x", "y"], "s": "y", "n": 2, "null": None}}
+    assert _matches(json.dumps(pattern), json.dumps(event)) is matches
+
+
+def test_the_matcher_refuses_what_is_no_pattern() -> None:
+    with pytest.raises(AssertionError, match="EventBridge refuses the pattern"):
+        _matches('{"source": "not a list"}', "{}")
+
+
+# ------------------------------------------------------------------ example -> rules
+
+PACKAGE = "sagemaker-model-package-state-change."
+ENDPOINT = "sagemaker-endpoint-state-change."
+DEPLOYMENT = "sagemaker-endpoint-deployment-state-change."
+ONLY_FORWARDED = {FORWARDED}
+AWS_EVENTS: dict[str, set[str]] = {
+    # A decision starts one workflow.
+    PACKAGE + "dev-approved": {FORWARDED, "PromoteToCentral"},
+    PACKAGE + "dev-approved-as-others-saw-it": {FORWARDED, "PromoteToCentral"},
+    PACKAGE + "dev-approved-by-status": {FORWARDED, "PromoteToCentral"},
+    PACKAGE + "dev-approved-by-status-of-registered": {FORWARDED, "PromoteToCentral"},
+    PACKAGE + "test-approved": {FORWARDED, "ValidateInTest"},
+    PACKAGE + "prod-approved": {FORWARDED, "ReleaseToProd"},
+    # Anything else that happens to a version starts nothing.
+    PACKAGE + "dev-registered": ONLY_FORWARDED,
+    PACKAGE + "dev-rejected": ONLY_FORWARDED,
+    PACKAGE + "dev-rejected-by-status": ONLY_FORWARDED,
+    PACKAGE + "dev-metadata-while-approved": ONLY_FORWARDED,
+    PACKAGE + "test-rejected": ONLY_FORWARDED,
+    PACKAGE + "test-metadata-while-approved": ONLY_FORWARDED,
+    PACKAGE + "prod-technical-approved": ONLY_FORWARDED,
+    PACKAGE + "prod-status-without-stage": ONLY_FORWARDED,
+    PACKAGE + "prod-changed-after-approval": ONLY_FORWARDED,
+    # Our own writes: no loop (DESIGN.md, rule 4).
+    PACKAGE + "test-pending-approval": ONLY_FORWARDED,
+    PACKAGE + "test-validating": ONLY_FORWARDED,
+    PACKAGE + "test-passed": ONLY_FORWARDED,
+    PACKAGE + "prod-deployed": ONLY_FORWARDED,
+    # Accounts that are none of ours.
+    PACKAGE + "unknown-account-approved": set(),
+    ENDPOINT + "unknown-account": set(),
+    # Endpoints answer who waits for them; the function ignores what is not final.
+    ENDPOINT + "in-service": {FORWARDED, "EndpointState"},
+    ENDPOINT + "test-in-service": {FORWARDED, "EndpointState"},
+    ENDPOINT + "failed": {FORWARDED, "EndpointState"},
+    ENDPOINT + "updating": {FORWARDED, "EndpointState"},
+    # In the archive, for who wants to see a deployment's course; no rule of ours reads them.
+    DEPLOYMENT + "activating-traffic": ONLY_FORWARDED,
+    DEPLOYMENT + "creating": ONLY_FORWARDED,
+    # Stays in its account: who decided is read from the registry.
+    "cloudtrail-update-model-package.prod-approved": set(),
+    "cloudtrail-update-model-package.denied": set(),
+}
+EXPECTED = AWS_EVENTS | {
+    name: {"Notifications"} for name in events.EXAMPLES if name.startswith("governed-path-")
+}
+
+
+def test_the_table_says_something_of_every_example() -> None:
+    assert EXPECTED.keys() == events.EXAMPLES.keys()
+
+
+@pytest.mark.parametrize(("name", "rules"), EXPECTED.items(), ids=EXPECTED)
+def test_an_event_matches_exactly_its_rules(name: str, rules: set[str]) -> None:
+    assert _rules_of(events.example(name)) == rules
+
+
+@pytest.mark.parametrize(("name", "rules"), EXPECTED.items(), ids=EXPECTED)
+def test_at_most_one_workflow_is_started(name: str, rules: set[str]) -> None:
+    assert len(_on_hub(events.example(name)) & set(WORKFLOWS)) <= 1
+    assert len(rules & set(WORKFLOWS)) <= 1
+
+
+@pytest.mark.parametrize("rule", [*_hub_patterns(), FORWARDED])
+def test_every_rule_is_matched_by_some_example(rule: str) -> None:
+    assert any(rule in rules for rules in EXPECTED.values())
+
+
+def _moved(name: str, account: str) -> dict[str, Any]:
+    """The same event as if it had happened in another account."""
+    text = json.dumps(events.example(name))
+    return json.loads(text.replace(events.example(name)["account"], account))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("case", ["test-approved", "prod-approved"])
+@pytest.mark.parametrize("account", MEMBERS.values(), ids=MEMBERS)
+def test_a_member_account_cannot_approve_for_test_or_prod(case: str, account: str) -> None:
+    """A version called Prod / Approved in somebody's own registry releases nothing."""
+    assert _on_hub(_moved(PACKAGE + case, account)) & {"ValidateInTest", "ReleaseToProd"} == set()
+
+
+@pytest.mark.parametrize("case", ["dev-approved", "dev-approved-by-status"])
+def test_a_dev_approval_in_the_central_registry_promotes_nothing(case: str) -> None:
+    assert _on_hub(_moved(PACKAGE + case, samples.CENTRAL)) == set()
+
+
+@pytest.mark.parametrize("source", ["governed-path", "aws.sagemaker.imitation"])
+@pytest.mark.parametrize("case", ["dev-approved", "test-approved", "prod-approved"])
+def test_only_sagemaker_says_that_a_version_was_approved(case: str, source: str) -> None:
+    event = {**events.example(PACKAGE + case), "source": source}
+    assert _on_hub(event) & set(WORKFLOWS) == set()
+
+
+# ------------------------------------------------------------------ around the patterns
+
+
+def test_the_hub_takes_from_members_what_they_forward_and_nothing_else() -> None:
+    policy = _properties(CENTRAL_TEMPLATE, "HubBusPolicy", "AWS::Events::EventBusPolicy")
+    allowed = policy["Statement"]["Condition"]["StringEquals"]
+    forwarded = {
+        detail_type
+        for account in MEMBERS.values()
+        for detail_type in json.loads(_forwarding_pattern(account) or "{}")["detail-type"]
+    }
+    assert set(allowed["events:detail-type"]) == forwarded
+    assert allowed["events:source"] == "aws.sagemaker"
+    assert policy["Statement"]["Principal"] == {"AWS": {"Ref": "TrustedAccountIds"}}
+
+
+@pytest.mark.parametrize(
+    ("stage", "case", "forwarded"),
+    [
+        ("Dev", PACKAGE + "dev-approved", True),
+        ("Dev", ENDPOINT + "in-service", False),
+        ("Test", PACKAGE + "dev-approved", False),
+        ("Test", ENDPOINT + "in-service", True),
+        ("Prod", DEPLOYMENT + "activating-traffic", True),
+        ("Prod", PACKAGE + "prod-approved", False),
+    ],
+)
+def test_a_member_forwards_what_belongs_to_its_stage(
+    stage: str, case: str, forwarded: bool
+) -> None:
+    event = _moved(case, MEMBERS[stage])
+    assert (FORWARDED in _rules_of(event)) is forwarded
+
+
+def test_every_rule_of_the_hub_is_on_the_hub_bus_and_loses_nothing() -> None:
+    rules = [_workflow_rule(workflow) for workflow in WORKFLOWS]
+    targets = [(rule["DeadLetterConfig"], rule["RetryPolicy"]) for rule in rules]
+    for name in ("EndpointState", "Notifications"):
+        rule = _rule(CENTRAL_TEMPLATE, f"{name}Rule")
+        rules.append(rule)
+        targets += [
+            (target["DeadLetterConfig"], target["RetryPolicy"]) for target in rule["Targets"]
+        ]
+    assert all(rule["EventBusName"] == {"Ref": "HubBus"} for rule in rules)
+    for queue, retry in targets:
+        assert queue == {"Arn": {"Fn::GetAtt": ["RulesDeadLetterQueue", "Arn"]}}
+        assert retry == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+OURS = [name for name in events.EXAMPLES if name.startswith("governed-path-")]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_notification_says_what_the_event_says(name: str) -> None:
+    """Each path of the input transformer leads to text, in every event of ours."""
+    (target,) = _rule(CENTRAL_TEMPLATE, "NotificationsRule")["Targets"]
+    transformer = target["InputTransformer"]
+    text = transformer["InputTemplate"]
+    for variable, path in transformer["InputPathsMap"].items():
+        value: Any = events.example(name)
+        for key in path.removeprefix("$.").split("."):
+            value = value[key]
+        assert isinstance(value, str)
+        text = text.replace(f"<{variable}>", value)
+    assert "<" not in text
+    assert isinstance(json.loads(text), str)
