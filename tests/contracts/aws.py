@@ -1,0 +1,210 @@
+"""The hub's functions in front of clients that answer from memory and keep every request.
+
+The clients are boto3's own, so botocore checks and serialises each request as it would for AWS;
+only the network is not there.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import importlib.util
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+
+from governance.adapters import items
+from tests.contracts import samples
+
+HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
+KEY = f"arn:aws:kms:{samples.REGION}:{samples.CENTRAL}:key/5f0b9a3e-0000-4a5b-9c6d-7e8f90a1b2c3"
+ENVIRONMENT = {
+    "CLAIMS_TABLE": "governed-path-claims",
+    "PROJECT_DIRECTORY_TABLE": "governed-path-project-directory",
+    "CANDIDATES_TABLE": "governed-path-candidates",
+    "LEDGER_TABLE": "governed-path-ledger",
+    "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+    "ARTIFACTS_BUCKET": samples.CENTRAL_BUCKET,
+    "EVIDENCE_BUCKET": samples.EVIDENCE_BUCKET,
+    "KMS_KEY_ARN": KEY,
+    "EVENT_BUS_NAME": "governed-path",
+    "REGISTRY_ACCOUNT_ID": samples.CENTRAL,
+    "REGISTRY_ROLE_NAME": "governed-path-registry",
+    "HUB_ROLE_NAME": "governed-path-hub",
+    "HUB_EXTERNAL_ID": "governed-path",
+    "ENDPOINT_EXECUTION_ROLE_NAME": "governed-path-endpoint-execution",
+    "AWS_REGION": samples.REGION,
+    "AWS_DEFAULT_REGION": samples.REGION,
+    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "example",
+    # The cheapest way to a client: nothing is looked up.
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as the adapter made it."""
+
+    service: str
+    operation: str
+    request: dict[str, Any]
+
+
+class Refused(Exception):
+    """What AWS answers instead."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code, self.message, self.status = code, message, status
+
+
+@dataclass
+class Aws:
+    """What AWS holds; each of its answers is as small as the functions allow."""
+
+    calls: list[Call] = field(default_factory=list)
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    tables: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    endpoint: dict[str, Any] | None = None
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the service."""
+        if service not in self._clients:
+            client = boto3.client(
+                service,
+                region_name=samples.REGION,
+                aws_access_key_id="AKIAEXAMPLE",
+                aws_secret_access_key="example",
+            )
+            client.meta.events.register("before-parameter-build", self._keep)
+            client.meta.events.register("before-call", self._answer)
+            self._clients[service] = client
+        return self._clients[service]
+
+    def handler(self, name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """The function, loaded apart from the module that other tests may have imported."""
+        spec = importlib.util.spec_from_file_location(f"contract_{name}", HANDLERS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return lambda event: module.handler(json.loads(json.dumps(event)), None)
+
+    def _keep(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        request = {key: value for key, value in params.items() if key != "Body"}
+        kept = copy.deepcopy(request)
+        if "Body" in params:
+            body = params["Body"]
+            kept["Body"] = body if isinstance(body, bytes) else body.getvalue()
+        self.calls.append(Call(model.service_model.service_name, model.name, kept))
+
+    def _answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
+        request = self.calls[-1].request
+        try:
+            parsed = getattr(self, f"_on_{model.name}", lambda request: {})(request)
+            status = 200
+        except Refused as refused:
+            parsed = {"Error": {"Code": refused.code, "Message": refused.message}}
+            status = refused.status
+        parsed["ResponseMetadata"] = {"HTTPStatusCode": status}
+        return SimpleNamespace(status_code=status, headers={}), parsed
+
+    # -------------------------------------------------------------- STS, S3
+
+    def _on_AssumeRole(self, request: dict[str, Any]) -> dict[str, Any]:
+        keys = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        return {"Credentials": dict.fromkeys(keys, "example")}
+
+    def _on_HeadObject(self, request: dict[str, Any]) -> dict[str, Any]:
+        body = self._object(request)
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        return {"ContentLength": len(body), "VersionId": "v1", "ChecksumSHA256": checksum}
+
+    def _on_GetObject(self, request: dict[str, Any]) -> dict[str, Any]:
+        body = self._object(request)
+        return {"ContentLength": len(body), "Body": io.BytesIO(body)}
+
+    def _on_PutObject(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.objects[request["Bucket"], request["Key"]] = request["Body"]
+        return {"VersionId": "v1"}
+
+    def _on_CopyObject(self, request: dict[str, Any]) -> dict[str, Any]:
+        # By now botocore has made "bucket/key?versionId=..." of the source.
+        bucket, _, key = request["CopySource"].partition("?")[0].partition("/")
+        self.objects[request["Bucket"], request["Key"]] = self.objects[bucket, key]
+        return {}
+
+    def _object(self, request: dict[str, Any]) -> bytes:
+        place = request["Bucket"], request["Key"]
+        if place not in self.objects:
+            raise Refused("404", "Not Found", 404)
+        return self.objects[place]
+
+    # -------------------------------------------------------------- DynamoDB
+
+    def _on_GetItem(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = self.tables.get((request["TableName"], json.dumps(request["Key"], sort_keys=True)))
+        return {"Item": found} if found else {}
+
+    def _on_PutItem(self, request: dict[str, Any]) -> dict[str, Any]:
+        keys = {
+            "governed-path-candidates": ("candidate_id", "model"),
+            "governed-path-claims": ("claim_id",),
+            "governed-path-endpoint-waits": ("endpoint_arn",),
+            "governed-path-project-directory": ("model",),
+        }[request["TableName"]]
+        key = {name: request["Item"][name] for name in keys}
+        place = (request["TableName"], json.dumps(key, sort_keys=True))
+        self.tables[place] = request["Item"]
+        return {}
+
+    def _on_Query(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Items": [items.to_item(entry) for entry in self.entries]}
+
+    # -------------------------------------------------------------- SageMaker
+
+    def _on_DescribeModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
+        return copy.deepcopy(self.versions[request["ModelPackageName"]])
+
+    def _on_CreateModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
+        arn = samples.version_arn()
+        version = {key: value for key, value in request.items() if key != "ClientToken"}
+        self.versions[arn] = {
+            "ModelPackageArn": arn,
+            "LastModifiedTime": samples.DECIDED,
+            "LastModifiedBy": samples.user("ai-engineer", "alex", samples.CENTRAL),
+            **version,
+        }
+        return {"ModelPackageArn": arn}
+
+    def _on_DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.endpoint is None:
+            raise Refused("ValidationException", f'Could not find endpoint "{request}".')
+        return dict(self.endpoint)
+
+    def _on_CreateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.endpoint = {
+            "EndpointName": request["EndpointName"],
+            "EndpointConfigName": request["EndpointConfigName"],
+            "EndpointStatus": "InService",
+            "LastModifiedTime": "2026-11-21T09:00:00.000000Z",
+        }
+        return {"EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{request['EndpointName']}"}
+
+    def _on_InvokeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
+        answer = {"predictions": [{"probability": 0.3, "high_risk": False}]}
+        return {"ContentType": "application/json", "Body": io.BytesIO(json.dumps(answer).encode())}
+
+    def _on_PutEvents(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "e"} for _ in request["Entries"]]}

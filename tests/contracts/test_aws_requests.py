@@ -1,0 +1,373 @@
+"""Every request that a function sends is one that AWS's own service model allows.
+
+The whole path is walked once, each function with what the one before it returned; then each
+request is checked against botocore's model and, for SageMaker, against its patterns and limits,
+which botocore itself does not check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+from governance.adapters import items, sessions
+from governance.domain import registration
+from local.sagemaker import validation
+from tests.contracts import events, samples
+from tests.contracts.aws import ENVIRONMENT, Aws, Call
+
+POLICY = (Path(__file__).parents[2] / "policies" / "tiers" / "high.json").read_bytes()
+OPERATIONS = {
+    "sts": ["AssumeRole"],
+    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject"],
+    "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
+    "events": ["PutEvents"],
+    "stepfunctions": ["SendTaskSuccess"],
+    "sagemaker-runtime": ["InvokeEndpoint"],
+    "sagemaker": [
+        *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
+        *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
+        *("DescribeEndpoint", "AddTags"),
+        *("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"),
+    ],
+}
+EACH = [(service, name) for service, names in OPERATIONS.items() for name in names]
+
+
+@pytest.fixture(scope="module")
+def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
+    """Every request of the path from the Dev approval to Prod, by service and operation."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        aws = Aws()
+        patch.setattr(sessions, "own_client", aws.client)
+        patch.setattr(sessions, "client", lambda session, service, config=None: aws.client(service))
+        _provision(aws)
+        candidate = _promote(aws)
+        _validate(aws, candidate)
+        _release(aws, candidate)
+        _record(aws)
+        found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for call in aws.calls:
+            found[call.service, call.operation].append(call.request)
+        yield dict(found)
+
+
+def _provision(aws: Aws) -> None:
+    bodies = {
+        "evaluation": json.dumps(samples.evaluation_report()).encode(),
+        "sample-payload": b'{"instances": [{"bmi": 0.1, "sex": "female"}]}',
+    }
+    for entry in samples.origin_objects():
+        body = bodies.get(entry["role"], entry["key"].encode())
+        aws.objects[entry["bucket"], entry["key"]] = body
+    project = samples.project()
+    _, _, bucket, key = project["policy"]["uri"].split("/", 3)
+    aws.objects[bucket, key] = POLICY
+    project["policy"]["sha256"] = hashlib.sha256(POLICY).hexdigest()
+    place = json.dumps({"model": {"S": samples.MODEL}})
+    aws.tables["governed-path-project-directory", place] = items.to_item(project)
+    description = samples.description()
+    for role in ("model-data", "evaluation", "holdout"):
+        (found,) = [entry for entry in samples.origin_objects() if entry["role"] == role]
+        body = aws.objects[found["bucket"], found["key"]]
+        declared = {f"{role}-version-id": "v1", f"{role}-sha256": hashlib.sha256(body).hexdigest()}
+        description["CustomerMetadataProperties"].update(declared)
+    aws.versions[samples.version_arn(samples.DEV, 1)] = description
+
+
+def _promote(aws: Aws) -> dict[str, Any]:
+    claimed = aws.handler("claim_approval")(
+        {
+            "workflow": "promote_to_central",
+            "stage": "Dev",
+            "execution_arn": samples.promotion()["execution_arn"],
+            "event": events.example("sagemaker-model-package-state-change.dev-approved"),
+        }
+    )
+    promotion = claimed["promotion"]
+    who = aws.handler("resolve_approver")({"promotion": promotion})
+    built = aws.handler("build_candidate")({"promotion": promotion})
+    verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **built})["verdict"]
+    assert verdict["allowed"], verdict
+    candidate: dict[str, Any] = built["candidate"]
+    copies = [
+        aws.handler("copy_artifact")(
+            {"promotion": promotion, "candidate_id": candidate["candidate_id"], "object": found}
+        )["object"]
+        for found in candidate["objects"]
+    ]
+    registered = aws.handler("register_version")(
+        {
+            "promotion": promotion,
+            "candidate": candidate,
+            "objects": copies,
+            "approver": who["approver"],
+            "trainer": who["trainer"],
+        }
+    )
+    assert registered == {"model_package_arn": samples.version_arn(), "already_registered": False}
+    return {**candidate, "objects": copies}
+
+
+def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
+    promotion = samples.promotion("Test")
+    who = aws.handler("resolve_approver")({"promotion": promotion})
+    verified = aws.handler("verify_candidate")({"promotion": promotion})
+    assert verified["differences"] == []
+    verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
+    assert verdict["allowed"], verdict
+    _set_stage(aws, promotion, "Validating", verdict["description"])
+    deployment = _deploy(aws, promotion, candidate)
+    result = aws.handler("run_suite")(
+        {
+            "suite": "contract",
+            "deployment": deployment,
+            "candidate": candidate,
+            "promotion": promotion,
+        }
+    )["result"]
+    results = [result, *samples.results()[1:]]
+    tests = aws.handler("aggregate_results")(
+        {
+            "promotion": promotion,
+            "candidate": candidate,
+            "deployment": deployment,
+            "results": results,
+            "deployment_outcome": {"outcome": "in_service"},
+        }
+    )
+    aws.handler("remove_endpoint")({"deployment": deployment})
+    aws.endpoint = None
+    for status in ("Passed", "Failed"):
+        aws.handler("write_results")(
+            {
+                "promotion": promotion,
+                "candidate_id": candidate["candidate_id"],
+                "status": status,
+                "summary": tests["summary"],
+                "report": tests["report"],
+                "reasons": tests["reasons"] + ["Line one\n line two"] * 100,
+            }
+        )
+
+
+def _release(aws: Aws, candidate: dict[str, Any]) -> None:
+    promotion = samples.promotion("Prod")
+    denied = aws.handler("evaluate_gate")(
+        {
+            "promotion": promotion,
+            "approver": {"person": "x" * 2000, "persona": None},
+            "trainer": {"person": ""},
+            "decision_current": False,
+            "approval": {},
+            "candidate": candidate,
+            "differences": [{"name": "a\nb", "expected": "c", "actual": "d\u2028"}] * 50,
+        }
+    )["verdict"]
+    assert not denied["allowed"]
+    _set_stage(aws, promotion, "Rejected", denied["description"])
+    deployment = _deploy(aws, promotion, candidate)
+    again = {**deployment, "config_name": "clinical-risk-prod-another"}
+    aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
+    aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
+    aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
+    previous = samples.version_arn(version=2)
+    aws.versions[previous] = {"ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Deployed"}}
+    aws.entries = [{"model_package_arn": previous}]
+    superseded = aws.handler("supersede_version")(
+        {"promotion": promotion, "deployment": deployment}
+    )
+    assert superseded == {"superseded": previous}
+
+
+def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:
+    aws.handler("set_stage")(
+        {
+            "promotion": promotion,
+            "model_package_arn": promotion["model_package_arn"],
+            "stage": promotion["stage"],
+            "stage_status": status,
+            "description": description,
+        }
+    )
+
+
+def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> dict[str, Any]:
+    planned = {"promotion": promotion, "candidate": candidate}
+    deployment: dict[str, Any] = aws.handler("plan_deployment")(planned)["deployment"]
+    aws.handler("create_model")({"deployment": deployment})
+    aws.handler("create_endpoint_config")({"deployment": deployment})
+    settled = aws.handler("deploy_endpoint")({"deployment": deployment, "task_token": "t" * 64})
+    assert settled["settled"]
+    served = aws.handler("check_served_config")({"deployment": deployment})["served"]
+    assert served["intended"]
+    detail = {"EndpointArn": deployment["endpoint_arn"], "EndpointStatus": "IN_SERVICE"}
+    aws.handler("resolve_endpoint_wait")({"id": "e", "detail": detail})
+    return deployment
+
+
+def _record(aws: Aws) -> None:
+    aws.entries = []
+    aws.handler("record")(
+        {
+            "kind": "ValidationPassed",
+            "promotion": samples.promotion("Test"),
+            "stage": "Test",
+            "stage_status": "Passed",
+            "summary": {"metrics": {"auc": 0.82, "brier": None}},
+        }
+    )
+    entry = events.example("governed-path-validation-passed.complete")["detail"]
+    image = {"SequenceNumber": "1", "NewImage": items.to_item(entry)}
+    aws.handler("publish_entry")({"Records": [{"eventName": "INSERT", "dynamodb": image}]})
+
+
+@cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def _problems(service: str, operation: str, request: dict[str, Any]) -> list[str]:
+    report = ParamValidator().validate(
+        request, _model(service).operation_model(operation).input_shape
+    )
+    return [report.generate_report()] if report.has_errors() else []
+
+
+def test_the_path_uses_these_operations_and_no_others(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    assert set(calls) == set(EACH)
+
+
+@pytest.mark.parametrize(("service", "operation"), EACH)
+def test_every_request_is_one_of_botocores_service_model(
+    calls: dict[tuple[str, str], list[dict[str, Any]]], service: str, operation: str
+) -> None:
+    requests = calls.get((service, operation), [])
+    assert requests, f"{operation} was not called"
+    assert [problem for r in requests for problem in _problems(service, operation, r)] == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS["sagemaker"])
+def test_every_sagemaker_request_keeps_to_patterns_enums_and_limits(
+    calls: dict[tuple[str, str], list[dict[str, Any]]], operation: str
+) -> None:
+    requests = calls.get(("sagemaker", operation), [])
+    assert requests, f"{operation} was not called"
+    for request in requests:
+        validation.validate(operation, json.loads(json.dumps(request)))
+
+
+@pytest.mark.parametrize(
+    ("operation", "broken"),
+    [
+        ("CreateModelPackage", {"ModelApprovalStatus": "Perhaps"}),
+        ("UpdateModelPackage", {"ModelLifeCycle": {"Stage": "Test", "StageStatus": "Not valid"}}),
+        ("CreateModel", {"ModelName": "a_b"}),
+    ],
+)
+def test_the_check_finds_what_botocore_lets_pass(
+    calls: dict[tuple[str, str], list[dict[str, Any]]], operation: str, broken: dict[str, Any]
+) -> None:
+    request = {**calls["sagemaker", operation][0], **broken}
+    assert _problems("sagemaker", operation, request) == []
+    with pytest.raises(Exception, match="failed to satisfy constraint"):
+        validation.validate(operation, request)
+
+
+def test_central_gets_every_field_of_the_dev_version_that_it_may_have(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    (request,) = calls["sagemaker", "CreateModelPackage"]
+    described = samples.description().keys()
+    given = {"ClientToken", *request}
+    not_taken = {
+        # SageMaker's own, or of the Dev version alone.
+        *("ModelPackageVersion", "ModelPackageArn", "CreationTime", "CreatedBy"),
+        *("LastModifiedBy", "LastModifiedTime", "ModelPackageStatus"),
+        *("ModelPackageStatusDetails", "CertifyForMarketplace"),
+    }
+    assert described - given == not_taken
+    assert "Tags" not in request, "a version of a group takes no tags"
+    assert samples.DEV_BUCKET not in json.dumps(request["InferenceSpecification"])
+
+
+def test_a_result_goes_onto_the_version_in_one_update(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    written = [r for r in calls["sagemaker", "UpdateModelPackage"] if "ModelCard" in r]
+    assert len(written) == 2
+    for request in written:
+        assert {"ModelLifeCycle", "CustomerMetadataProperties"} <= request.keys()
+
+
+def test_test_spells_its_container_out_and_prod_names_the_version(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    test, prod = (request["PrimaryContainer"] for request in calls["sagemaker", "CreateModel"])
+    assert prod == {"ModelPackageName": samples.version_arn()}
+    assert "ModelPackageName" not in test
+    assert test["ModelDataUrl"].startswith(f"s3://{samples.CENTRAL_BUCKET}/")
+
+
+def test_everything_that_a_validation_made_is_removed_again(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    """Endpoint, config and model of a Test deployment have one and the same name."""
+    for kind, name in (
+        ("Endpoint", "EndpointName"),
+        ("EndpointConfig", "EndpointConfigName"),
+        ("Model", "ModelName"),
+    ):
+        made = calls["sagemaker", f"Create{kind}"][0][name]
+        removed = [request[name] for request in calls.get(("sagemaker", f"Delete{kind}"), [])]
+        assert removed == [made], f"Delete{kind} was called for {removed}; expected {made}"
+
+
+def test_copies_are_pinned_encrypted_and_checksummed(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    for request in calls["s3", "CopyObject"]:
+        assert request["CopySource"].endswith("?versionId=v1")
+        assert request["ChecksumAlgorithm"] == "SHA256"
+        assert request["ServerSideEncryption"] == "aws:kms"
+
+
+def test_roles_elsewhere_are_assumed_with_the_external_id(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    requests = calls["sts", "AssumeRole"]
+    assert {request["ExternalId"] for request in requests} == {"governed-path"}
+    assert {request["RoleArn"] for request in requests} == {
+        f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-registry",
+        f"arn:aws:iam::{samples.DEV}:role/governed-path-hub",
+        f"arn:aws:iam::{samples.TEST}:role/governed-path-hub",
+        f"arn:aws:iam::{samples.PROD}:role/governed-path-hub",
+    }
+
+
+def test_the_client_token_of_a_registration_is_the_candidates(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    (request,) = calls["sagemaker", "CreateModelPackage"]
+    candidate_id = registration.candidate_id_of(request)
+    assert request["ClientToken"] == candidate_id[:36]
+
+
+def test_a_call_is_kept_as_it_was_made() -> None:
+    aws = Aws()
+    aws.client("sagemaker").delete_model(ModelName="m")
+    assert aws.calls == [Call("sagemaker", "DeleteModel", {"ModelName": "m"})]
