@@ -59,9 +59,22 @@ def _make_bucket(server: Server) -> None:
     s3.create_bucket(Bucket=config["local-central"]["deploy"]["parameters"]["s3_bucket"])
 
 
+def build(name: str, directory: Path | None = None) -> None:
+    """Build the template of an environment of samconfig.toml, into its directory or another.
+
+    A `local-` environment is built for this machine, any other for Lambda as the template says.
+    DeploymentError if SAM fails.
+    """
+    where = ["--build-dir", str(directory)] if directory else []
+    local = name.startswith("local-")
+    variables = {"PYTHON_VERSION": _version(), "PLATFORM": _host()[1]} if local else {}
+    overrides = _overrides(name) if local else []
+    _sam(["build", "--config-env", name, *where, *overrides], variables)
+
+
 def _build(name: str, progress: Progress) -> None:
     started = time.monotonic()
-    _sam(["build", "--config-env", name, *_overrides(name)], {})
+    build(name)
     progress(f"sam build   --config-env {name:14} {time.monotonic() - started:5.1f} s")
 
 
@@ -80,13 +93,21 @@ def _overrides(name: str) -> list[str]:
     config = tomllib.loads((_ROOT / "samconfig.toml").read_text())
     parameters: list[str] = config[name]["deploy"]["parameters"]["parameter_overrides"]
     if "PythonRuntime" in (_ROOT / _template(config, name)).read_text():
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        parameters = [*parameters, f"PythonRuntime=python{version}", f"Architecture={_host()[0]}"]
+        architecture = _host()[0]
+        parameters = [
+            *parameters,
+            f"PythonRuntime=python{_version()}",
+            f"Architecture={architecture}",
+        ]
     return ["--parameter-overrides", *parameters]
 
 
 def _template(config: dict[str, dict[str, dict[str, dict[str, str]]]], name: str) -> str:
     return config[name]["build"]["parameters"]["template_file"]
+
+
+def _version() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _host() -> tuple[str, str]:
@@ -109,8 +130,6 @@ def _sam(arguments: list[str], variables: dict[str, str]) -> None:
             "PATH": f"{bin_directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.5",
-            "PYTHON_VERSION": f"{sys.version_info.major}.{sys.version_info.minor}",
-            "PLATFORM": _host()[1],
         }
         | variables,
         stdin=subprocess.DEVNULL,

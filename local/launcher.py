@@ -56,7 +56,8 @@ def default_state_dir() -> Path:
 def up(state_dir: Path | None = None, extra_env: dict[str, str] | None = None) -> Server:
     """Start the embedded AWS, or return the one that runs with this state directory.
 
-    LauncherError with the end of its log if it does not answer in time.
+    LauncherError with the end of its log if it does not answer in time, or if the directory holds
+    something else.
     """
     directory = (state_dir or default_state_dir()).resolve()
     running = status(directory)
@@ -98,15 +99,31 @@ def status(state_dir: Path | None = None) -> Server | None:
 
 
 def down(state_dir: Path | None = None) -> bool:
-    """Stop the server with all that it started and remove its state; False if there was nothing."""
+    """Stop the server with all that it started and remove its state; False if there was nothing.
+
+    LauncherError if the directory is not a state directory: it is left as it is.
+    """
     directory = (state_dir or default_state_dir()).resolve()
     server = _recorded(directory)
     if server is not None:
         _kill_group(server, directory)
     if not directory.exists():
         return False
+    _require_ours(directory, server)
     shutil.rmtree(directory)
     return True
+
+
+def _require_ours(directory: Path, server: Server | None) -> None:
+    """A path that was mistyped must not cost anybody their files."""
+    if server is not None or not directory.is_dir():
+        return
+    # What `up` makes before there is a record.
+    others = sorted({entry.name for entry in directory.iterdir()} - {"tmp", _LOG_FILE, _STATE_FILE})
+    if others:
+        raise LauncherError(
+            f"{directory} is not a state directory of the embedded AWS: it holds {others[0]!r}"
+        )
 
 
 def _environment(directory: Path, port: int) -> dict[str, str]:
@@ -152,6 +169,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], server: Server) -> 
             if answer.status == 200:
                 return
         time.sleep(0.05)
+    _kill_group(server, Path(server.state_dir))
     raise LauncherError(
         f"the embedded AWS did not answer at {server.endpoint_url} within {_START:.0f} s:\n"
         f"{_tail(server)}"

@@ -7,6 +7,7 @@ account and says so.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -204,3 +205,244 @@ class Organisation:
             ModelPackageGroupName=model, ModelCard=card, **request
         )
         return str(answer["ModelPackageArn"])
+
+    def decide(
+        self,
+        stage: str,
+        arn: str,
+        *,
+        because: str = REASON,
+        person: str | None = None,
+        persona: str | None = None,
+    ) -> tuple[approvals.Decision, int]:
+        """Approve the version for the stage: (decision, the ledger's head before it)."""
+        model, _, version = arn.rpartition(":model-package/")[2].partition("/")
+        where = self.persona(persona or _APPROVERS[stage], person)
+        after = ledger.head(where.reader, model)
+        decision = approvals.decide(
+            where.session,
+            model,
+            int(version),
+            stage,
+            approvals.APPROVED,
+            because,
+            account=arn.split(":")[4],
+        )
+        return decision, after
+
+    def approve(self, stage: str, arn: str, **options: Any) -> Outcome:
+        """Approve the version for the stage and follow the workflow to its end."""
+        decision, after = self.decide(stage, arn, **options)
+        entry = approvals.follow(
+            self.persona("governance-engineer").reader,
+            decision,
+            after=after,
+            timeout=PATIENCE,
+            interval=0.3,
+        )
+        return Outcome(entry, self.ended(entry["execution_arn"]))
+
+    # ------------------------------------------------------------ what people look up
+
+    def entries(self, model: str) -> list[dict[str, Any]]:
+        """The model's ledger, in order."""
+        return ledger.entries(self.reader, model)
+
+    def kinds(self, model: str) -> list[str]:
+        """The kinds of the model's ledger entries, in order."""
+        return [entry["kind"] for entry in self.entries(model)]
+
+    def central(self, arn: str) -> dict[str, Any]:
+        """A version of the Central registry, as the reader sees it."""
+        sagemaker = self.reader.client("sagemaker")
+        return dict(sagemaker.describe_model_package(ModelPackageName=arn))
+
+    def central_versions(self, model: str) -> list[str]:
+        """The ARNs of the model's Central versions."""
+        answer = self.reader.client("sagemaker").list_model_packages(ModelPackageGroupName=model)
+        return sorted(found["ModelPackageArn"] for found in answer["ModelPackageSummaryList"])
+
+    def ended(self, execution_arn: str) -> dict[str, Any]:
+        """The execution, once it has ended."""
+        states = self.reader.client("stepfunctions")
+
+        def look() -> dict[str, Any] | None:
+            found = states.describe_execution(executionArn=execution_arn)
+            return None if found["status"] == "RUNNING" else dict(found)
+
+        return eventually(look, f"end of {execution_arn}")
+
+    def executions(self, workflow: str, model: str) -> list[dict[str, Any]]:
+        """Every execution of the workflow about a version of the model, the oldest first."""
+        states = self.reader.client("stepfunctions")
+        listed = [
+            execution
+            for page in states.get_paginator("list_executions").paginate(
+                stateMachineArn=machine_arn(workflow)
+            )
+            for execution in page["executions"]
+        ]
+        found = [states.describe_execution(executionArn=e["executionArn"]) for e in listed]
+        about = f":model-package/{model}/"
+        return sorted((e for e in found if about in e["input"]), key=lambda e: e["startDate"])
+
+    def last_state(self, execution_arn: str) -> str:
+        """The name of the state in which the execution ended."""
+        history = self.reader.client("stepfunctions").get_execution_history(
+            executionArn=execution_arn, reverseOrder=True, maxResults=50
+        )
+        entered = [e["stateEnteredEventDetails"]["name"] for e in history["events"]
+                   if "stateEnteredEventDetails" in e]  # fmt: skip
+        return str(entered[0])
+
+    def start_again(self, workflow: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The root of Central starts the workflow with an event; the execution, once it ended."""
+        started = self.root(CENTRAL, "stepfunctions").start_execution(
+            stateMachineArn=machine_arn(workflow), input=json.dumps(event)
+        )
+        return self.ended(started["executionArn"])
+
+    def evidence(self, uri: str, version_id: str | None = None) -> bytes:
+        """The bytes of a manifest, report or policy, as the reader sees them."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        version = {"VersionId": version_id} if version_id else {}
+        answer = self.reader.client("s3").get_object(Bucket=bucket, Key=key, **version)
+        return bytes(answer["Body"].read())
+
+    def artifact_keys(self, model: str) -> list[str]:
+        """Every object and version in the artefacts bucket under the model (Central's root)."""
+        answer = self.root(CENTRAL, "s3").list_object_versions(
+            Bucket=ARTIFACTS_BUCKET, Prefix=f"models/{model}/"
+        )
+        return [version["Key"] for version in answer.get("Versions", [])]
+
+    def endpoints(self, account: str, model: str) -> list[str]:
+        """The names of the account's endpoints for the model."""
+        answer = self.root(account, "sagemaker").list_endpoints(NameContains=model)
+        return [endpoint["EndpointName"] for endpoint in answer["Endpoints"]]
+
+    # ------------------------------------------------------------ queues and topics
+
+    def subscribe(self, account: str, topic: str) -> None:
+        """The root of an account subscribes a queue of its own to a topic, as an operator would."""
+        sqs, name = self.root(account, "sqs"), f"e2e-{topic}"
+        queue = f"arn:aws:sqs:{REGION}:{account}:{name}"
+        topic_arn = f"arn:aws:sns:{REGION}:{account}:governed-path-{topic}"
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "sns.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": queue,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+                }
+            ],
+        }
+        sqs.create_queue(QueueName=name, Attributes={"Policy": json.dumps(policy)})
+        self.root(account, "sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue)
+
+    def heard(self, account: str, topic: str) -> list[str]:
+        """Everything that the subscribed queue has received, in the order of its arrival."""
+        return [json.loads(message["Body"])["Message"] for message in self._drain(account, topic)]
+
+    def _drain(self, account: str, topic: str) -> list[dict[str, Any]]:
+        sqs, kept = self.root(account, "sqs"), self._queues.setdefault(f"{account}/{topic}", [])
+        url = sqs.get_queue_url(QueueName=f"e2e-{topic}")["QueueUrl"]
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            kept += messages
+        return kept
+
+    def waiting(self, account: str, queue: str) -> list[dict[str, Any]]:
+        """The messages in one of our dead-letter queues; they stay in it and stay visible."""
+        sqs = self.root(account, "sqs")
+        url = sqs.get_queue_url(QueueName=f"governed-path-{queue}")["QueueUrl"]
+        # Messages are few, and taking ten at a time without hiding them shows each of them.
+        answer = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=0,
+            MessageAttributeNames=["All"],
+        )
+        return list(answer.get("Messages", []))
+
+    def alarmed(self, account: str, alarm: str) -> bool:
+        """True if the alarm went off and told the people on call."""
+        told = [json.loads(message) for message in self.heard(account, "alarms")]
+        return any(
+            (message["AlarmName"], message["NewStateValue"]) == (f"governed-path-{alarm}", "ALARM")
+            for message in told
+        )
+
+    def _upload(self, training: boto3.Session, model: str, role: str, body: bytes) -> _Uploaded:
+        name = {"model-data": "model.tar.gz", "evaluation": "evaluation.json"}[role]
+        uploaded = _Uploaded(f"models/{model}/{hashlib.sha256(body).hexdigest()}/{name}", body)
+        answer = training.client("s3").put_object(
+            Bucket=PROJECT_BUCKET, Key=uploaded.key, Body=body, ChecksumAlgorithm="SHA256"
+        )
+        uploaded.version_id = answer["VersionId"]
+        return uploaded
+
+
+@dataclass
+class _Uploaded:
+    """An object in Dev's bucket."""
+
+    key: str
+    body: bytes
+    version_id: str = ""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{PROJECT_BUCKET}/{self.key}"
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+
+def _replace(request: dict[str, Any], role: str, uploaded: _Uploaded) -> None:
+    """Make a registration refer to another artefact and declare what it is."""
+    if role == "model-data":
+        request["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] = uploaded.uri
+    else:
+        source = {
+            "ContentType": "application/json",
+            "ContentDigest": f"sha256:{uploaded.sha256}",
+            "S3Uri": uploaded.uri,
+        }
+        request["ModelMetrics"]["ModelQuality"]["Statistics"] = source
+        request["DriftCheckBaselines"]["ModelQuality"]["Statistics"] = source
+    request["CustomerMetadataProperties"] |= {
+        f"{role}-version-id": uploaded.version_id,
+        f"{role}-sha256": uploaded.sha256,
+    }
+
+
+def archive(files: Mapping[str, str]) -> bytes:
+    """The bytes of a model.tar.gz with these files (name: text)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def rules(entry: Mapping[str, Any]) -> set[str]:
+    """The rules that a ledger entry says were broken."""
+    return {reason["rule"] for reason in ledger.reasons(entry)}
+
+
+def said(entry: Mapping[str, Any]) -> str:
+    """All that a ledger entry says about why not, as one text."""
+    return " ".join(line for line in approvals.reason_lines(ledger.reasons(entry)))
+
+
+def inputs(executions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The events that started the executions."""
+    return [json.loads(execution["input"]) for execution in executions]
