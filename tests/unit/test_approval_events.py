@@ -191,3 +191,50 @@ def test_whatever_arrives_is_a_promotion_or_invalid_input(change: dict[str, Any]
     except InvalidInputError:
         return
     assert (found["model_package_arn"], found["stage"]) == (ARN, "Dev")
+
+
+def _rejection(detail: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
+    return approval_events.rejection(_event(detail, **envelope), "record_rejection")
+
+
+@pytest.mark.parametrize("stage", ["Dev", "Test", "Prod"])
+def test_a_rejection_is_of_the_stage_in_the_event(stage: str) -> None:
+    found = _rejection(_life_cycle(stage, "Rejected"))
+    assert (found["stage"], found["model_package_arn"]) == (stage, ARN)
+    assert found["workflow"] == "record_rejection"
+    assert found["claim_id"] == claims.claim_id(ARN, stage, found["decided_at"])
+
+
+def test_a_flip_to_rejected_counts_as_dev_rejected() -> None:
+    flip = {
+        "ModelLifeCycle": ABSENT,
+        "ModelApprovalStatus": "Rejected",
+        "UpdatedModelPackageFields": ["ModelApprovalStatus"],
+    }
+    assert _rejection(flip)["stage"] == "Dev"
+
+
+@pytest.mark.parametrize(
+    "detail", [{}, _life_cycle("Retired", "Rejected"), {"ModelPackageArn": "arn:x"}]
+)
+def test_what_is_no_rejection_is_refused_by_field(detail: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=r"detail\.Model"):
+        _rejection(detail)
+
+
+def test_the_reason_is_the_persons_own_words() -> None:
+    described = {"ModelLifeCycle": {"StageDescription": "too small"}, "ApprovalDescription": "no"}
+    assert approval_events.reason_of({"detail": described}) == "too small"
+    assert approval_events.reason_of({"detail": {"ApprovalDescription": "no"}}) == "no"
+    assert approval_events.reason_of({"detail": {}}) == "gave no reason"
+
+
+def test_the_hubs_own_rejection_is_told_by_its_role_and_only_then_by_its_words() -> None:
+    registry = {"role_arn": f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-registry"}
+    person = {"role_arn": f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-ai-engineer"}
+    role = "governed-path-registry"
+    assert approval_events.is_the_hubs(registry, "whatever", role)
+    # Nobody escapes the ledger by writing like a gate.
+    assert not approval_events.is_the_hubs(person, "Gate Test: denied.", role)
+    assert approval_events.is_the_hubs(None, "Gate Test: denied.", role)
+    assert not approval_events.is_the_hubs(None, "too small", role)

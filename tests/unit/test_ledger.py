@@ -120,7 +120,9 @@ def test_each_kind_of_one_claim_is_an_entry_of_its_own(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["", "validationpassed", "Promoted"])
 def test_an_unknown_kind_is_refused_by_name(kind: str) -> None:
-    with pytest.raises(ValueError, match=f"'{kind}' is no kind of ledger entry; known are Project"):
+    with pytest.raises(
+        ValueError, match=f"'{kind}' is no kind of ledger entry; known are Candidate"
+    ):
         _entry(kind)
 
 

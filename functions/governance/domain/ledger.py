@@ -9,7 +9,6 @@ from typing import Any
 import rfc8785
 
 KINDS = (
-    "ProjectProvisioned",
     "CandidatePromoted",
     "PromotionRejected",
     "PromotionErrored",
@@ -23,8 +22,10 @@ KINDS = (
     "ReleaseRejected",
     "ReleaseErrored",
     "CandidateSuperseded",
+    "VersionRejected",
 )
 _OPTIONAL = (
+    "execution_arn",
     "stage",
     "stage_status",
     "origin_arn",
@@ -57,17 +58,17 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
     promotion = request["promotion"]
     arn = request.get("model_package_arn") or promotion["model_package_arn"]
     deployment = request.get("deployment") or {}
+    known = {"execution_arn": promotion.get("execution_arn"), **request}
     return {
         "model": promotion["model"],
         "entry_id": entry_id(promotion["claim_id"], kind, arn),
         "kind": kind,
         "recorded_at": recorded_at,
         "workflow": promotion["workflow"],
-        "execution_arn": promotion["execution_arn"],
         "claim_id": promotion["claim_id"],
         "decided_at": promotion["decided_at"],
         "model_package_arn": arn,
-        **{key: request[key] for key in _OPTIONAL if request.get(key) is not None},
+        **{key: known[key] for key in _OPTIONAL if known.get(key) is not None},
         **(
             {
                 "endpoint": {

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 
+from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.domain.errors import (
     AccessError,
@@ -306,6 +307,7 @@ def here(
     from governance.handlers import (
         build_candidate,
         plan_deployment,
+        record_rejection,
         register_version,
         resolve_approver,
         set_stage,
@@ -318,6 +320,7 @@ def here(
     for module in (
         build_candidate,
         plan_deployment,
+        record_rejection,
         register_version,
         resolve_approver,
         set_stage,
@@ -611,3 +614,55 @@ def test_the_report_of_a_validation_is_written_once(
     bucket, _, key = first["report"]["uri"].removeprefix("s3://").partition("/")
     body = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     assert hashlib.sha256(body).hexdigest() == first["report"]["sha256"]
+
+
+def _reject(here: Organisation, role: str, person: str, **detail: Any) -> dict[str, Any]:
+    life_cycle = {
+        "Stage": "Dev",
+        "StageStatus": "Rejected",
+        "StageDescription": "subgroup too small",
+    }
+    version = here.registry.versions[here.arn]
+    version |= {"ModelLifeCycle": life_cycle, "LastModifiedBy": _user(role, person)}
+    return here.call("record_rejection", **here.event(ModelLifeCycle=life_cycle, **detail))
+
+
+def test_a_persons_no_is_recorded_once_with_who_and_why(here: Organisation) -> None:
+    first = _reject(here, "data-scientist", "dana")
+    assert _reject(here, "data-scientist", "dana") == first
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "VersionRejected")
+    assert first == {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": 1}
+    assert (entry["stage"], entry["stage_status"]) == ("Dev", "Rejected")
+    assert (entry["approver"]["person"], entry["approver"]["persona"]) == ("dana", "data-scientist")
+    assert entry["summary"] == {"reasons": ["dana: subgroup too small"]}
+    assert "execution_arn" not in entry
+
+
+def test_what_a_gate_rejected_is_not_recorded_a_second_time(here: Organisation) -> None:
+    assert _reject(here, "registry", "gp-1234") == {"outcome": "ignored"}
+    assert not list(Ledger("governed-path-ledger").newest_first(here.model, "VersionRejected"))
+
+
+def test_a_rejection_that_was_replaced_is_nobodys(here: Organisation) -> None:
+    result = _reject(
+        here, "data-scientist", "somebody-later", LastModifiedTime="2026-01-31T11:59:00Z"
+    )
+    assert result["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "VersionRejected")
+    assert "approver" not in entry
+    assert entry["summary"] == {"reasons": ["a person: subgroup too small"]}
+
+
+def test_an_account_may_reject_only_its_own_models(here: Organisation) -> None:
+    arn = here.arn.replace(CENTRAL, "777788889999")
+    with pytest.raises(AccessError, match="777788889999"):
+        here.call(
+            "record_rejection",
+            **{
+                **here.event(
+                    ModelPackageArn=arn,
+                    ModelLifeCycle={"Stage": "Dev", "StageStatus": "Rejected"},
+                ),
+                "account": "777788889999",
+            },
+        )
