@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 CENTRAL_TEMPLATE, MEMBER_TEMPLATE = "template.yaml", "stacks/member.yaml"
 MEMBERS = {"Dev": samples.DEV, "Test": samples.TEST, "Prod": samples.PROD}
 WORKFLOWS = ("PromoteToCentral", "ValidateInTest", "ReleaseToProd")
+LAMBDA_AND_TOPIC_RULES = ("EndpointState", "Notifications", "Rejection")
 FORWARDED = "Forwarding"
 PARAMETERS = {"TrustedAccountIds": list(MEMBERS.values()), "AWS::AccountId": samples.CENTRAL}
 
@@ -74,7 +75,7 @@ def _rule(template: str, resource: str) -> Any:
 def _hub_patterns() -> dict[str, str]:
     """The patterns on the hub bus, as JSON, by the name of their rule."""
     rules = {workflow: _workflow_rule(workflow)["Pattern"] for workflow in WORKFLOWS}
-    for name in ("EndpointState", "Notifications"):
+    for name in LAMBDA_AND_TOPIC_RULES:
         rules[name] = _rule(CENTRAL_TEMPLATE, f"{name}Rule")["EventPattern"]
     return {name: json.dumps(_resolved(rule, PARAMETERS, {})) for name, rule in rules.items()}
 
@@ -166,12 +167,16 @@ AWS_EVENTS: dict[str, set[str]] = {
     PACKAGE + "dev-approved-by-status-of-registered": {FORWARDED, "PromoteToCentral"},
     PACKAGE + "test-approved": {FORWARDED, "ValidateInTest"},
     PACKAGE + "prod-approved": {FORWARDED, "ReleaseToProd"},
+    # A person's no is recorded; who it was, the function asks.
+    PACKAGE + "dev-rejected": {FORWARDED, "Rejection"},
+    PACKAGE + "dev-rejected-by-status": {FORWARDED, "Rejection"},
+    PACKAGE + "dev-rejected-by-status-of-registered": {FORWARDED, "Rejection"},
+    PACKAGE + "test-rejected": {FORWARDED, "Rejection"},
+    # The gate's own no as well; the function ignores it, since the workflow has recorded it.
+    PACKAGE + "test-rejected-by-gate": {FORWARDED, "Rejection"},
     # Anything else that happens to a version starts nothing.
     PACKAGE + "dev-registered": ONLY_FORWARDED,
-    PACKAGE + "dev-rejected": ONLY_FORWARDED,
-    PACKAGE + "dev-rejected-by-status": ONLY_FORWARDED,
     PACKAGE + "dev-metadata-while-approved": ONLY_FORWARDED,
-    PACKAGE + "test-rejected": ONLY_FORWARDED,
     PACKAGE + "test-metadata-while-approved": ONLY_FORWARDED,
     PACKAGE + "prod-technical-approved": ONLY_FORWARDED,
     PACKAGE + "prod-status-without-stage": ONLY_FORWARDED,
@@ -284,7 +289,7 @@ def test_a_member_forwards_what_belongs_to_its_stage(
 def test_every_rule_of_the_hub_is_on_the_hub_bus_and_loses_nothing() -> None:
     rules = [_workflow_rule(workflow) for workflow in WORKFLOWS]
     targets = [(rule["DeadLetterConfig"], rule["RetryPolicy"]) for rule in rules]
-    for name in ("EndpointState", "Notifications"):
+    for name in LAMBDA_AND_TOPIC_RULES:
         rule = _rule(CENTRAL_TEMPLATE, f"{name}Rule")
         rules.append(rule)
         targets += [

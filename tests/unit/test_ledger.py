@@ -86,6 +86,15 @@ def test_of_a_deployment_only_where_it_is_is_kept() -> None:
     assert _entry(deployment=None) == _entry()
 
 
+def test_what_no_execution_did_names_none() -> None:
+    """A person's rejection is recorded and starts nothing."""
+    request = _request()
+    del request["promotion"]["execution_arn"]
+    entry = ledger.entry("VersionRejected", request, RECORDED)
+    assert "execution_arn" not in entry
+    assert entry["claim_id"] == samples.CLAIM
+
+
 def test_an_entry_is_about_the_version_it_names() -> None:
     """The Central version that a promotion made, or the one that a release superseded."""
     central = samples.version_arn(version=9)

@@ -18,9 +18,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Delete endpoint, config and model; what is gone already is fine."""
     deployment = contracts.request("remove_endpoint", event)["deployment"]
     endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
-    removals = {
-        deployment["endpoint_name"]: endpoints.remove_endpoint,
-        deployment["config_name"]: endpoints.remove_config,
-        deployment["model_name"]: endpoints.remove_model,
-    }
-    return {"removed": [name for name, remove in removals.items() if remove(name)]}
+    # Pairs: the three may well have the same name.
+    removals = [
+        (deployment["endpoint_name"], endpoints.remove_endpoint),
+        (deployment["config_name"], endpoints.remove_config),
+        (deployment["model_name"], endpoints.remove_model),
+    ]
+    return {"removed": [name for name, remove in removals if remove(name)]}
