@@ -35,7 +35,8 @@ def _good(stage: str) -> Facts:
     """Facts that the gate of the stage has nothing against."""
     return Facts(
         stage=stage,
-        model_package_arn=samples.version_arn(),
+        # Roles and version are in one account; which one does not matter here.
+        model_package_arn=samples.version_arn(samples.DEV),
         candidate_id=samples.CANDIDATE,
         approver=samples.identity(PERSONA[stage], "dana"),
         trainer=TRAINER,
@@ -215,7 +216,7 @@ def test_the_persona_of_another_stage_does_not_approve(stage: str, other: str) -
     (reason,) = gates.evaluate(facts).reasons
     assert (reason.rule, reason.expected) == (
         "approver_holds_the_role",
-        f"the role governed-path-{PERSONA[stage]}",
+        f"the role governed-path-{PERSONA[stage]} of account {samples.DEV}",
     )
 
 
@@ -299,3 +300,13 @@ def test_what_was_not_measured_misses_every_threshold(value: Any, threshold: str
 
 def test_thresholds_of_others_are_not_asked() -> None:
     assert gates.threshold_misses({"auc": 1.0}, {"latency_p95_ms_max": 1, "auc_min": 0.5}) == []
+
+
+@pytest.mark.parametrize("stage", PERSONA)
+def test_a_role_of_the_same_name_in_another_account_is_not_the_persona(stage: str) -> None:
+    foreign = samples.identity(PERSONA[stage], "dana", samples.PROD)
+    verdict = gates.evaluate(replace(_good(stage), approver=foreign))
+    (reason,) = verdict.reasons
+    assert reason.rule == "approver_holds_the_role"
+    assert samples.PROD in reason.fact
+    assert samples.DEV in reason.expected

@@ -13,7 +13,7 @@ from typing import Any
 
 import rfc8785
 
-from governance.domain.identity import same_person
+from governance.domain.identity import account_of, same_person
 
 DESCRIPTION_LIMIT = 1024  # characters; ModelLifeCycle.StageDescription
 _PERSONA_FOR = {
@@ -131,13 +131,16 @@ def policy_digest(policy: Mapping[str, Any]) -> str:
 
 
 def approver_holds_the_role(facts: Facts) -> Answer | None:
-    """Only the persona of the stage approves for it."""
+    """Only the persona of the stage approves for it, with the role of the version's own account."""
     persona, title = _PERSONA_FOR[facts.stage]
-    if facts.approver.get("persona") == persona:
+    role_arn = str(facts.approver.get("role_arn") or "")
+    account = account_of(facts.model_package_arn)
+    # A role of the same name in another account is somebody else's to give away.
+    if facts.approver.get("persona") == persona and account_of(role_arn) == account:
         return None
     return (
-        f"{_who(facts.approver)} approved with role {facts.approver.get('role_arn') or 'unknown'}",
-        f"the role governed-path-{persona}",
+        f"{_who(facts.approver)} approved with role {role_arn or 'unknown'}",
+        f"the role governed-path-{persona} of account {account}",
         f"A {title} approves the version for {facts.stage}",
     )
 

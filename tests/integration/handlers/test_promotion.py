@@ -23,6 +23,7 @@ from governance.domain.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from governance.domain.identity import identity_of
 
 from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION
 
@@ -512,7 +513,7 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
     promotion = here.in_central(arn, "Prod")
     facts = {
         "promotion": promotion,
-        "approver": {"person": "grace", "persona": "governance-engineer"},
+        "approver": identity_of(_user("governance-engineer", "grace")),
         "trainer": {"person": "theo"},
         "decision_current": True,
         "approval": {

@@ -1,0 +1,136 @@
+"""The parts of a seam that need no emulator."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from local.seams import event_targets, lambda_errors, permissions, provisioning
+from local.seams.calls import _trusts
+
+
+@pytest.mark.parametrize(
+    ("principal", "role"),
+    [
+        (
+            "arn:aws:sts::111122223333:assumed-role/engineer/alex",
+            "arn:aws:iam::111122223333:role/engineer",
+        ),
+        (
+            "arn:aws-cn:sts::111122223333:assumed-role/engineer/a/b",
+            "arn:aws-cn:iam::111122223333:role/engineer",
+        ),
+        ("arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:root"),
+        ("arn:aws:iam::111122223333:user/alex", "arn:aws:iam::111122223333:user/alex"),
+        ("", ""),
+    ],
+)
+def test_the_role_behind_a_session(principal: str, role: str) -> None:
+    assert permissions.role_arn(principal) == role
+
+
+@pytest.mark.parametrize(
+    ("entries", "source"),
+    [
+        ([{"Source": "a", "DetailType": "t"}], "a"),
+        ([{"Source": "a", "DetailType": "t"}] * 3, "a"),
+        # No policy names this, so a mixed batch is refused and not let through by its best entry.
+        ([{"Source": "b", "DetailType": "t"}, {"Source": "a", "DetailType": "t"}], "a and b"),
+    ],
+)
+def test_the_source_of_a_batch(entries: list[dict[str, str]], source: str) -> None:
+    keys = permissions._put_events_keys({"Entries": entries})
+    assert keys == {"events:source": source, "events:detail-type": "t"}
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"null"])
+def test_a_body_that_is_no_request_has_no_keys(body: bytes) -> None:
+    assert permissions._json(body) == {}
+
+
+def test_a_functions_error_is_unpacked() -> None:
+    log = 'before\nTraceback (most recent call last):\n  File "index.py"\nGateFailed: too low'
+    found = lambda_errors._with_class(
+        {"errorMessage": "\x01GateFailed\x01too \x01 low", "errorType": "Runtime.HandlerError"}, log
+    )
+    assert found == {
+        "errorMessage": "too \x01 low",
+        "errorType": "GateFailed",
+        "stackTrace": [
+            "Traceback (most recent call last):",
+            '  File "index.py"',
+            "GateFailed: too low",
+        ],
+    }
+
+
+def test_an_error_of_the_runtime_stays_as_it_is() -> None:
+    timeout = {"errorMessage": "Task timed out", "errorType": "Sandbox.Timedout"}
+    assert lambda_errors._with_class(timeout, "") == timeout
+
+
+@pytest.mark.parametrize(
+    ("statement", "trusted"),
+    [
+        ({"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}}, True),
+        ({"Effect": "Allow", "Principal": {"Service": ["x", "states.amazonaws.com"]}}, True),
+        ({"Effect": "Deny", "Principal": {"Service": "states.amazonaws.com"}}, False),
+        ({"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}, False),
+        ({"Effect": "Allow", "Principal": {"AWS": "111122223333"}}, False),
+        ({"Effect": "Allow"}, False),
+    ],
+)
+def test_who_trusts_a_service(statement: dict[str, Any], trusted: bool) -> None:
+    for form in (statement, [statement]):
+        document = {"Statement": form}
+        for policy in (document, json.dumps(document)):
+            role = {"AssumeRolePolicyDocument": policy}
+            assert _trusts(role, "states.amazonaws.com", "arn") is trusted
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, True), ("true", True), ("True", True), (False, False), ("false", False), ("", False)],
+)
+def test_booleans_of_a_template(value: Any, expected: bool) -> None:
+    assert provisioning._boolean(value) is expected
+
+
+def test_documents_of_a_template() -> None:
+    assert json.loads(provisioning._text({"a": [1]})) == {"a": [1]}
+    assert provisioning._text('{"a": [1]}') == '{"a": [1]}'
+
+
+def test_a_delivery_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import ClientError
+
+    def error(code: str) -> ClientError:
+        return ClientError({"Error": {"Code": code, "Message": "no"}}, "StartExecution")
+
+    undelivered: list[tuple[str, ...]] = []
+    monkeypatch.setattr(event_targets, "_undelivered", lambda *said: undelivered.append(said))
+    monkeypatch.setattr(event_targets.time, "sleep", lambda seconds: None)
+
+    def deliver(*outcomes: str) -> int:
+        left = list(outcomes)
+
+        def attempt() -> None:
+            outcome = left.pop(0)
+            if outcome != "fine":
+                raise error(outcome)
+
+        event_targets._deliver(attempt, "{}")
+        return len(outcomes) - len(left)
+
+    assert deliver("ServiceUnavailable", "ThrottlingException", "fine") == 3
+    assert undelivered == []
+    assert deliver("ServiceUnavailable", "ServiceUnavailable", "ServiceUnavailable", "fine") == 3
+    assert deliver("AccessDeniedException", "fine") == 1
+    assert deliver("StateMachineDoesNotExist", "fine") == 1
+    assert [code for code, _, _ in undelivered] == [
+        "ERROR_FROM_TARGET",
+        "NO_PERMISSIONS",
+        "NO_RESOURCE",
+    ]
