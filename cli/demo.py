@@ -6,7 +6,6 @@ Every step is what its persona would do in AWS, with the credentials of the pers
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -225,7 +224,7 @@ class Story:
             TRAINER,
             source_identity=True,
         )
-        environment = os.environ | organisation.environment(session, server.endpoint_url)
+        environment = organisation.environment(session, server.endpoint_url)
         bucket = f"governed-path-project-{dev}-{server.region}"
         command = [sys.executable, "-m", "pipeline.run", "--json", "--bucket", bucket]
         process = subprocess.Popen(

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local.launcher import Server
-from local.organisation import ACCOUNTS, environment, root_session
+from local.organisation import ACCOUNTS, environment, own_environment, root_session
 
 Progress = Callable[[str], None]
 
@@ -125,13 +125,13 @@ def _sam(arguments: list[str], variables: dict[str, str]) -> None:
     outcome = subprocess.run(
         [bin_directory / "sam", *arguments],
         cwd=_ROOT,
-        env=os.environ
+        env=own_environment()
+        | variables
         | {
             "PATH": f"{bin_directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.5",
-        }
-        | variables,
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

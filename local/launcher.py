@@ -23,7 +23,7 @@ import psutil
 
 from local.organisation import ACCOUNTS, REGION
 
-_START = 30.0  # seconds that the server may take to answer
+_START = 120.0  # seconds that the server may take to answer; one is usual
 _STATE_FILE = "server.json"
 _LOG_FILE = "server.log"
 
@@ -207,11 +207,14 @@ def _kill_group(server: Server, directory: Path) -> None:
     children still carry the group and the state directory's mark, so a group that another program
     uses by now is never touched.
     """
-    members = [process for process in psutil.process_iter() if _belongs(process, server, directory)]
-    for process in members:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(members, timeout=10)
+    for _ in range(3):  # a process may be started while the others are being ended
+        members = [p for p in psutil.process_iter() if _belongs(p, server, directory)]
+        for process in members:
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(members, timeout=10)
+        if not members:
+            return
 
 
 def _belongs(process: psutil.Process, server: Server, directory: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import boto3
 
 REGION = "us-east-1"
@@ -25,12 +27,20 @@ def root_session(account: str) -> boto3.Session:
     return boto3.Session(account, "local", region_name=REGION)
 
 
+def own_environment() -> dict[str, str]:
+    """This process's environment without any AWS settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
 def environment(session: boto3.Session, endpoint_url: str) -> dict[str, str]:
-    """Environment variables that make a tool act with the session's credentials."""
+    """This process's environment for a tool that acts with the session's credentials.
+
+    None of the user's own AWS settings are in it: a profile of theirs must not decide anything.
+    """
     credentials = session.get_credentials()
     assert credentials is not None, "every session here is made with credentials"
     frozen = credentials.get_frozen_credentials()
-    return {
+    return own_environment() | {
         "AWS_ACCESS_KEY_ID": str(frozen.access_key),
         "AWS_SECRET_ACCESS_KEY": str(frozen.secret_key),
         "AWS_SESSION_TOKEN": str(frozen.token or ""),
