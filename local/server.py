@@ -12,10 +12,11 @@ import os
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
-from ministack.core import router
+from ministack.core import iam_evaluator, router
 
 from local import sagemaker
 from local.seams import (
+    calls,
     event_targets,
     lambda_errors,
     metrics,
@@ -24,7 +25,7 @@ from local.seams import (
     provisioning,
     workflow_tasks,
 )
-from local.seams.assertions import require, require_version
+from local.seams.assertions import require, require_attributes, require_version
 
 
 def install() -> None:
@@ -32,6 +33,7 @@ def install() -> None:
     region = os.environ["MINISTACK_REGION"]
     require_version()
     require(ministack.AUTH, "server", "AUTH=true in the environment")
+    calls.install()
     lambda_errors.install()
     permissions.install()
     event_targets.install()
@@ -40,6 +42,11 @@ def install() -> None:
     object_copies.install()
     metrics.install(region)
     require("sagemaker" not in ministack.SERVICE_HANDLERS, "server", "no service sagemaker")
+    require_attributes(
+        "server",
+        iam_evaluator,
+        *("resolve_caller_identity", "resolve_principal", "validate_policy_document"),
+    )
     ministack.SERVICE_HANDLERS["sagemaker"] = sagemaker.install(event_targets.emit)
     router.SERVICE_PATTERNS["sagemaker"] = {
         "target_prefixes": ["SageMaker."],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 EMULATOR_VERSION = "1.5.33"
@@ -33,6 +34,12 @@ def require_source(seam: str, function: Callable[..., Any], *fragments: str) -> 
     source = inspect.getsource(function)
     for fragment in fragments:
         require(fragment in source, seam, f"{fragment!r} in {function.__name__}")
+
+
+def require_attributes(seam: str, module: ModuleType, *names: str) -> None:
+    """SeamError unless the module has every one of these names."""
+    for name in names:
+        require(hasattr(module, name), seam, f"{name} in {module.__name__}")
 
 
 def require_parameters(seam: str, function: Callable[..., Any], *names: str) -> None:

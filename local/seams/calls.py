@@ -11,6 +11,8 @@ import boto3
 from botocore.config import Config
 from ministack.services import iam, sts
 
+from local.seams.assertions import require, require_attributes, require_parameters
+
 # Long, because a function may run for as long; the state machine's own timeout is the shorter.
 _CONFIG = Config(
     retries={"total_max_attempts": 1}, read_timeout=900, s3={"addressing_style": "path"}
@@ -19,6 +21,14 @@ _CONFIG = Config(
 
 class DeniedError(Exception):
     """The role does not exist, or does not trust the service."""
+
+
+def install() -> None:
+    """Change nothing; SeamError if the emulator knows roles and sessions differently."""
+    require_attributes("calls", iam, "_roles")
+    require_attributes("calls", sts, "_sessions")
+    require(hasattr(iam._roles, "get_scoped"), "calls", "roles that can be had by account")
+    require_parameters("calls", sts.register_session, "access_key", "session")
 
 
 def as_role(arn: str, service: str, session_name: str) -> boto3.Session:

@@ -22,14 +22,19 @@ from ministack.core.responses import request_scope
 from ministack.services import cloudwatch, eventbridge, lambda_svc
 
 from local.seams import calls
-from local.seams.assertions import require_parameters, require_source
+from local.seams.assertions import require_attributes, require_parameters, require_source
 
 logger = logging.getLogger("governed-path")
 
 _current: contextvars.ContextVar[tuple[dict[str, Any], dict[str, Any]]] = contextvars.ContextVar(
     "target and rule of the delivery"
 )
-_DENIED = {"AccessDenied", "AccessDeniedException", "StateMachineDoesNotExist"}
+# What is not tried again -> EventBridge's ERROR_CODE.
+_FINAL = {
+    "AccessDenied": "NO_PERMISSIONS",
+    "AccessDeniedException": "NO_PERMISSIONS",
+    "StateMachineDoesNotExist": "NO_RESOURCE",
+}
 _ATTEMPTS = 3  # then the dead-letter queue; AWS goes on for up to 24 hours
 
 
@@ -54,6 +59,7 @@ def install() -> None:
     )
     require_parameters("event_targets", eventbridge._dispatch_to_stepfunctions, "arn", "payload")
     require_parameters("event_targets", eventbridge._dispatch_to_lambda, "arn", "payload")
+    _require_what_deliveries_use()
     invoke, to_bus = eventbridge._invoke_target, eventbridge._dispatch_to_event_bus
 
     def invoke_target(
@@ -82,6 +88,24 @@ def install() -> None:
     _keep_whole_policies()
 
 
+def _require_what_deliveries_use() -> None:
+    require_attributes(
+        "event_targets",
+        eventbridge,
+        *("_event_buses", "_event_bus_policies", "_pattern_event_view", "json_response"),
+    )
+    require_parameters("event_targets", eventbridge._put_events, "data", "allow_aws_source")
+    require_parameters("event_targets", lambda_svc._get_func_record_for_ref, "function_ref")
+    require_parameters("event_targets", lambda_svc._execution_record_for_config, "func", "config")
+    require_parameters("event_targets", lambda_svc.invoke_async_with_retry, "func", "event")
+    require_parameters(
+        "event_targets", iam_evaluator._gather_role_policies, "role_name", "account_id"
+    )
+    require_attributes(
+        "event_targets", iam_evaluator, "EvalContext", "evaluate", "evaluate_resource_policy"
+    )
+
+
 def _start_execution(arn: str, payload: str) -> None:
     target, rule = _current.get()
 
@@ -99,7 +123,7 @@ def _invoke_function(arn: str, payload: str) -> None:
     def deliver() -> None:
         func, config, _ = lambda_svc._get_func_record_for_ref(arn)
         if not func or not config:
-            raise UndeliverableError("RESOURCE_NOT_FOUND", f"function {arn} does not exist")
+            raise UndeliverableError("NO_RESOURCE", f"function {arn} does not exist")
         # Asynchronous, as on AWS: retries and the function's own destination are Lambda's.
         lambda_svc.invoke_async_with_retry(
             lambda_svc._execution_record_for_config(func, config), json.loads(payload)
@@ -141,7 +165,7 @@ def _ask_bus(spec: Any, event: dict[str, Any]) -> None:
     if not eventbridge._event_buses.get_scoped(
         spec.account_id, spec.region, spec.resource.split("/", 1)[1]
     ):
-        raise UndeliverableError("RESOURCE_NOT_FOUND", f"{spec} does not exist")
+        raise UndeliverableError("NO_RESOURCE", f"{spec} does not exist")
 
 
 def _deliver(deliver: Callable[[], None], payload: str) -> None:
@@ -156,9 +180,9 @@ def _deliver(deliver: Callable[[], None], payload: str) -> None:
             code, message = "NO_PERMISSIONS", str(error)
             break
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            message = str(error)
-            if code in _DENIED:
+            found, message = error.response["Error"]["Code"], str(error)
+            code = _FINAL.get(found, "ERROR_FROM_TARGET")
+            if found in _FINAL:
                 break
         time.sleep(0.2 * attempt)
     _undelivered(code, message, payload)
@@ -167,13 +191,11 @@ def _deliver(deliver: Callable[[], None], payload: str) -> None:
 def _undelivered(code: str, message: str, payload: str) -> None:
     target, rule = _current.get()
     logger.warning("rule %s: target %s: %s", rule.get("Name"), target.get("Arn"), message)
-    cloudwatch.record_metric(
-        "AWS/Events",
-        "FailedInvocations",
-        1,
-        "Count",
-        {"EventBusName": rule.get("EventBusName", "default"), "RuleName": rule.get("Name", "")},
-    )
+    bus = rule.get("EventBusName", "default")
+    dimensions = {"RuleName": rule.get("Name", "")}
+    if bus != "default":
+        dimensions["EventBusName"] = bus
+    cloudwatch.record_metric("AWS/Events", "FailedInvocations", 1, "Count", dimensions)
     queue = (target.get("DeadLetterConfig") or {}).get("Arn", "")
     if not queue:
         return

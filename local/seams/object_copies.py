@@ -17,7 +17,7 @@ from ministack.core import iam_evaluator, router
 from ministack.core.responses import get_account_id
 from ministack.services import s3
 
-from local.seams.assertions import require, require_parameters
+from local.seams.assertions import require, require_attributes, require_parameters
 from local.seams.permissions import foreign_caller
 
 
@@ -38,6 +38,10 @@ def install() -> None:
         *("owner_account", "bucket_name", "key", "method", "query_params", "caller", "headers"),
     )
     require(isinstance(s3._buckets._data, dict), "object_copies", "buckets by (account, name)")
+    require(hasattr(s3._object_versions, "get_scoped"), "object_copies", "versions by account")
+    require_parameters("object_copies", s3._bucket_owner_account, "name")
+    require_parameters("object_copies", router.extract_access_key_id, "headers", "query_params")
+    require_attributes("object_copies", iam_evaluator, "resolve_principal", "AuthError")
     for name in ("_copy_object", "_upload_part_copy"):
         setattr(s3, name, _with_foreign_source(getattr(s3, name)))
     s3._foreign_bucket_allows = _as_the_caller(

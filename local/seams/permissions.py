@@ -16,10 +16,11 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import s3, sts
 
 from local.sagemaker import iam as sagemaker_iam
-from local.seams.assertions import require, require_parameters, require_source
+from local.seams.assertions import require, require_attributes, require_parameters, require_source
 
 # The principal of a request to a bucket of another account, which the emulator takes for its root.
 foreign_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
+_identity: contextvars.ContextVar[str] = contextvars.ContextVar("source identity", default="")
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
 _ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)</AccessKeyId>")
 
@@ -46,6 +47,11 @@ def _know_sagemaker() -> None:
     )
     require_parameters(
         "permissions", iam_actions.request_tag_context, "service", "iam_action", "body", "params"
+    )
+    require_parameters(
+        "permissions",
+        iam_actions.extract_iam_action,
+        *("service", "method", "path", "headers", "body", "query_params"),
     )
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
@@ -138,6 +144,8 @@ def _know_who_owns_and_asks() -> None:
             return "true"
         if name == "aws:principalarn":
             return role_arn(foreign_caller.get() or ctx.principal_arn)
+        if name == "sts:sourceidentity":
+            return _identity.get() or original(key, ctx)
         return original(key, ctx)
 
     iam_evaluator._resolve_condition_key = resolve
@@ -146,6 +154,12 @@ def _know_who_owns_and_asks() -> None:
 def _remember_source_identity() -> None:
     """AssumeRole sets and passes on a source identity; its trust policy must allow setting it."""
     require_source("permissions", sts.handle_request, 'if action == "AssumeRole":')
+    require_attributes(
+        "permissions", sts, "_sessions", "_caller_identity", "_error", "extract_access_key_id"
+    )
+    require_parameters(
+        "permissions", iam_evaluator.evaluate_trust_policy, "trust_doc", "caller_arn", "ctx"
+    )
     original = sts.handle_request
 
     async def handle(
@@ -158,16 +172,25 @@ def _remember_source_identity() -> None:
             return sts._error(
                 403, "AccessDenied", "the session's source identity cannot change", ns="sts"
             )
-        if wanted and not _may_set(wanted, body, headers, query):
-            return sts._error(
-                403, "AccessDenied", "not authorized to perform: sts:SetSourceIdentity", ns="sts"
-            )
-        answer = await original(method, path, headers, body, query)
+        identity = wanted or (inherited if _form(body).get("Action") == "AssumeRole" else "")
+        if not identity:
+            return await original(method, path, headers, body, query)
+        token = _identity.set(identity)
+        try:
+            if not _may_set(body, headers, query):
+                return sts._error(
+                    403,
+                    "AccessDenied",
+                    "not authorized to perform: sts:SetSourceIdentity",
+                    ns="sts",
+                )
+            answer = await original(method, path, headers, body, query)
+        finally:
+            _identity.reset(token)
         key = _ACCESS_KEY.search(answer[2])
-        if key and (wanted or inherited):
-            session = sts._sessions.get(key[1].decode())
-            if session is not None:
-                session["SourceIdentity"] = wanted or inherited
+        session = sts._sessions.get(key[1].decode()) if key else None
+        if session is not None:
+            session["SourceIdentity"] = identity
         return answer
 
     sts.handle_request = handle
@@ -178,11 +201,13 @@ def _requested_source_identity(body: bytes) -> str:
     return values.get("SourceIdentity", "") if values.get("Action") == "AssumeRole" else ""
 
 
-def _may_set(wanted: str, body: bytes, headers: dict[str, str], query: dict[str, Any]) -> bool:
+def _may_set(body: bytes, headers: dict[str, str], query: dict[str, Any]) -> bool:
+    """Whether the role's trust policy lets the caller set, or bring along, a source identity."""
     from ministack.services import iam
 
     arn = _form(body).get("RoleArn", "")
-    role = iam._roles.get_scoped(arn.split(":")[4], None, arn.rpartition("/")[2])
+    account = (arn.split(":") + [""] * 5)[4]
+    role = iam._roles.get_scoped(account, None, arn.rpartition("/")[2])
     caller = sts._caller_identity(headers, query)
     if role is None or not isinstance(caller, dict):
         return True  # AssumeRole itself gives the better answer
@@ -193,7 +218,6 @@ def _may_set(wanted: str, body: bytes, headers: dict[str, str], query: dict[str,
         action="sts:SetSourceIdentity",
         resource_arn=arn,
         region="",
-        service_context={"sts:sourceidentity": wanted},
         principal_keys=caller.get("principalKeys", {}),
     )
     return bool(

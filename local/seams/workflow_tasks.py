@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ministack.services import stepfunctions
 
 from local.seams import calls
-from local.seams.assertions import require, require_parameters, require_source
+from local.seams.assertions import require_attributes, require_parameters, require_source
 
 _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("running execution")
 _state: contextvars.ContextVar[str] = contextvars.ContextVar("state that is entered")
@@ -40,8 +40,12 @@ def install() -> None:
         stepfunctions._execute_task,
         *("state_def", "raw_input", "execution", "ctx"),
     )
-    require_source("workflow_tasks", stepfunctions._run_execution, "time.sleep(0.15)")
     require_source("workflow_tasks", stepfunctions._invoke_with_callback, "_task_tokens[token] = {")
+    require_attributes(
+        "workflow_tasks",
+        stepfunctions,
+        *("_ExecutionError", "_state_machines", "_executions", "_task_tokens", "_sfn_mock_config"),
+    )
     mocks = Mocks.load(os.environ.get("SFN_MOCK_CONFIG"))
     stepfunctions._sfn_mock_config = {}
     execute_task = stepfunctions._execute_task
@@ -228,6 +232,3 @@ def _outcome(outcome: dict[str, Any]) -> Any:
         error = outcome["Throw"]
         raise stepfunctions._ExecutionError(error["Error"], error.get("Cause", ""))
     return outcome["Return"]
-
-
-require(hasattr(stepfunctions, "_ExecutionError"), "workflow_tasks", "_ExecutionError")

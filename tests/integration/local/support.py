@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -53,6 +54,18 @@ def eventually(ask: Callable[[], Any], seconds: float = _PATIENCE) -> Any:
     return answer
 
 
+@cache
+def _client(endpoint_url: str, service: str, who: str | boto3.Session) -> Any:
+    # Kept, because boto3 takes longer to make one than the embedded AWS to answer it.
+    session = _root(who) if isinstance(who, str) else who
+    return session.client(service, endpoint_url=endpoint_url)
+
+
+@cache
+def _root(account: str) -> boto3.Session:
+    return organisation.root_session(account)
+
+
 def marked(directory: Any) -> list[psutil.Process]:
     """Every process that was started with this state directory, by itself or by its parents."""
     found = []
@@ -74,8 +87,7 @@ class Aws:
 
     def client(self, service: str, who: str | boto3.Session = CENTRAL) -> Any:
         """boto3's client, for the root of an account or a session."""
-        session = organisation.root_session(who) if isinstance(who, str) else who
-        return session.client(service, endpoint_url=self.endpoint_url)
+        return _client(self.endpoint_url, service, who)
 
     def role(
         self,
@@ -98,7 +110,7 @@ class Aws:
 
     def assume(self, role: str, name: str = "somebody") -> boto3.Session:
         """A session of the role, assumed by the root of its account."""
-        root = organisation.root_session(role.split(":")[4])
+        root = _root(role.split(":")[4])
         return organisation.assume(root, role, self.endpoint_url, name)
 
     def queue(self, account: str, name: str) -> Queue:

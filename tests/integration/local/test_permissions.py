@@ -1,0 +1,329 @@
+"""Who may do what: buckets and buses of other accounts, SageMaker's keys, source identities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local import organisation
+from tests.integration.local.support import (
+    CENTRAL,
+    DEV,
+    REGION,
+    TEST,
+    Aws,
+    allow,
+    denied,
+    document,
+    root_of,
+)
+
+# ---------------------------------------------------------------- buckets of another account
+
+OURS, THEIRS = "central-artifacts", "dev-project"
+
+
+@pytest.fixture(scope="module")
+def buckets(aws: Aws) -> None:
+    """A versioned bucket in Central, and one in Dev with a model in two versions."""
+    for account, name in ((CENTRAL, OURS), (DEV, THEIRS)):
+        s3 = aws.client("s3", account)
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"first", b"second"):
+        aws.client("s3", DEV).put_object(Bucket=THEIRS, Key="model", Body=body)
+
+
+@pytest.fixture(scope="module")
+def sessions(aws: Aws, buckets: None) -> Callable[[str], Any]:
+    """sessions(name): S3 for a role of Central that may do everything its own policy can give."""
+    everything = allow("s3:*")
+    made = {
+        name: aws.assume(aws.role(CENTRAL, name, everything)) for name in ("promoter", "stranger")
+    }
+    made["powerless"] = aws.assume(aws.role(CENTRAL, "powerless", allow("s3:GetObject")))
+    return lambda name: aws.client("s3", made[name])
+
+
+def share(aws: Aws, *statements: dict[str, Any]) -> None:
+    """Set what Dev's bucket lets Central do."""
+    given = [
+        {
+            "Principal": {"AWS": root_of(CENTRAL)},
+            "Resource": [f"arn:aws:s3:::{THEIRS}", f"arn:aws:s3:::{THEIRS}/*"],
+            **statement,
+        }
+        for statement in statements
+    ]
+    aws.client("s3", DEV).put_bucket_policy(Bucket=THEIRS, Policy=document(*given))
+
+
+def only(role: str) -> dict[str, Any]:
+    """The condition that the caller is this role of Central."""
+    return {"ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{CENTRAL}:role/{role}"}}
+
+
+def read(s3: Any) -> bytes:
+    return bytes(s3.get_object(Bucket=THEIRS, Key="model")["Body"].read())
+
+
+def copy(s3: Any, **source: str) -> bytes:
+    """Copy the model from Dev's to Central's bucket, server-side; what has arrived."""
+    s3.copy_object(Bucket=OURS, Key="copy", CopySource={"Bucket": THEIRS, "Key": "model", **source})
+    return bytes(s3.get_object(Bucket=OURS, Key="copy")["Body"].read())
+
+
+def test_a_bucket_policy_sees_the_callers_role(aws: Aws, sessions: Callable[[str], Any]) -> None:
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject", "Condition": only("promoter")})
+    assert read(sessions("promoter")) == b"second"
+    with denied():
+        read(sessions("stranger"))
+
+
+def test_a_bucket_policy_can_deny_one_role(aws: Aws, sessions: Callable[[str], Any]) -> None:
+    share(
+        aws,
+        {"Effect": "Allow", "Action": "s3:*"},
+        {"Effect": "Deny", "Action": "s3:GetObject", "Condition": only("promoter")},
+    )
+    with denied():
+        read(sessions("promoter"))
+    assert read(sessions("stranger")) == b"second"
+
+
+def test_copies_are_made_of_what_is_shared(aws: Aws, sessions: Callable[[str], Any]) -> None:
+    actions = ["s3:GetObject", "s3:GetObjectVersion"]
+    share(aws, {"Effect": "Allow", "Action": actions, "Condition": only("promoter")})
+    assert copy(sessions("promoter")) == b"second"
+    versions = aws.client("s3", DEV).list_object_versions(Bucket=THEIRS, Prefix="model")["Versions"]
+    first = next(version["VersionId"] for version in versions if not version["IsLatest"])
+    assert copy(sessions("promoter"), VersionId=first) == b"first"
+    with denied():
+        copy(sessions("stranger"))
+
+
+def test_copies_need_both_sides(aws: Aws, sessions: Callable[[str], Any]) -> None:
+    aws.client("s3", DEV).delete_bucket_policy(Bucket=THEIRS)
+    with denied():
+        copy(sessions("promoter"))
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
+    with denied():  # it may read there, but not write here
+        copy(sessions("powerless"))
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        sessions("promoter").copy_object(
+            Bucket=OURS, Key="copy", CopySource={"Bucket": THEIRS, "Key": "missing"}
+        )
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        sessions("promoter").copy_object(
+            Bucket=OURS, Key="copy", CopySource={"Bucket": "no-bucket", "Key": "model"}
+        )
+
+
+def test_parts_are_copied_too(aws: Aws, sessions: Callable[[str], Any]) -> None:
+    s3 = sessions("promoter")
+    upload = s3.create_multipart_upload(Bucket=OURS, Key="parts")["UploadId"]
+    request = {
+        "Bucket": OURS,
+        "Key": "parts",
+        "UploadId": upload,
+        "PartNumber": 1,
+        "CopySource": {"Bucket": THEIRS, "Key": "model"},
+    }
+    aws.client("s3", DEV).delete_bucket_policy(Bucket=THEIRS)
+    with denied():
+        s3.upload_part_copy(**request)
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
+    part = s3.upload_part_copy(**request)["CopyPartResult"]["ETag"]
+    s3.complete_multipart_upload(
+        Bucket=OURS,
+        Key="parts",
+        UploadId=upload,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]},
+    )
+    assert s3.get_object(Bucket=OURS, Key="parts")["Body"].read() == b"second"
+
+
+def test_a_copy_leaves_no_trace_in_the_callers_account(
+    aws: Aws, sessions: Callable[[str], Any]
+) -> None:
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
+    copy(sessions("promoter"))
+    names = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
+    assert names == [OURS]
+    assert read(aws.client("s3", DEV)) == b"second"
+
+
+def test_a_roles_policy_can_name_the_owner_of_a_bucket(aws: Aws, buckets: None) -> None:
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
+
+    def reader(name: str, owner: str) -> Any:
+        condition = {"StringEquals": {"s3:ResourceAccount": owner}}
+        role = aws.role(CENTRAL, name, allow("s3:GetObject", Condition=condition))
+        return aws.client("s3", aws.assume(role))
+
+    assert read(reader("reads-dev", DEV)) == b"second"
+    with denied():
+        read(reader("reads-test", TEST))
+
+
+def test_loopback_counts_as_secure_transport(aws: Aws, buckets: None) -> None:
+    """Templates refuse plain HTTP; the gateway has nothing else, and nobody can listen."""
+    policy = document(
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": ["arn:aws:s3:::secured", "arn:aws:s3:::secured/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="secured")
+    s3.put_bucket_policy(Bucket="secured", Policy=policy)
+    s3.put_object(Bucket="secured", Key="k", Body=b"v")
+    assert s3.get_object(Bucket="secured", Key="k")["Body"].read() == b"v"
+    # The statement as such is evaluated:
+    s3.put_bucket_policy(Bucket="secured", Policy=policy.replace('"false"', '"true"'))
+    with denied():
+        aws.client("s3", aws.assume(aws.role(CENTRAL, "secure", allow("s3:*")))).get_object(
+            Bucket="secured", Key="k"
+        )
+
+
+# ---------------------------------------------------------------- PutEvents
+
+
+def entry(source: str, kind: str = "Decided") -> dict[str, str]:
+    return {"Source": source, "DetailType": kind, "Detail": "{}"}
+
+
+def test_put_events_tells_its_source(aws: Aws) -> None:
+    conditions = {"events:source": "governed.path", "events:detail-type": "Decided"}
+    role = aws.role(
+        CENTRAL, "publisher", allow("events:PutEvents", Condition={"StringEquals": conditions})
+    )
+    events = aws.client("events", aws.assume(role))
+    assert events.put_events(Entries=[entry("governed.path")] * 2)["FailedEntryCount"] == 0
+    for entries in (
+        [entry("somebody.else")],
+        [entry("governed.path", "Something else")],
+        [entry("governed.path"), entry("somebody.else")],
+    ):
+        with denied():
+            events.put_events(Entries=entries)
+
+
+# ---------------------------------------------------------------- SageMaker
+
+
+def test_sagemaker_has_an_iam_namespace(aws: Aws) -> None:
+    """Without one the emulator would let everybody do everything."""
+    nobody = aws.client("sagemaker", aws.assume(aws.role(CENTRAL, "nobody", allow("s3:*"))))
+    with denied(r"AccessDenied.*sagemaker:ListModels"):
+        nobody.list_models()
+    arn = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:endpoint/allowed"
+    role = aws.role(CENTRAL, "invoker", allow("sagemaker:InvokeEndpoint", resource=arn))
+    runtime = aws.client("sagemaker-runtime", aws.assume(role))
+    with denied(r"AccessDenied.*sagemaker:InvokeEndpoint"):
+        runtime.invoke_endpoint(EndpointName="other", Body=b"1")
+    with pytest.raises(ClientError, match=r"Endpoint allowed of account .* not found"):
+        runtime.invoke_endpoint(EndpointName="allowed", Body=b"1")
+
+
+# ---------------------------------------------------------------- source identity
+
+
+def person(actions: list[str], **more: Any) -> dict[str, Any]:
+    """A trust policy's statement for the root of Central."""
+    return {"Effect": "Allow", "Principal": {"AWS": root_of(CENTRAL)}, "Action": actions, **more}
+
+
+def assume(aws: Aws, who: boto3.Session | str, role: str, identity: str = "") -> boto3.Session:
+    named = {"SourceIdentity": identity} if identity else {}
+    credentials = aws.client("sts", who).assume_role(
+        RoleArn=role, RoleSessionName="session", **named
+    )["Credentials"]
+    return boto3.Session(
+        credentials["AccessKeyId"],
+        credentials["SecretAccessKey"],
+        credentials["SessionToken"],
+        region_name=organisation.REGION,
+    )
+
+
+def seen(aws: Aws, session: boto3.Session) -> str | None:
+    """The source identity that SageMaker sees in a call of this session."""
+    sagemaker = aws.client("sagemaker", session)
+    name = f"by-{session.get_credentials().access_key.lower()}"[:60]
+    sagemaker.create_model_package_group(ModelPackageGroupName=name)
+    created = sagemaker.describe_model_package_group(ModelPackageGroupName=name)["CreatedBy"]
+    found: str | None = created["IamIdentity"].get("SourceIdentity")
+    return found
+
+
+def test_the_trust_policy_decides_who_sets_a_source_identity(aws: Aws) -> None:
+    plain = aws.role(CENTRAL, "plain", allow("sagemaker:*"), trusts=person(["sts:AssumeRole"]))
+    with denied(r"AccessDenied.*sts:SetSourceIdentity"):
+        assume(aws, CENTRAL, plain, "grace")
+    assert seen(aws, assume(aws, CENTRAL, plain)) is None
+    condition = {"StringEquals": {"sts:SourceIdentity": "grace"}}
+    named = aws.role(
+        CENTRAL,
+        "named",
+        allow("sagemaker:*"),
+        trusts=person(["sts:AssumeRole", "sts:SetSourceIdentity"], Condition=condition),
+    )
+    assert seen(aws, assume(aws, CENTRAL, named, "grace")) == "grace"
+    with denied():
+        assume(aws, CENTRAL, named, "mallory")
+    with pytest.raises(ClientError, match="ole"):
+        assume(aws, CENTRAL, "a role that is no ARN", "grace")
+
+
+def test_a_source_identity_stays_through_a_chain_of_roles(aws: Aws) -> None:
+    both = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+    first = aws.role(CENTRAL, "first", allow("sts:*"), trusts=person(both))
+    second = aws.role(DEV, "second", allow("sagemaker:*"), allow("sts:*"), trusts=person(both))
+    grace = assume(aws, CENTRAL, first, "grace")
+    assert seen(aws, assume(aws, grace, second)) == "grace"
+    assert seen(aws, assume(aws, grace, second, "grace")) == "grace"
+    with denied("cannot change"):
+        assume(aws, grace, second, "mallory")
+    closed = aws.role(DEV, "closed", trusts=person(["sts:AssumeRole"]))
+    with denied(r"AccessDenied.*sts:SetSourceIdentity"):
+        assume(aws, grace, closed)
+    assume(aws, CENTRAL, closed)  # who brings none along is not asked
+
+
+def test_cloudtrail_sees_the_source_identity(aws: Aws) -> None:
+    queue = aws.queue(CENTRAL, "trail")
+    events = aws.client("events")
+    pattern = {"detail-type": ["AWS API Call via CloudTrail"], "detail": {"eventName": ["AddTags"]}}
+    events.put_rule(Name="trail", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="trail", Targets=[{"Id": "q", "Arn": queue.arn}])
+    trust = person(["sts:AssumeRole", "sts:SetSourceIdentity"])
+    role = aws.role(CENTRAL, "tagger", allow("sagemaker:*"), trusts=trust)
+    sagemaker = aws.client("sagemaker", assume(aws, CENTRAL, role, "grace"))
+    group = sagemaker.create_model_package_group(ModelPackageGroupName="tagged")
+    sagemaker.add_tags(ResourceArn=group["ModelPackageGroupArn"], Tags=[{"Key": "a", "Value": "b"}])
+    identity = queue.body()["detail"]["userIdentity"]
+    assert identity["arn"] == f"arn:aws:sts::{CENTRAL}:assumed-role/tagger/session"
+    assert identity["sessionContext"]["sourceIdentity"] == "grace"
+
+
+def test_personas_are_sessions_of_their_own_roles(aws: Aws) -> None:
+    account, role, _ = organisation.PERSONAS["data-scientist"]
+    trust = {**person(["sts:AssumeRole", "sts:SetSourceIdentity"])}
+    trust["Principal"] = {"AWS": root_of(organisation.ACCOUNTS[account])}
+    aws.role(organisation.ACCOUNTS[account], role, allow("sagemaker:*"), trusts=trust)
+    session = organisation.persona_session("data-scientist", aws.endpoint_url)
+    arn = aws.client("sts", session).get_caller_identity()["Arn"]
+    assert arn == f"arn:aws:sts::{organisation.ACCOUNTS[account]}:assumed-role/{role}/dana"
+    assert seen(aws, session) == "dana"
+    with pytest.raises(KeyError):
+        organisation.persona_session("janitor", aws.endpoint_url)
