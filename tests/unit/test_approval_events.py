@@ -229,12 +229,12 @@ def test_the_reason_is_the_persons_own_words() -> None:
     assert approval_events.reason_of({"detail": {}}) == "gave no reason"
 
 
-def test_the_hubs_own_rejection_is_told_by_its_role_and_only_then_by_its_words() -> None:
+def test_the_hubs_own_rejection_is_told_by_its_role_or_by_its_recorded_words() -> None:
     registry = {"role_arn": f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-registry"}
     person = {"role_arn": f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-ai-engineer"}
-    role = "governed-path-registry"
-    assert approval_events.is_the_hubs(registry, "whatever", role)
+    role, verdicts = "governed-path-registry", {"Gate Test: denied. [r] f", None}
+    assert approval_events.is_the_hubs(registry, "whatever", role, verdicts)
     # Nobody escapes the ledger by writing like a gate.
-    assert not approval_events.is_the_hubs(person, "Gate Test: denied.", role)
-    assert approval_events.is_the_hubs(None, "Gate Test: denied.", role)
-    assert not approval_events.is_the_hubs(None, "too small", role)
+    assert not approval_events.is_the_hubs(person, "Gate Test: denied. [r] f", role, verdicts)
+    assert approval_events.is_the_hubs(None, "Gate Test: denied. [r] f", role, verdicts)
+    assert not approval_events.is_the_hubs(None, "Gate Test: denied. whatever", role, verdicts)

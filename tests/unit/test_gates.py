@@ -66,6 +66,19 @@ CHANGED = [("candidate_unchanged", {"differences": [DIFFERENCE]}, 'environment i
 BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     *((stage, *case) for stage in PERSONA for case in COMMON),
     *((stage, *case) for stage in ("Test", "Prod") for case in CHANGED),
+    (
+        "Test",
+        "follows_the_stage_machine",
+        {"phase": "Prod/Deployed"},
+        "the version is Prod/Deployed",
+    ),
+    ("Prod", "follows_the_stage_machine", {"phase": "Test/Failed"}, "the version is Test/Failed"),
+    (
+        "Prod",
+        "follows_the_stage_machine",
+        {"phase": "Prod/Recalled"},
+        "the version is Prod/Recalled",
+    ),
     *(
         (
             stage,
@@ -149,12 +162,14 @@ RULES = {
         "approver_holds_the_role",
         "approver_is_not_trainer",
         "decision_is_current",
+        "follows_the_stage_machine",
         "candidate_unchanged",
     ],
     "Prod": [
         "approver_holds_the_role",
         "approver_is_not_trainer",
         "decision_is_current",
+        "follows_the_stage_machine",
         "candidate_unchanged",
         "tests_passed_for_candidate",
         "model_approval_status_approved",
@@ -172,6 +187,7 @@ def test_a_gate_asks_all_its_rules_and_allows_what_is_right(stage: str, rules: l
         "rules": rules,
         "policy_digest": gates.policy_digest(POLICY),
         "description": f"Gate {stage}: allowed by {len(rules)} rules",
+        "leaves": None,
     }
 
 
@@ -204,6 +220,7 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
         differences=[DIFFERENCE],
         evaluation={},
         tests_passed=False,
+        phase="Retired/Retired",
         approval={},
     )
     reasons = [reason.rule for reason in gates.evaluate(facts).reasons]
@@ -310,3 +327,28 @@ def test_a_role_of_the_same_name_in_another_account_is_not_the_persona(stage: st
     assert reason.rule == "approver_holds_the_role"
     assert samples.PROD in reason.fact
     assert samples.DEV in reason.expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "left"),
+    [
+        ({"approver": samples.identity("admin", "adam")}, ("Prod", "Rejected")),
+        ({"phase": "Prod/Deployed"}, ("Prod", "Deployed")),
+        ({"phase": "Prod/Deployed", "tests_passed": False}, ("Prod", "Deployed")),
+    ],
+)
+def test_a_refusal_leaves_the_version_rejected_or_where_it_was(
+    facts: dict[str, Any], left: tuple[str, str]
+) -> None:
+    verdict = gates.evaluate(replace(_good("Prod"), **facts)).to_dict()
+    assert (verdict["leaves"]["stage"], verdict["leaves"]["stage_status"]) == left
+
+
+@pytest.mark.parametrize("facts", [{}, {"decision_current": False, "phase": "Prod/Deployed"}])
+def test_what_is_allowed_or_stale_leaves_the_version_alone(facts: dict[str, Any]) -> None:
+    assert gates.evaluate(replace(_good("Prod"), **facts)).to_dict()["leaves"] is None
+
+
+@pytest.mark.parametrize("stage", ["Test", "Prod"])
+def test_a_version_that_the_ledger_does_not_know_is_not_held_up_by_where_it_was(stage: str) -> None:
+    assert gates.evaluate(replace(_good(stage), phase=None)).allowed

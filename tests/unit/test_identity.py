@@ -118,3 +118,14 @@ def test_an_unknown_person_could_be_anybody(unknown: Any) -> None:
 )
 def test_the_account_of_an_arn(arn: str, account: str) -> None:
     assert account_of(arn) == account
+
+
+@pytest.mark.parametrize(
+    "session",
+    ["botocore-session-1763712000", "AWSCLI-Session", "aws-sdk-js-1763712000", "SageMaker"],
+)
+def test_a_session_name_that_a_tool_made_up_is_nobody(session: str) -> None:
+    arn = f"arn:aws:sts::111122223333:assumed-role/governed-path-ai-engineer/{session}"
+    assert identity_of({"IamIdentity": {"Arn": arn}})["person"] == ""
+    known = {"IamIdentity": {"Arn": arn, "SourceIdentity": "alex"}}
+    assert identity_of(known)["person"] == "alex"

@@ -142,3 +142,49 @@ def test_every_workflow_can_say_how_it_ended() -> None:
     assert {phase.causes for phase in phases.APPROVALS.values()} == prefixes.keys()
     for prefix in prefixes.values():
         assert {f"{prefix}Rejected", f"{prefix}Errored"} <= set(ledger.KINDS)
+
+
+def _story(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries about one version, told in the order in which they happened."""
+    return list(reversed(entries))
+
+
+def _ended(kind: str, candidate: str = "c") -> dict[str, Any]:
+    status = kind.removeprefix("Validation")
+    return {"kind": kind, "candidate_id": candidate, "stage": "Test", "stage_status": status}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ([], False),
+        (["ValidationPassed"], True),
+        (["ValidationFailed", "ValidationPassed"], True),
+        (["ValidationPassed", "ValidationFailed"], False),
+        (["ValidationPassed", "ValidationErrored"], False),
+        (["ValidationPassed", "ValidationStarted"], True),
+    ],
+)
+def test_the_last_validation_that_ended_counts(kinds: list[str], expected: bool) -> None:
+    assert ledger.tests_passed(_story(*map(_ended, kinds)), "c") is expected
+
+
+def test_a_pass_of_another_candidate_does_not_count() -> None:
+    assert not ledger.tests_passed(_story(_ended("ValidationPassed", "another")), "c")
+
+
+def test_the_phase_is_where_the_last_entry_leaves_the_version() -> None:
+    assert ledger.phase([]) is None
+    passed = _ended("ValidationPassed")
+    assert ledger.phase(_story(passed)) == "Test/Passed"
+    rejected = {"kind": "ReleaseRejected", "stage": "Prod", "stage_status": "Rejected"}
+    left = {"stage": "Prod", "stage_status": "Rejected"}
+    refused = {**rejected, "verdict": {"allowed": False, "leaves": left}}
+    assert ledger.phase(_story(passed, refused)) == "Prod/Rejected"
+    # Refused because it was not its turn, or because a later decision stands: nothing moved.
+    for where, phase in (
+        ({"stage": "Test", "stage_status": "Passed"}, "Test/Passed"),
+        (None, None),
+    ):
+        kept = {**rejected, "verdict": {"allowed": False, "leaves": where}}
+        assert ledger.phase(_story(passed, kept)) == (phase or "Test/Passed")

@@ -52,16 +52,23 @@ class Ledger:
 
     def newest_first(self, model: str, kind: str) -> Iterator[dict[str, Any]]:
         """The model's entries of one kind, the newest first, read page by page as they are used."""
+        return self._newest_first(model, "kind", kind)
+
+    def story(self, model: str, model_package_arn: str) -> Iterator[dict[str, Any]]:
+        """The entries about one version, the newest first, read page by page as they are used."""
+        return self._newest_first(model, "model_package_arn", model_package_arn)
+
+    def _newest_first(self, model: str, field: str, value: str) -> Iterator[dict[str, Any]]:
         with errors.translated(f"read the ledger of model {model}"):
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
                 KeyConditionExpression="model = :model AND #sequence > :head",
-                FilterExpression="kind = :kind",
-                ExpressionAttributeNames={"#sequence": "sequence"},
+                FilterExpression="#field = :value",
+                ExpressionAttributeNames={"#sequence": "sequence", "#field": field},
                 ExpressionAttributeValues={
                     ":model": {"S": model},
                     ":head": {"N": "0"},
-                    ":kind": {"S": kind},
+                    ":value": {"S": value},
                 },
                 ScanIndexForward=False,
                 ConsistentRead=True,

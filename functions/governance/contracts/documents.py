@@ -83,7 +83,7 @@ TIER_POLICY: Mapping[str, Any] = {
     "description": "What a risk tier demands of a candidate. Thresholds are named <metric>_min or "
     "<metric>_max.",
     "type": "object",
-    "required": ["tier", "thresholds", "description_min_chars", "suites"],
+    "required": ["tier", "thresholds", "description_min_chars"],
     "additionalProperties": False,
     "properties": {
         "tier": {"enum": ["low", "medium", "high"]},
@@ -100,12 +100,6 @@ TIER_POLICY: Mapping[str, Any] = {
             },
         },
         "description_min_chars": {"type": "integer", "minimum": 1},
-        "suites": {
-            "type": "array",
-            "uniqueItems": True,
-            "minItems": 1,
-            "items": {"enum": ["contract", "quality", "latency"]},
-        },
     },
 }
 

@@ -131,9 +131,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "description": {"type": "string"},
         }
     ),
-    "plan_deployment": _closed(
-        {"promotion": _PROMOTION, "candidate": _object({"candidate_id": _SHA256})}
-    ),
+    "plan_deployment": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
     "create_model": _ONLY_DEPLOYMENT,
     "create_endpoint_config": _ONLY_DEPLOYMENT,
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),

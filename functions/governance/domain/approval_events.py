@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from governance.domain import claims, phases
@@ -102,14 +102,16 @@ def reason_of(event: Mapping[str, Any]) -> str:
     return str(text or "gave no reason")
 
 
-def is_the_hubs(by: Mapping[str, Any] | None, reason: str, registry_role: str) -> bool:
+def is_the_hubs(
+    by: Mapping[str, Any] | None, reason: str, registry_role: str, verdicts: Collection[str | None]
+) -> bool:
     """True if a rejection is a gate's own, written with the registry role.
 
-    `by` is the identity behind it, None if a later change has replaced it: then the text decides,
-    which begins as gates' verdicts do.
+    `by` is the identity behind it, None if a later change has replaced it: then it is a gate's if
+    it says word for word what a verdict in the ledger says, and so is recorded already.
     """
     if by is None:
-        return reason.startswith("Gate ")
+        return reason in verdicts
     return str(by["role_arn"]).endswith(f":role/{registry_role}")
 
 

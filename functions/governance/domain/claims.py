@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import rfc8785
 
@@ -33,6 +35,18 @@ def decision_time(value: object) -> str:
             f"LastModifiedTime is {value!r}; expected ISO-8601 text or an epoch number"
         )
     return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def changed_since(decided_at: str, description: Mapping[str, Any]) -> list[dict[str, str]]:
+    """[{name, expected, actual}] if the version (DescribeModelPackage) was changed after that.
+
+    Who read it twice in a run must find the same both times: what a gate judges is what was
+    decided on, and not what somebody made of it in between.
+    """
+    modified = decision_time(description.get("LastModifiedTime"))
+    if modified == decided_at:
+        return []
+    return [{"name": "last modified", "expected": decided_at, "actual": modified}]
 
 
 def _moment(value: object) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import rfc8785
 
+from governance.domain import phases
 from governance.domain.identity import account_of, same_person
 
 DESCRIPTION_LIMIT = 1024  # characters; ModelLifeCycle.StageDescription
@@ -29,7 +30,8 @@ class Facts:
 
     `approver` and `trainer` are identities; `approval` {model_approval_status,
     approval_description, stage, stage_status}; `policy` a tier policy; `tests_passed` whether the
-    ledger holds a ValidationPassed for this very version and candidate.
+    last validation of this very version and candidate passed, and `phase` ("Stage/Status") where
+    the version was until this decision, both by the ledger; None if it knows nothing of it.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class Facts:
     differences: Sequence[Mapping[str, str]] = ()
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     tests_passed: bool = False
+    phase: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A gate's answer, with every rule it asked and the digest of the policy it asked under."""
+    """A gate's answer, with every rule it asked and the digest of the policy it asked under.
+
+    `leaves` is the phase ("Stage/Status") in which a refusal leaves the version: rejected, or where
+    it was if it could not come here from there. None if it is not for this verdict to say.
+    """
 
     stage: str
     reasons: tuple[Reason, ...]
     rules: tuple[str, ...]
     policy_digest: str
+    leaves: str | None = None
 
     @property
     def allowed(self) -> bool:
@@ -92,7 +100,11 @@ class Verdict:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """{allowed, stage, reasons: [...], rules: [...], policy_digest, description}"""
+        """{allowed, stage, reasons, rules, policy_digest, description, leaves}
+
+        `leaves` is {stage, stage_status} or None.
+        """
+        stage, _, status = (self.leaves or "").partition("/")
         return {
             "allowed": self.allowed,
             "stage": self.stage,
@@ -100,6 +112,7 @@ class Verdict:
             "rules": list(self.rules),
             "policy_digest": self.policy_digest,
             "description": self.describe(),
+            "leaves": {"stage": stage, "stage_status": status} if self.leaves else None,
         }
 
 
@@ -117,12 +130,22 @@ def evaluate(facts: Facts) -> Verdict:
     """Ask every rule of the stage. KeyError for a stage that no gate guards."""
     rules = RULES[facts.stage]
     answers = [(rule.__name__, rule(facts)) for rule in rules]
+    reasons = tuple(Reason(name, *answer) for name, answer in answers if answer)
     return Verdict(
         stage=facts.stage,
-        reasons=tuple(Reason(name, *answer) for name, answer in answers if answer),
+        reasons=reasons,
         rules=tuple(name for name, _ in answers),
         policy_digest=policy_digest(facts.policy),
+        leaves=_left_by(facts) if reasons else None,
     )
+
+
+def _left_by(facts: Facts) -> str | None:
+    """The phase in which a refusal leaves the version; None if a later decision stands."""
+    if not facts.decision_current:
+        return None
+    came_from_elsewhere = follows_the_stage_machine(facts) and facts.stage != "Dev"
+    return facts.phase if came_from_elsewhere else f"{facts.stage}/Rejected"
 
 
 def policy_digest(policy: Mapping[str, Any]) -> str:
@@ -263,6 +286,17 @@ def approval_description_substantive(facts: Facts) -> Answer | None:
     )
 
 
+def follows_the_stage_machine(facts: Facts) -> Answer | None:
+    """The version may come to this stage from where it was."""
+    if facts.phase is None or phases.may_follow(facts.phase, f"{facts.stage}/Approved"):
+        return None
+    return (
+        f"the version is {facts.phase}",
+        "one of " + ", ".join(sorted(phases.BY_NAME[f"{facts.stage}/Approved"].after)),
+        f"A version that is {facts.phase} stays so; the Data Scientist promotes a new one",
+    )
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "Dev": (
         approver_holds_the_role,
@@ -276,12 +310,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
         approver_holds_the_role,
         approver_is_not_trainer,
         decision_is_current,
+        follows_the_stage_machine,
         candidate_unchanged,
     ),
     "Prod": (
         approver_holds_the_role,
         approver_is_not_trainer,
         decision_is_current,
+        follows_the_stage_machine,
         candidate_unchanged,
         tests_passed_for_candidate,
         model_approval_status_approved,

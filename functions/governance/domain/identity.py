@@ -17,6 +17,8 @@ PERSONA_ROLES = {
     "governed-path-admin": "admin",
     "governed-path-training": "training-pipeline",
 }
+# Session names that SDKs, the CLI and SageMaker make up: they say nothing of who it was.
+_MADE_UP = re.compile(r"(botocore-session|AWSCLI-Session|aws-sdk|SageMaker)(-.*)?", re.IGNORECASE)
 _ASSUMED_ROLE = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):sts::(?P<account>\d{12}):assumed-role/"
     r"(?P<role>[^/]+)/(?P<session>.+)"
@@ -65,7 +67,8 @@ def account_of(arn: str) -> str:
 
 
 def _person(context: Mapping[str, Any], iam: Mapping[str, Any], session: str) -> str:
-    return str(iam.get("SourceIdentity") or context.get("UserProfileName") or session)
+    known = iam.get("SourceIdentity") or context.get("UserProfileName")
+    return str(known or ("" if _MADE_UP.fullmatch(session) else session))
 
 
 def _name(identity: Mapping[str, Any] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import rfc8785
@@ -79,3 +79,28 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
             else {}
         ),
     }
+
+
+def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
+    """True if the last validation of the candidate that ended, in any way, ended as passed.
+
+    `story` is the entries about its version, the newest first.
+    """
+    ends = ("ValidationPassed", "ValidationFailed", "ValidationErrored")
+    ended = (e for e in story if e["kind"] in ends and e.get("candidate_id") == candidate_id)
+    newest = next(ended, None)
+    return newest is not None and newest["kind"] == "ValidationPassed"
+
+
+def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
+    """The phase ("Stage/Status") in which a version's entries leave it; None if there are none.
+
+    `story` is the entries about the version, the newest first. A refusal that left the version
+    where it was says so in its verdict.
+    """
+    for entry in story:
+        verdict = entry.get("verdict") or {}
+        left = entry if verdict.get("allowed", True) else verdict.get("leaves")
+        if left:
+            return f"{left['stage']}/{left['stage_status']}"
+    return None

@@ -82,8 +82,9 @@ PHASES: tuple[Phase, ...] = (
         "Test/Approved",
         _AI,
         causes="validate_in_test",
-        after=f"Test/PendingApproval Test/Rejected Test/Failed Test/Errored {_TESTED} "
-        f"{_RELEASED_BEFORE}",
+        # Validating too: a run that was stopped from outside leaves its version there.
+        after="Test/PendingApproval Test/Validating Test/Rejected Test/Failed Test/Errored "
+        f"{_TESTED} {_RELEASED_BEFORE}",
     ),
     _phase(_CENTRAL, "Test/Validating", _SYSTEM, after="Test/Approved"),
     _phase(_CENTRAL, "Test/Passed", _SYSTEM, after="Test/Validating"),
@@ -105,7 +106,8 @@ PHASES: tuple[Phase, ...] = (
         "Prod/Approved",
         _GOVERNANCE,
         causes="release_to_prod",
-        after=f"{_TESTED} {_RELEASED_BEFORE}",
+        # Releasing too, for the same reason as Validating.
+        after=f"{_TESTED} Prod/Releasing {_RELEASED_BEFORE}",
     ),
     _phase(_CENTRAL, "Prod/Releasing", _SYSTEM, after="Prod/Approved"),
     _phase(_CENTRAL, "Prod/Deployed", _SYSTEM, after="Prod/Releasing"),

@@ -8,7 +8,7 @@ from governance import contracts
 from governance.adapters.artifacts import Artifacts, of_role, parse_uri, uri_of
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import candidate, evaluation
+from governance.domain import candidate, claims, evaluation
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -43,6 +43,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "manifest_uri": uri_of(stored),
             "objects": objects,
         },
-        "declared_mismatches": candidate.declared_mismatches(references, objects),
+        "declared_mismatches": [
+            {"name": found["name"], "declared": found["expected"], "actual": found["actual"]}
+            for found in claims.changed_since(promotion["decided_at"], description)
+        ]
+        + candidate.declared_mismatches(references, objects),
         "evaluation": evaluation.facts(report, problems),
     }

@@ -9,7 +9,7 @@ from governance.adapters.artifacts import Artifacts
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Ledger
 from governance.adapters.policies import policy_of
-from governance.domain import gates
+from governance.domain import gates, ledger
 from governance.entry import entry_point
 from governance.settings import Settings
 
@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     promotion, candidate_id = request["promotion"], request["candidate"]["candidate_id"]
     model, arn = promotion["model"], promotion["model_package_arn"]
     project = Directory(settings.project_directory_table).project_of(model)
-    passed = Ledger(settings.ledger_table).newest_first(model, "ValidationPassed")
+    story = list(Ledger(settings.ledger_table).story(model, arn))
     facts = gates.Facts(
         stage=promotion["stage"],
         model_package_arn=arn,
@@ -36,10 +36,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         declared_mismatches=request.get("declared_mismatches") or (),
         differences=request.get("differences") or (),
         evaluation=request.get("evaluation") or {},
-        tests_passed=promotion["stage"] == "Prod"
-        and any(
-            (entry["candidate_id"], entry["model_package_arn"]) == (candidate_id, arn)
-            for entry in passed
-        ),
+        tests_passed=ledger.tests_passed(story, candidate_id),
+        phase=ledger.phase(story),
     )
     return {"verdict": gates.evaluate(facts).to_dict()}

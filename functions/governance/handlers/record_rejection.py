@@ -31,11 +31,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     in_dev = decision["stage"] == "Dev"
     session = sessions.hub(decision["account"]) if in_dev else sessions.registry()
     description = Registry(session).describe(decision["model_package_arn"])
-    current = claims.decision_time(description["LastModifiedTime"]) == decision["decided_at"]
-    # A later change has replaced who it was. Then only the text tells our own from a person's.
+    current = not claims.changed_since(decision["decided_at"], description)
+    # A later change has replaced who it was.
     by = identity_of(description.get("LastModifiedBy")) if current else None
     reason = approval_events.reason_of(event)
-    if approval_events.is_the_hubs(by, reason, settings.registry_role_name):
+    ours = Ledger(settings.ledger_table)
+    said = {
+        entry.get("verdict", {}).get("description")
+        for entry in ours.story(decision["model"], decision["model_package_arn"])
+    }
+    if approval_events.is_the_hubs(by, reason, settings.registry_role_name, said):
         return {"outcome": "ignored"}
     request = {
         "promotion": decision,
@@ -45,5 +50,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "summary": {"reasons": [f"{by['person'] if by else 'a person'}: {reason}"]},
     }
     entry = ledger.entry("VersionRejected", request, recorded_at=clock.now())
-    sequence = Ledger(settings.ledger_table).append(entry)
+    sequence = ours.append(entry)
     return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}

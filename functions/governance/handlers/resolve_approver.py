@@ -30,12 +30,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         candidate_id = registration.candidate_id_of(description)
         candidates = Candidates(settings.candidates_table)
         trainer = candidates.get(candidate_id, promotion["model"])["trainer"]
-    modified = claims.decision_time(description.get("LastModifiedTime"))
     life_cycle = description.get("ModelLifeCycle") or {}
     return {
         "approver": identity_of(description.get("LastModifiedBy")),
         "trainer": trainer,
-        "decision_current": modified == promotion["decided_at"],
+        "decision_current": not claims.changed_since(promotion["decided_at"], description),
         "approval": {
             "model_approval_status": description.get("ModelApprovalStatus"),
             "approval_description": description.get("ApprovalDescription"),

@@ -23,6 +23,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "model-package-arn": version_arn,
         "model-package-version": version_arn.rpartition("/")[2],
         "candidate-id": deployment["candidate_id"],
+        # An endpoint that is updated still has the claim of the release that made it.
+        "claim-id": promotion["claim_id"],
         "execution": promotion["execution_arn"],
     }
     endpoints = Endpoints(Sessions(settings, claim_of(request)).hub(deployment["account"]))

@@ -9,7 +9,7 @@ from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.candidates import Candidates
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import candidate, registration
+from governance.domain import candidate, claims, registration
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -41,6 +41,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "origin_arn": known["origin_arn"],
         },
         "differences": [
+            *claims.changed_since(promotion["decided_at"], description),
             *registration.other_version(known, arn),
             *candidate.differences(manifest, description, present),
         ],

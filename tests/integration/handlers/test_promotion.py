@@ -38,7 +38,6 @@ POLICY = {
         "latency_p95_ms_max": 500,
     },
     "description_min_chars": 20,
-    "suites": ["contract", "quality", "latency"],
 }
 DEV_BUCKET = f"{PROJECT}-here"
 
@@ -60,7 +59,12 @@ class InMemoryRegistry(Registry):
     def register(self, request: dict[str, Any]) -> str:
         arn = _arn(request["ModelPackageGroupName"], 100 + len(self.versions))
         fields = {key: value for key, value in request.items() if key != "ClientToken"}
-        self.versions[arn] = {"ModelPackageArn": arn, "CreatedBy": _user("hub", "hub"), **fields}
+        self.versions[arn] = {
+            "ModelPackageArn": arn,
+            "CreatedBy": _user("hub", "hub"),
+            "LastModifiedTime": DECIDED,
+            **fields,
+        }
         return arn
 
     def update(self, model_package_arn: str, **fields: Any) -> None:
@@ -156,6 +160,10 @@ class Organisation:
             trainer=who["trainer"],
         )
         return promotion, candidate, registered["model_package_arn"]
+
+    def verified(self, arn: str) -> dict[str, Any]:
+        """What the gates of Test and Prod are told of a Central version's bytes."""
+        return self.call("verify_candidate", promotion=self.in_central(arn))
 
     def in_central(self, arn: str, stage: str = "Test") -> dict[str, Any]:
         """The promotion that approving the Central version starts."""
@@ -572,7 +580,9 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
         "candidate_id": candidate["candidate_id"],
     }
     deployment = here.call(
-        "plan_deployment", promotion=here.in_central(first, "Prod"), candidate=candidate
+        "plan_deployment",
+        promotion=here.in_central(first, "Prod"),
+        candidate=here.verified(first)["candidate"],
     )["deployment"]
     second = here.registry.register(here.registry.describe(first))
     asked = {"promotion": here.in_central(second, "Prod"), "deployment": deployment}
@@ -598,8 +608,9 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
 def test_the_report_of_a_validation_is_written_once(
     here: Organisation, aws: Callable[..., Any]
 ) -> None:
-    _, candidate, arn = here.promoted()
+    _, _, arn = here.promoted()
     promotion = here.in_central(arn)
+    candidate = here.verified(arn)["candidate"]
     plan = here.call("plan_deployment", promotion=promotion, candidate=candidate)["deployment"]
     asked = {
         "promotion": promotion,
@@ -667,3 +678,58 @@ def test_an_account_may_reject_only_its_own_models(here: Organisation) -> None:
                 "account": "777788889999",
             },
         )
+
+
+def test_a_version_that_changed_while_we_looked_is_not_what_was_approved(
+    here: Organisation,
+) -> None:
+    promotion = here.claim()["promotion"]
+    here.registry.versions[here.arn]["LastModifiedTime"] = "2026-01-31T12:00:03Z"
+    (mismatch,) = here.call("build_candidate", promotion=promotion)["declared_mismatches"]
+    assert mismatch == {
+        "name": "last modified",
+        "declared": DECIDED,
+        "actual": "2026-01-31T12:00:03Z",
+    }
+
+
+def test_a_version_that_changes_after_the_gate_is_not_deployed(here: Organisation) -> None:
+    _, _, arn = here.promoted()
+    asked = {"promotion": here.in_central(arn), "candidate": here.verified(arn)["candidate"]}
+    assert here.call("plan_deployment", **asked)["deployment"]["source"] == "containers"
+    container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]
+    container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    with pytest.raises(IntegrityError, match="image"):
+        here.call("plan_deployment", **asked)
+
+
+def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
+    here: Organisation,
+) -> None:
+    _, candidate, arn = here.promoted()
+    for number, kind in enumerate(("ValidationPassed", "ValidationFailed")):
+        promotion = {**here.in_central(arn), "claim_id": f"{number}" * 64}
+        here.call(
+            "record",
+            kind=kind,
+            promotion=promotion,
+            stage="Test",
+            stage_status=kind.removeprefix("Validation"),
+            candidate_id=candidate["candidate_id"],
+        )
+    verdict = here.call(
+        "evaluate_gate",
+        promotion=here.in_central(arn, "Prod"),
+        approver=identity_of(_user("governance-engineer", "grace")),
+        trainer={"person": "theo"},
+        decision_current=True,
+        approval={
+            "model_approval_status": "Approved",
+            "approval_description": "Reviewed the report and the subgroups.",
+        },
+        candidate=candidate,
+        differences=[],
+    )["verdict"]
+    rules = {reason["rule"] for reason in verdict["reasons"]}
+    assert rules == {"follows_the_stage_machine", "tests_passed_for_candidate"}
+    assert verdict["leaves"] == {"stage": "Test", "stage_status": "Failed"}
