@@ -20,12 +20,14 @@ from cli.aws import calling
 from cli.commands import output
 from cli.errors import GovernError
 from cli.target import Target, at_endpoint, local_target
+from governance.contracts.validation import problems
 from local import deployment, launcher, organisation
 from local.launcher import Server
 
 MODEL = "clinical-risk-classifier"
 ENDPOINT = "clinical-risk"
 REPORT = Path("build/demo/report.json")
+SCHEMA = Path(__file__).with_name("demo_report.schema.json")
 TRAINER = "theo"
 
 _ROOT = Path(__file__).parents[1]
@@ -75,6 +77,7 @@ def run(console: Console, as_json: bool) -> int:
             arn = story.decide(stage, arn)
         story.call_prod()
         story.end()
+        check_report(story.report)
     except (launcher.LauncherError, deployment.DeploymentError) as error:
         raise GovernError("failed", str(error), "govern local down, then make demo") from error
     finally:
@@ -82,6 +85,13 @@ def run(console: Console, as_json: bool) -> int:
     if as_json:
         output(story.report)
     return 0
+
+
+def check_report(report: dict[str, Any]) -> None:
+    """GovernError `invalid` if the report of a finished demo is not what its schema promises."""
+    found = problems(json.loads(SCHEMA.read_text()), report)
+    if found:
+        raise GovernError("invalid", f"{REPORT} breaks {SCHEMA.name}: {'; '.join(found)}")
 
 
 class Story:
