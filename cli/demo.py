@@ -27,7 +27,9 @@ from local.launcher import Server
 MODEL = "clinical-risk-classifier"
 ENDPOINT = "clinical-risk"
 REPORT = Path("build/demo/report.json")
-SCHEMA = Path(__file__).with_name("demo_report.schema.json")
+SCHEMA: dict[str, Any] = json.loads(
+    Path(__file__).with_name("demo_report.schema.json").read_text(encoding="utf-8")
+)
 TRAINER = "theo"
 
 _ROOT = Path(__file__).parents[1]
@@ -89,9 +91,9 @@ def run(console: Console, as_json: bool) -> int:
 
 def check_report(report: dict[str, Any]) -> None:
     """GovernError `invalid` if the report of a finished demo is not what its schema promises."""
-    found = problems(json.loads(SCHEMA.read_text()), report)
+    found = problems(SCHEMA, report)
     if found:
-        raise GovernError("invalid", f"{REPORT} breaks {SCHEMA.name}: {'; '.join(found)}")
+        raise GovernError("invalid", f"{REPORT} is not as promised: {'; '.join(found)}")
 
 
 class Story:

@@ -17,7 +17,12 @@ from ministack.core import iam_evaluator, router
 from ministack.core.responses import get_account_id
 from ministack.services import s3
 
-from local.seams.assertions import require, require_attributes, require_parameters
+from local.seams.assertions import (
+    require,
+    require_attributes,
+    require_parameters,
+    require_source,
+)
 from local.seams.permissions import foreign_caller
 
 
@@ -40,6 +45,9 @@ def install() -> None:
     require(isinstance(s3._buckets._data, dict), "object_copies", "buckets by (account, name)")
     require(hasattr(s3._object_versions, "get_scoped"), "object_copies", "versions by account")
     require_parameters("object_copies", s3._bucket_owner_account, "name")
+    require_source(
+        "object_copies", s3._copy_object, 'if headers.get("x-amz-sdk-checksum-algorithm")'
+    )
     require_parameters("object_copies", router.extract_access_key_id, "headers", "query_params")
     require_attributes("object_copies", iam_evaluator, "resolve_principal", "AuthError")
     for name in ("_copy_object", "_upload_part_copy"):
@@ -72,6 +80,9 @@ def _as_the_caller(ask: Any, headers_of: Callable[[tuple[Any, ...]], Any]) -> An
 def _with_foreign_source(copy: Any) -> Any:
     def wrapped(bucket_name: str, dest_key: str, *rest: Any) -> Any:
         headers = rest[-1]
+        if headers.get("x-amz-checksum-algorithm"):
+            # CopyObject's own name for it; the emulator computes by the name of uploads alone.
+            headers["x-amz-sdk-checksum-algorithm"] = headers["x-amz-checksum-algorithm"]
         path = unquote(headers.get("x-amz-copy-source", "").lstrip("/").partition("?")[0])
         bucket, _, key = path.partition("/")
         owner, caller = s3._bucket_owner_account(bucket), get_account_id()

@@ -52,8 +52,6 @@ _REGISTRATION = (
     "SamplePayloadUrl",
     "Domain",
     "Task",
-    "ModelApprovalStatus",
-    "ModelLifeCycle",
     "SkipModelValidation",
 )
 
@@ -186,22 +184,29 @@ class Organisation:
         model: str,
         *,
         replace: Mapping[str, bytes] | None = None,
+        checksum_algorithm: str = "SHA256",
         metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Register a Dev version's artefacts under another model; the new version's ARN.
 
-        `replace` {model-data | evaluation: bytes} uploads other artefacts for it, with what is
-        declared about them; `metadata` then declares something else.
+        `replace` {model-data | evaluation: bytes} uploads other artefacts for it, with S3 keeping
+        that checksum, and declares what they are; `metadata` then declares something else.
         """
         training = self.assume(DEV, "training")
-        sagemaker = training.client("sagemaker")
-        found = sagemaker.describe_model_package(ModelPackageName=arn)
+        # The training role registers and does not read the registry; a data scientist does.
+        data_scientist = self.persona("data-scientist", TRAINER).session.client("sagemaker")
+        found = data_scientist.describe_model_package(ModelPackageName=arn)
         request = {key: found[key] for key in _REGISTRATION if key in found}
+        # As the pipeline registers: whatever became of the other version, this one is new.
+        request["ModelApprovalStatus"] = "PendingManualApproval"
+        request["ModelLifeCycle"] = {"Stage": "Dev", "StageStatus": "Registered"}
         card = {k: found["ModelCard"][k] for k in ("ModelCardContent", "ModelCardStatus")}
         for role, body in (replace or {}).items():
-            _replace(request, role, self._upload(training, model, role, body))
+            uploaded = _Uploaded(model, role, body)
+            uploaded.upload(training, checksum_algorithm)
+            _replace(request, role, uploaded)
         request["CustomerMetadataProperties"] |= metadata or {}
-        answer = sagemaker.create_model_package(
+        answer = training.client("sagemaker").create_model_package(
             ModelPackageGroupName=model, ModelCard=card, **request
         )
         return str(answer["ModelPackageArn"])
@@ -377,31 +382,28 @@ class Organisation:
             for message in told
         )
 
-    def _upload(self, training: boto3.Session, model: str, role: str, body: bytes) -> _Uploaded:
-        name = {"model-data": "model.tar.gz", "evaluation": "evaluation.json"}[role]
-        uploaded = _Uploaded(f"models/{model}/{hashlib.sha256(body).hexdigest()}/{name}", body)
-        answer = training.client("s3").put_object(
-            Bucket=PROJECT_BUCKET, Key=uploaded.key, Body=body, ChecksumAlgorithm="SHA256"
-        )
-        uploaded.version_id = answer["VersionId"]
-        return uploaded
 
-
-@dataclass
 class _Uploaded:
-    """An object in Dev's bucket."""
+    """An artefact in Dev's bucket, under a key that contains its digest as the pipeline's do."""
 
-    key: str
-    body: bytes
-    version_id: str = ""
+    def __init__(self, model: str, role: str, body: bytes) -> None:
+        name = {"model-data": "model.tar.gz", "evaluation": "evaluation.json"}[role]
+        self._body = body
+        self.sha256 = hashlib.sha256(body).hexdigest()
+        self.version_id = ""
+        self._key = f"models/{model}/{self.sha256}/{name}"
 
     @property
     def uri(self) -> str:
-        return f"s3://{PROJECT_BUCKET}/{self.key}"
+        return f"s3://{PROJECT_BUCKET}/{self._key}"
 
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.body).hexdigest()
+    def upload(self, training: boto3.Session, checksum_algorithm: str) -> None:
+        self.version_id = training.client("s3").put_object(
+            Bucket=PROJECT_BUCKET,
+            Key=self._key,
+            Body=self._body,
+            ChecksumAlgorithm=checksum_algorithm,
+        )["VersionId"]
 
 
 def _replace(request: dict[str, Any], role: str, uploaded: _Uploaded) -> None:
