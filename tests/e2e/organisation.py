@@ -14,10 +14,10 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,14 +115,16 @@ class Organisation:
     """Four accounts in a running embedded AWS."""
 
     server: Server
-    _queues: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _heard: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _own: threading.local = field(default_factory=threading.local)
 
     # ------------------------------------------------------------ who acts
 
     def root(self, account: str, service: str) -> Any:
         """A client of an account's root."""
-        session = places.root_session(account)
-        return session.client(service, endpoint_url=self.server.endpoint_url)
+        return self._client(account, service, lambda: places.root_session(account))
 
     def persona(self, persona: str, person: str | None = None) -> Target:
         """A persona in its own account, played by `person`."""
@@ -141,10 +143,25 @@ class Organisation:
         )
         return at_endpoint(session, self.server.endpoint_url)
 
-    @cached_property
+    @property
     def reader(self) -> boto3.Session:
-        """The reader role, taken by a governance engineer."""
-        return self.persona("governance-engineer").reader
+        """The reader role, taken by a governance engineer. Sessions are not for many threads."""
+        if not hasattr(self._own, "reader"):
+            self._own.reader = self.persona("governance-engineer").reader
+        session: boto3.Session = self._own.reader
+        return session
+
+    def _read(self, service: str) -> Any:
+        """A client of the reader role."""
+        return self._client("reader", service, lambda: self.reader)
+
+    def _client(self, who: str, service: str, session: Callable[[], boto3.Session]) -> Any:
+        """Clients are for many threads, and take long to make."""
+        with self._lock:
+            if (who, service) not in self._clients:
+                made = at_endpoint(session(), self.server.endpoint_url)
+                self._clients[who, service] = made.client(service)
+            return self._clients[who, service]
 
     # ------------------------------------------------------------ what people do
 
@@ -239,7 +256,7 @@ class Organisation:
         """Approve the version for the stage and follow the workflow to its end."""
         decision, after = self.decide(stage, arn, **options)
         entry = approvals.follow(
-            self.persona("governance-engineer").reader,
+            self.reader,
             decision,
             after=after,
             timeout=PATIENCE,
@@ -259,17 +276,17 @@ class Organisation:
 
     def central(self, arn: str) -> dict[str, Any]:
         """A version of the Central registry, as the reader sees it."""
-        sagemaker = self.reader.client("sagemaker")
+        sagemaker = self._read("sagemaker")
         return dict(sagemaker.describe_model_package(ModelPackageName=arn))
 
     def central_versions(self, model: str) -> list[str]:
         """The ARNs of the model's Central versions."""
-        answer = self.reader.client("sagemaker").list_model_packages(ModelPackageGroupName=model)
+        answer = self._read("sagemaker").list_model_packages(ModelPackageGroupName=model)
         return sorted(found["ModelPackageArn"] for found in answer["ModelPackageSummaryList"])
 
     def ended(self, execution_arn: str) -> dict[str, Any]:
         """The execution, once it has ended."""
-        states = self.reader.client("stepfunctions")
+        states = self._read("stepfunctions")
 
         def look() -> dict[str, Any] | None:
             found = states.describe_execution(executionArn=execution_arn)
@@ -279,7 +296,7 @@ class Organisation:
 
     def executions(self, workflow: str, model: str) -> list[dict[str, Any]]:
         """Every execution of the workflow about a version of the model, the oldest first."""
-        states = self.reader.client("stepfunctions")
+        states = self._read("stepfunctions")
         listed = [
             execution
             for page in states.get_paginator("list_executions").paginate(
@@ -293,12 +310,14 @@ class Organisation:
 
     def last_state(self, execution_arn: str) -> str:
         """The name of the state in which the execution ended."""
-        history = self.reader.client("stepfunctions").get_execution_history(
+        history = self._read("stepfunctions").get_execution_history(
             executionArn=execution_arn, reverseOrder=True, maxResults=50
         )
-        entered = [e["stateEnteredEventDetails"]["name"] for e in history["events"]
-                   if "stateEnteredEventDetails" in e]  # fmt: skip
-        return str(entered[0])
+        return next(
+            str(event["stateEnteredEventDetails"]["name"])
+            for event in history["events"]
+            if "stateEnteredEventDetails" in event
+        )
 
     def start_again(self, workflow: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """The root of Central starts the workflow with an event; the execution, once it ended."""
@@ -311,7 +330,7 @@ class Organisation:
         """The bytes of a manifest, report or policy, as the reader sees them."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         version = {"VersionId": version_id} if version_id else {}
-        answer = self.reader.client("s3").get_object(Bucket=bucket, Key=key, **version)
+        answer = self._read("s3").get_object(Bucket=bucket, Key=key, **version)
         return bytes(answer["Body"].read())
 
     def artifact_keys(self, model: str) -> list[str]:
@@ -350,16 +369,17 @@ class Organisation:
 
     def heard(self, account: str, topic: str) -> list[str]:
         """Everything that the subscribed queue has received, in the order of its arrival."""
-        return [json.loads(message["Body"])["Message"] for message in self._drain(account, topic)]
-
-    def _drain(self, account: str, topic: str) -> list[dict[str, Any]]:
-        sqs, kept = self.root(account, "sqs"), self._queues.setdefault(f"{account}/{topic}", [])
+        sqs = self.root(account, "sqs")
         url = sqs.get_queue_url(QueueName=f"e2e-{topic}")["QueueUrl"]
-        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            kept += messages
-        return kept
+        with self._lock:
+            heard = self._heard.setdefault((account, topic), [])
+            while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+                "Messages"
+            ):
+                for message in found:
+                    heard.append(json.loads(message["Body"])["Message"])
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return list(heard)
 
     def waiting(self, account: str, queue: str) -> list[dict[str, Any]]:
         """The messages in one of our dead-letter queues; they stay in it and stay visible."""

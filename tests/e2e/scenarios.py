@@ -1,0 +1,268 @@
+"""What happens in the organisation: each scenario is played once and looked at by many tests.
+
+Scenarios wait for workflows most of their time, so they are played side by side. Each has models
+of its own; a ledger, a Central version and an endpoint belong to one model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.e2e.organisation import (
+    CENTRAL,
+    DEV,
+    PROJECT_BUCKET,
+    Organisation,
+    Outcome,
+    archive,
+    eventually,
+)
+
+MODEL = "clinical-risk-classifier"
+UNTESTED = "untested-model"
+OWN_WORK = "own-work-model"
+CRASHING = "crashing-model"
+BROKEN = "broken-model"
+REJECTED = "rejected-model"
+REPLACED = "replaced-model"
+UNPROVEN = "unproven-model"
+UNKNOWN = "unknown-model"
+PROVISIONED = (MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN)
+WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
+NO_REASON = "Looks good."
+
+
+@dataclass(frozen=True)
+class Trained:
+    """ARNs in Dev of two versions of MODEL that theo trained; the second is the newer."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class DemoPath:
+    """The first version's way from Dev to Prod, decided by three people."""
+
+    promoted: Outcome
+    validated: Outcome
+    released: Outcome
+    runs: dict[str, list[dict[str, Any]]]  # every execution about the model, by workflow
+
+    @property
+    def stages(self) -> dict[str, Outcome]:
+        """The outcomes by the workflow that they are of."""
+        return dict(zip(WORKFLOWS, (self.promoted, self.validated, self.released), strict=True))
+
+
+def demo_path(organisation: Organisation, trained: Trained) -> DemoPath:
+    """Dana, Alex and Grace approve the first version, although there is a second by then."""
+    promoted = organisation.approve("dev", trained.first)
+    central = promoted.entry["model_package_arn"]
+    validated = organisation.approve("test", central)
+    released = organisation.approve("prod", central)
+    # The notification of the release comes over the same bus as the events of our own last writes.
+    eventually(
+        lambda: any("CandidateReleased" in text for text in organisation.heard(CENTRAL, _NEWS)),
+        "the notification of the release",
+    )
+    runs = {workflow: organisation.executions(workflow, MODEL) for workflow in WORKFLOWS}
+    return DemoPath(promoted, validated, released, runs)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay of the demo path's approvals left."""
+
+    entries: list[str]
+    version: dict[str, Any]
+    runs: dict[str, list[dict[str, Any]]]
+
+
+def replayed(organisation: Organisation, path: DemoPath) -> Replayed:
+    """An operator replays the three approvals from the hub bus's archive."""
+    events = organisation.root(CENTRAL, "events")
+    archived = events.describe_archive(ArchiveName="governed-path-archive")
+    for workflow, outcome in path.stages.items():
+        decided = datetime.fromisoformat(outcome.event["time"]).astimezone(UTC)
+        name = f"e2e-{workflow}".replace("_", "-")
+        events.start_replay(
+            ReplayName=name,
+            EventSourceArn=archived["ArchiveArn"],
+            EventStartTime=decided,
+            EventEndTime=decided + timedelta(seconds=2),
+            Destination={"Arn": archived["EventSourceArn"]},
+        )
+    runs = {}
+    for workflow in WORKFLOWS:
+        twice = eventually(
+            lambda w=workflow: len(organisation.executions(w, MODEL)) > 1, f"a replayed {workflow}"
+        )
+        assert twice
+        found = organisation.executions(workflow, MODEL)
+        runs[workflow] = [organisation.ended(e["executionArn"]) for e in found]
+    central = path.released.entry["model_package_arn"]
+    return Replayed(organisation.kinds(MODEL), organisation.central(central), runs)
+
+
+_NEWS = "notifications"
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A Central version that goes to Prod without a test."""
+
+    promoted: Outcome
+    released: Outcome
+
+
+def untested(organisation: Organisation, trained: Trained) -> Untested:
+    """Grace signs a version off that never passed Test."""
+    origin = organisation.register_again(trained.first, UNTESTED)
+    promoted = organisation.approve("dev", origin)
+    central = promoted.entry["model_package_arn"]
+    return Untested(promoted, organisation.approve("prod", central))
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A version that is released at the second try, and the version that replaces it."""
+
+    refused: Outcome
+    first: Outcome
+    second: Outcome
+
+
+def replaced(organisation: Organisation, trained: Trained) -> Replaced:
+    """Both versions go to Prod, one after the other; the first reason that is given is none."""
+    first = _tested(organisation, organisation.register_again(trained.first, REPLACED))
+    refused = organisation.approve("prod", first, because=NO_REASON)
+    released = organisation.approve("prod", first)
+    second = _tested(organisation, organisation.register_again(trained.second, REPLACED))
+    return Replaced(refused, released, organisation.approve("prod", second))
+
+
+def _tested(organisation: Organisation, origin: str) -> str:
+    """A Dev version as Dana promoted and Alex tested it: its Central ARN."""
+    central = str(organisation.approve("dev", origin).entry["model_package_arn"])
+    organisation.approve("test", central)
+    return central
+
+
+def own_work(organisation: Organisation, trained: Trained) -> Outcome:
+    """Theo approves, as a data scientist, the version that he trained."""
+    origin = organisation.register_again(trained.first, OWN_WORK)
+    return organisation.approve("dev", origin, person="theo")
+
+
+@dataclass(frozen=True)
+class Crashing:
+    """A model whose container cannot load it."""
+
+    promoted: Outcome
+    validated: Outcome
+
+
+def crashing(organisation: Organisation, trained: Trained) -> Crashing:
+    """The artefact is whole, its code is not: it fails when the endpoint starts."""
+    code = "def model_fn(model_dir):\n    raise RuntimeError('the weights are of another model')\n"
+    origin = organisation.register_again(
+        trained.first, CRASHING, replace={"model-data": archive({"code/inference.py": code})}
+    )
+    promoted = organisation.approve("dev", origin)
+    validated = organisation.approve("test", promoted.entry["model_package_arn"])
+    return Crashing(promoted, validated)
+
+
+def deleted(organisation: Organisation, trained: Trained) -> Outcome:
+    """The model's bytes are deleted for good before Dana approves."""
+    origin = organisation.register_again(
+        trained.first, BROKEN, replace={"model-data": archive({"model.joblib": "deleted later"})}
+    )
+    key, version = _model_data(organisation, origin)
+    organisation.root(DEV, "s3").delete_object(Bucket=PROJECT_BUCKET, Key=key, VersionId=version)
+    return organisation.approve("dev", origin)
+
+
+def empty(organisation: Organisation, trained: Trained) -> Outcome:
+    """The model.tar.gz has no bytes."""
+    origin = organisation.register_again(trained.first, BROKEN, replace={"model-data": b""})
+    return organisation.approve("dev", origin)
+
+
+def other_bytes(organisation: Organisation, trained: Trained) -> Outcome:
+    """The model's bytes are not the ones whose digest was registered."""
+    origin = organisation.register_again(
+        trained.first, BROKEN, metadata={"model-data-sha256": "0" * 64}
+    )
+    return organisation.approve("dev", origin)
+
+
+def unproven(organisation: Organisation, trained: Trained) -> Outcome:
+    """S3 keeps no SHA-256 of the model's bytes, so that the wrong one shows only in the copy."""
+    origin = organisation.register_again(
+        trained.first,
+        UNPROVEN,
+        replace={"model-data": archive({"model.joblib": "uploaded without a digest"})},
+        checksum_algorithm="CRC32",
+        metadata={"model-data-sha256": "1" * 64},
+    )
+    return organisation.approve("dev", origin)
+
+
+def bad_report(organisation: Organisation, trained: Trained) -> Outcome:
+    """evaluation.json says nothing of calibration and gives the AUC as text."""
+    report = {
+        "schema": "governed-path/evaluation/v1",
+        "model": BROKEN,
+        "metrics": {"auc": "0.9", "brier": 0.1},
+    }
+    origin = organisation.register_again(
+        trained.first, BROKEN, replace={"evaluation": json.dumps(report).encode()}
+    )
+    return organisation.approve("dev", origin)
+
+
+def unknown_model(organisation: Organisation, trained: Trained) -> dict[str, Any]:
+    """Dana approves a version of a model that no admin has provisioned; the execution."""
+    organisation.root(DEV, "sagemaker").create_model_package_group(ModelPackageGroupName=UNKNOWN)
+    origin = organisation.register_again(trained.first, UNKNOWN)
+    organisation.decide("dev", origin)
+    started = eventually(
+        lambda: organisation.executions("promote_to_central", UNKNOWN), "an execution"
+    )
+    return organisation.ended(started[0]["executionArn"])
+
+
+def unknown_shape(organisation: Organisation, trained: Trained) -> dict[str, Any]:
+    """Somebody starts a workflow with what is no event of SageMaker; the execution."""
+    return organisation.start_again("promote_to_central", {"detail-type": "Greeting", "detail": 1})
+
+
+def _model_data(organisation: Organisation, arn: str) -> tuple[str, str]:
+    """(key, version id) of a Dev version's model.tar.gz."""
+    sagemaker = organisation.root(DEV, "sagemaker")
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    uri = found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    key = uri.removeprefix(f"s3://{PROJECT_BUCKET}/")
+    return key, found["CustomerMetadataProperties"]["model-data-version-id"]
+
+
+# Played side by side; the longest first.
+SCENARIOS = (
+    demo_path,
+    replaced,
+    untested,
+    crashing,
+    own_work,
+    deleted,
+    empty,
+    other_bytes,
+    bad_report,
+    unproven,
+    unknown_model,
+    unknown_shape,
+)

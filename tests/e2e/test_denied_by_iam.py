@@ -1,0 +1,189 @@
+"""What a persona's own role does not let it do: AWS refuses, nothing changes, nothing starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.e2e.organisation import DEV, REASON, Organisation, denied, version_arn
+from tests.e2e.scenarios import UNTESTED, WORKFLOWS, Trained, Untested
+
+SYSTEM_STATUSES = [
+    ("Test", "Validating"),
+    ("Test", "Passed"),
+    ("Test", "Failed"),
+    ("Test", "Errored"),
+    ("Prod", "Releasing"),
+    ("Prod", "Deployed"),
+    ("Prod", "Superseded"),
+]
+CENTRAL_PERSONAS = ("ai-engineer", "governance-engineer", "admin")
+Session = Callable[[Organisation], boto3.Session]
+
+
+@pytest.fixture(scope="module")
+def arn(untested: Untested) -> str:
+    """A Central version that nobody here may move."""
+    return str(untested.promoted.entry["model_package_arn"])
+
+
+@pytest.fixture(scope="module")
+def before(organisation: Organisation, arn: str) -> dict[str, Any]:
+    """The version and the runs about its model before anybody tries."""
+    return {"version": _version(organisation, arn), "runs": _runs(organisation)}
+
+
+def _version(organisation: Organisation, arn: str) -> dict[str, Any]:
+    return {k: v for k, v in organisation.central(arn).items() if k != "ResponseMetadata"}
+
+
+def _runs(organisation: Organisation) -> set[str]:
+    return {
+        execution["executionArn"]
+        for workflow in WORKFLOWS
+        for execution in organisation.executions(workflow, UNTESTED)
+    }
+
+
+def _is_refused(
+    organisation: Organisation,
+    session: boto3.Session,
+    arn: str,
+    before: dict[str, Any],
+    **what: Any,
+) -> bool:
+    """True if the update is denied and the version is as it was; no update, then no event."""
+    refused = denied(session.client("sagemaker").update_model_package, ModelPackageArn=arn, **what)
+    return refused and _version(organisation, arn) == before["version"]
+
+
+def test_ai_engineer_cannot_approve_for_prod(
+    organisation: Organisation, arn: str, before: dict[str, Any]
+) -> None:
+    session = organisation.persona("ai-engineer").session
+    approval = {"Stage": "Prod", "StageStatus": "Approved"}
+    assert _is_refused(organisation, session, arn, before, ModelLifeCycle=approval)
+    assert _is_refused(organisation, session, arn, before, ModelApprovalStatus="Approved")
+
+
+def test_ai_engineer_cannot_sign_while_approving_for_test(
+    organisation: Organisation, arn: str, before: dict[str, Any]
+) -> None:
+    session = organisation.persona("ai-engineer").session
+    approval = {"Stage": "Test", "StageStatus": "Approved"}
+    assert _is_refused(
+        organisation,
+        session,
+        arn,
+        before,
+        ModelLifeCycle=approval,
+        ModelApprovalStatus="Approved",
+        ApprovalDescription=REASON,
+    )
+
+
+def test_governance_engineer_cannot_approve_for_test(
+    organisation: Organisation, arn: str, before: dict[str, Any]
+) -> None:
+    session = organisation.persona("governance-engineer").session
+    approval = {"Stage": "Test", "StageStatus": "Approved"}
+    assert _is_refused(organisation, session, arn, before, ModelLifeCycle=approval)
+
+
+def test_admin_cannot_approve_anything(
+    organisation: Organisation, arn: str, before: dict[str, Any]
+) -> None:
+    session = organisation.persona("admin").session
+    for stage in ("Test", "Prod"):
+        approval = {"Stage": stage, "StageStatus": "Approved"}
+        assert _is_refused(organisation, session, arn, before, ModelLifeCycle=approval)
+
+
+@pytest.mark.parametrize("stage", ["Dev", "Test", "Prod"])
+def test_data_scientist_cannot_approve_in_central(
+    organisation: Organisation, arn: str, before: dict[str, Any], stage: str
+) -> None:
+    session = organisation.persona("data-scientist").session
+    approval = {"Stage": stage, "StageStatus": "Approved"}
+    assert _is_refused(organisation, session, arn, before, ModelLifeCycle=approval)
+
+
+@pytest.mark.parametrize(("stage", "status"), SYSTEM_STATUSES)
+@pytest.mark.parametrize("persona", CENTRAL_PERSONAS)
+def test_people_cannot_set_the_statuses_of_the_system(
+    organisation: Organisation,
+    arn: str,
+    before: dict[str, Any],
+    persona: str,
+    stage: str,
+    status: str,
+) -> None:
+    session = organisation.persona(persona).session
+    life_cycle = {"Stage": stage, "StageStatus": status}
+    assert _is_refused(organisation, session, arn, before, ModelLifeCycle=life_cycle)
+
+
+@pytest.mark.parametrize("persona", CENTRAL_PERSONAS)
+def test_people_cannot_write_test_results(
+    organisation: Organisation, arn: str, before: dict[str, Any], persona: str
+) -> None:
+    session = organisation.persona(persona).session
+    results = {"test-status": "Passed"}
+    assert _is_refused(organisation, session, arn, before, CustomerMetadataProperties=results)
+
+
+def test_training_role_cannot_approve(organisation: Organisation, trained: Trained) -> None:
+    sagemaker = organisation.assume(DEV, "training").client("sagemaker")
+    update = {
+        "ModelPackageArn": trained.second,
+        "ModelLifeCycle": {"Stage": "Dev", "StageStatus": "Approved"},
+    }
+    assert denied(sagemaker.update_model_package, **update)
+    assert denied(
+        sagemaker.update_model_package,
+        ModelPackageArn=trained.second,
+        ModelApprovalStatus="Approved",
+    )
+
+
+@pytest.mark.parametrize(
+    "approved",
+    [
+        {"ModelApprovalStatus": "Approved"},
+        {
+            "ModelApprovalStatus": "PendingManualApproval",
+            "ModelLifeCycle": {"Stage": "Dev", "StageStatus": "Approved"},
+        },
+    ],
+)
+def test_training_role_cannot_register_what_is_approved_already(
+    organisation: Organisation, approved: dict[str, Any]
+) -> None:
+    sagemaker = organisation.assume(DEV, "training").client("sagemaker")
+    assert denied(sagemaker.create_model_package, ModelPackageGroupName=UNTESTED, **approved)
+
+
+def test_nobody_takes_a_role_of_the_hub(organisation: Organisation) -> None:
+    for persona in ("data-scientist", *CENTRAL_PERSONAS):
+        sts = organisation.persona(persona).session.client("sts")
+        for account, role in (("111122223333", "registry"), (DEV, "hub")):
+            arn = f"arn:aws:iam::{account}:role/governed-path-{role}"
+            assert denied(
+                sts.assume_role,
+                RoleArn=arn,
+                RoleSessionName=persona,
+                ExternalId="governed-path",
+            )
+
+
+def test_nothing_was_started(
+    organisation: Organisation, untested: Untested, before: dict[str, Any], arn: str
+) -> None:
+    assert _version(organisation, arn) == before["version"]
+    assert not organisation.executions("validate_in_test", UNTESTED)
+    second = version_arn(DEV, "clinical-risk-classifier", 2)
+    started = organisation.executions("promote_to_central", "clinical-risk-classifier")
+    assert not [e for e in started if second in e["input"]]

@@ -1,0 +1,427 @@
+"""Least privilege as deployed: what each role may do, and what it may not.
+
+Roles that people take are tried out. Roles of functions, workflows and endpoints trust a service
+alone, so their deployed policies are put before the evaluator that the embedded AWS decides with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import boto3
+import pytest
+from ministack.core import iam_evaluator
+
+from tests.e2e.organisation import (
+    ARTIFACTS_BUCKET,
+    CENTRAL,
+    DEV,
+    EVIDENCE_BUCKET,
+    PROD,
+    PROJECT_BUCKET,
+    REGION,
+    TEST,
+    Organisation,
+    denied,
+    role_arn,
+)
+from tests.e2e.scenarios import MODEL, WORKFLOWS, DemoPath
+
+GROUP = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package-group/{MODEL}"
+VERSION = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/{MODEL}/1"
+DEV_VERSION = f"arn:aws:sagemaker:{REGION}:{DEV}:model-package/{MODEL}/1"
+MODELS = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate/model-data/model.tar.gz"
+MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
+REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
+POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
+HUB_BUS = f"arn:aws:events:{REGION}:{CENTRAL}:event-bus/governed-path"
+STAGE = "sagemaker:modellifecycle:stage"
+STAGE_STATUS = "sagemaker:modellifecycle:stagestatus"
+APPROVAL = "sagemaker:modelapprovalstatus"
+
+
+def _table(name: str) -> str:
+    return f"arn:aws:dynamodb:{REGION}:{CENTRAL}:table/governed-path-{name}"
+
+
+def _endpoint(account: str) -> str:
+    return f"arn:aws:sagemaker:{REGION}:{account}:endpoint/{MODEL}"
+
+
+# ---------------------------------------------------------------- roles that people take
+
+Call = Callable[[boto3.Session], tuple[Callable[..., Any], dict[str, Any]]]
+
+
+def _call(service: str, operation: str, **arguments: Any) -> Call:
+    return lambda session: (getattr(session.client(service), operation), arguments)
+
+
+_LEDGER_KEY = {"model": {"S": MODEL}, "sequence": {"N": "1"}}
+_UPDATE = {
+    "ModelPackageArn": VERSION,
+    "ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Approved"},
+}
+_START = {
+    "stateMachineArn": f"arn:aws:states:{REGION}:{CENTRAL}:stateMachine:"
+    "governed-path-release-to-prod",
+    "input": "{}",
+}
+# Role -> an allowed call and denied ones.
+PEOPLE: dict[str, tuple[Call, list[Call]]] = {
+    "data-scientist": (
+        _call("sagemaker", "list_model_packages", ModelPackageGroupName=MODEL),
+        [
+            _call("sagemaker", "create_model_package", ModelPackageGroupName=MODEL),
+            _call("sagemaker", "create_model_package_group", ModelPackageGroupName="mine"),
+            _call("s3", "put_object", Bucket=PROJECT_BUCKET, Key="models/mine", Body=b""),
+        ],
+    ),
+    "training": (
+        _call("sagemaker", "describe_model_package_group", ModelPackageGroupName=MODEL),
+        [
+            _call("s3", "put_object", Bucket=PROJECT_BUCKET, Key="elsewhere/mine", Body=b""),
+            _call("s3", "delete_object", Bucket=PROJECT_BUCKET, Key="models/mine"),
+            _call("sts", "assume_role", RoleArn=role_arn(CENTRAL, "reader"), RoleSessionName="me"),
+        ],
+    ),
+    "ai-engineer": (
+        _call("sagemaker", "describe_model_package", ModelPackageName=VERSION),
+        [
+            _call("sagemaker", "create_model_package_group", ModelPackageGroupName="mine"),
+            _call("sagemaker", "delete_model_package", ModelPackageName=VERSION),
+            _call("stepfunctions", "start_execution", **_START),
+        ],
+    ),
+    "governance-engineer": (
+        _call("sagemaker", "list_model_packages", ModelPackageGroupName=MODEL),
+        [
+            _call("dynamodb", "get_item", TableName="governed-path-ledger", Key=_LEDGER_KEY),
+            _call("sagemaker", "delete_model_package", ModelPackageName=VERSION),
+            _call("stepfunctions", "start_execution", **_START),
+        ],
+    ),
+    "admin": (
+        _call(
+            "dynamodb",
+            "get_item",
+            TableName="governed-path-project-directory",
+            Key={"model": {"S": MODEL}},
+        ),
+        [
+            _call("sagemaker", "update_model_package", **_UPDATE),
+            _call("dynamodb", "delete_item", TableName="governed-path-ledger", Key=_LEDGER_KEY),
+            _call("s3", "put_object", Bucket=EVIDENCE_BUCKET, Key="reports/mine", Body=b""),
+        ],
+    ),
+    "reader": (
+        _call("dynamodb", "get_item", TableName="governed-path-ledger", Key=_LEDGER_KEY),
+        [
+            _call("dynamodb", "put_item", TableName="governed-path-ledger", Item=_LEDGER_KEY),
+            _call("dynamodb", "delete_item", TableName="governed-path-ledger", Key=_LEDGER_KEY),
+            _call("sagemaker", "update_model_package", **_UPDATE),
+            _call("stepfunctions", "start_execution", **_START),
+            _call("s3", "put_object", Bucket=EVIDENCE_BUCKET, Key="reports/mine", Body=b""),
+        ],
+    ),
+}
+
+
+def _session(organisation: Organisation, role: str) -> boto3.Session:
+    if role == "reader":
+        return organisation.reader
+    if role == "training":
+        return organisation.assume(DEV, "training")
+    return organisation.persona(role).session
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_person_may_do_their_work_and_no_more(
+    organisation: Organisation, demo_path: DemoPath, role: str
+) -> None:
+    session = _session(organisation, role)
+    allowed, others = PEOPLE[role]
+    call, arguments = allowed(session)
+    assert call(**arguments)
+    for other in others:
+        call, arguments = other(session)
+        assert denied(call, **arguments), f"{role}: {call.__name__}"
+
+
+# ---------------------------------------------------------------- roles that services take
+
+
+class Deployed:
+    """The roles of one account, with their deployed documents."""
+
+    def __init__(self, organisation: Organisation, account: str) -> None:
+        self._iam = organisation.root(account, "iam")
+        self._account = account
+        self._documents: dict[str, list[Any]] = {}
+
+    def allows(
+        self, role: str, action: str, resource: str, keys: Mapping[str, str] | None = None
+    ) -> bool:
+        """True if the role's own policies allow the action; `keys` are condition keys."""
+        context = iam_evaluator.EvalContext(
+            principal_arn=role_arn(self._account, role),
+            principal_type="AssumedRole",
+            principal_account=self._account,
+            action=action,
+            resource_arn=resource,
+            region=REGION,
+            service_context=dict(keys or {}),
+        )
+        return bool(iam_evaluator.evaluate(context, self._policies(role)).decision == "Allow")
+
+    def trust(self, role: str) -> list[dict[str, Any]]:
+        """The statements of the role's trust policy."""
+        found = self._iam.get_role(RoleName=f"governed-path-{role}")["Role"]
+        statements: list[dict[str, Any]] = _document(found["AssumeRolePolicyDocument"])["Statement"]
+        return statements
+
+    def _policies(self, role: str) -> list[Any]:
+        if role not in self._documents:
+            self._documents[role] = [
+                iam_evaluator.parse_policy_document(document) for document in self._read(role)
+            ]
+        return self._documents[role]
+
+    def _read(self, role: str) -> list[dict[str, Any]]:
+        name = {"RoleName": f"governed-path-{role}"}
+        inline = [
+            self._iam.get_role_policy(**name, PolicyName=policy)["PolicyDocument"]
+            for policy in self._iam.list_role_policies(**name)["PolicyNames"]
+        ]
+        managed = []
+        for attached in self._iam.list_attached_role_policies(**name)["AttachedPolicies"]:
+            policy = self._iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]
+            version = self._iam.get_policy_version(
+                PolicyArn=attached["PolicyArn"], VersionId=policy["DefaultVersionId"]
+            )
+            managed.append(version["PolicyVersion"]["Document"])
+        return [_document(policy) for policy in (*inline, *managed)]
+
+
+def _document(policy: Any) -> dict[str, Any]:
+    parsed = json.loads(unquote(policy)) if isinstance(policy, str) else policy
+    return dict(parsed)
+
+
+@pytest.fixture(scope="module")
+def deployed(organisation: Organisation) -> dict[str, Deployed]:
+    """Account -> its roles."""
+    return {account: Deployed(organisation, account) for account in (CENTRAL, DEV, TEST, PROD)}
+
+
+_TAKE_HUB = ("sts:AssumeRole", role_arn(TEST, "hub"))
+_TAKE_REGISTRY = ("sts:AssumeRole", role_arn(CENTRAL, "registry"))
+# Function -> one thing that it must be able to do.
+FUNCTIONS = {
+    "claim-approval": ("dynamodb:PutItem", _table("claims")),
+    "resolve-approver": ("dynamodb:GetItem", _table("candidates")),
+    "build-candidate": ("s3:PutObject", MANIFEST),
+    "verify-candidate": ("s3:GetObject", MODELS),
+    "evaluate-gate": ("dynamodb:Query", _table("ledger")),
+    "copy-artifact": ("s3:PutObject", MODELS),
+    "register-version": ("dynamodb:PutItem", _table("candidates")),
+    "set-stage": _TAKE_REGISTRY,
+    "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
+    "create-model": _TAKE_HUB,
+    "create-endpoint-config": _TAKE_HUB,
+    "deploy-endpoint": ("dynamodb:PutItem", _table("endpoint-waits")),
+    "resolve-endpoint-wait": ("dynamodb:DeleteItem", _table("endpoint-waits")),
+    "check-served-config": _TAKE_HUB,
+    "run-suite": ("s3:GetObject", MODELS),
+    "aggregate-results": ("s3:PutObject", REPORT),
+    "write-results": _TAKE_REGISTRY,
+    "remove-endpoint": _TAKE_HUB,
+    "smoke-test": ("s3:GetObject", MODELS),
+    "tag-endpoint": _TAKE_HUB,
+    "supersede-version": ("dynamodb:Query", _table("ledger")),
+    "record-rejection": ("dynamodb:PutItem", _table("ledger")),
+    "record": ("dynamodb:PutItem", _table("ledger")),
+    "publish-entry": ("events:PutEvents", HUB_BUS),
+}
+_KEYS = {"publish-entry": {"events:source": "governed-path"}}
+# What no function may do by itself.
+FOREIGN = [
+    ("sagemaker:UpdateModelPackage", VERSION),
+    ("sagemaker:CreateModelPackage", GROUP),
+    ("sagemaker:CreateEndpoint", _endpoint(PROD)),
+    ("dynamodb:DeleteItem", _table("ledger")),
+    ("dynamodb:DeleteItem", _table("claims")),
+    ("dynamodb:PutItem", _table("project-directory")),
+    ("s3:DeleteObject", REPORT),
+    ("s3:DeleteObject", MODELS),
+    ("s3:PutObject", POLICY),
+    ("s3:BypassGovernanceRetention", REPORT),
+    ("iam:PassRole", role_arn(PROD, "endpoint-execution")),
+    ("sts:AssumeRole", role_arn(CENTRAL, "governance-engineer")),
+    ("sts:AssumeRole", "arn:aws:iam::999900001111:role/governed-path-hub"),
+    ("states:StartExecution", _START["stateMachineArn"]),
+    ("kms:ScheduleKeyDeletion", f"arn:aws:kms:{REGION}:{CENTRAL}:key/any"),
+]
+
+
+def test_every_deployed_function_is_looked_at(organisation: Organisation) -> None:
+    functions = organisation.root(CENTRAL, "lambda").get_paginator("list_functions").paginate()
+    found = {f["FunctionName"]: f["Role"] for page in functions for f in page["Functions"]}
+    assert found == {f"governed-path-{name}": role_arn(CENTRAL, name) for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_may_do_its_work_and_no_more(deployed: dict[str, Deployed], function: str) -> None:
+    roles = deployed[CENTRAL]
+    assert roles.allows(function, *FUNCTIONS[function], _KEYS.get(function))
+    others = [what for what in FOREIGN if roles.allows(function, *what)]
+    assert others == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], function: str) -> None:
+    (statement,) = deployed[CENTRAL].trust(function)
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_ledger_has_two_writers(deployed: dict[str, Deployed]) -> None:
+    for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
+        writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, _table("ledger"))}
+        assert writers == {"record", "record-rejection"}
+
+
+def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:
+    assert not deployed[CENTRAL].allows(
+        "publish-entry", "events:PutEvents", HUB_BUS, {"events:source": "aws.sagemaker"}
+    )
+
+
+def test_copying_reads_project_buckets_and_writes_models(deployed: dict[str, Deployed]) -> None:
+    roles = deployed[CENTRAL]
+    assert not roles.allows("copy-artifact", "s3:PutObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
+    assert not roles.allows("copy-artifact", "s3:PutObject", f"arn:aws:s3:::{ARTIFACTS_BUCKET}/x")
+    assert not roles.allows("copy-artifact", "s3:GetObject", "arn:aws:s3:::another-bucket/x")
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_workflow_calls_functions_and_nothing_else(
+    deployed: dict[str, Deployed], workflow: str
+) -> None:
+    role = f"{workflow.replace('_', '-')}-workflow"
+    function = f"arn:aws:lambda:{REGION}:{CENTRAL}:function:governed-path"
+    assert deployed[CENTRAL].allows(role, "lambda:InvokeFunction", f"{function}-claim-approval")
+    for action, resource in (
+        *FOREIGN[:-2],
+        ("lambda:InvokeFunction", f"{function}-publish-entry"),
+        ("lambda:UpdateFunctionCode", f"{function}-claim-approval"),
+        ("s3:GetObject", MODELS),
+    ):
+        assert not deployed[CENTRAL].allows(role, action, resource), action
+    (statement,) = deployed[CENTRAL].trust(role)
+    assert statement["Principal"] == {"Service": "states.amazonaws.com"}
+
+
+def _update(stage: str, status: str, approval: str = "") -> dict[str, str]:
+    keys = {STAGE: stage, STAGE_STATUS: status}
+    return keys | ({APPROVAL: approval} if approval else {})
+
+
+# (account, role, action, resource, condition keys, allowed)
+OTHERS = [
+    (CENTRAL, "registry", "sagemaker:UpdateModelPackage", VERSION, _update("Test", "Passed"), True),
+    (CENTRAL, "registry", "sagemaker:UpdateModelPackage", VERSION, {APPROVAL: "Approved"}, False),
+    (CENTRAL, "registry", "sagemaker:CreateModelPackage", GROUP, {APPROVAL: "Approved"}, False),
+    (CENTRAL, "registry", "sagemaker:DeleteModelPackage", VERSION, {}, False),
+    (CENTRAL, "registry", "dynamodb:PutItem", _table("ledger"), {}, False),
+    (CENTRAL, "event-forwarding", "events:PutEvents", HUB_BUS, {}, True),
+    (CENTRAL, "event-forwarding", "states:StartExecution", _START["stateMachineArn"], {}, False),
+    (DEV, "hub", "sagemaker:DescribeModelPackage", DEV_VERSION, {}, True),
+    (DEV, "hub", "s3:GetObjectVersion", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, True),
+    (DEV, "hub", "s3:PutObject", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, False),
+    (DEV, "hub", "s3:DeleteObject", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, False),
+    (DEV, "hub", "sagemaker:UpdateModelPackage", DEV_VERSION, {}, False),
+    (DEV, "hub", "sagemaker:CreateEndpoint", _endpoint(DEV), {}, False),
+    (DEV, "event-forwarding", "events:PutEvents", HUB_BUS, {}, True),
+    (DEV, "event-forwarding", "events:PutEvents", HUB_BUS.replace(CENTRAL, DEV), {}, False),
+    (TEST, "hub", "sagemaker:CreateEndpoint", _endpoint(TEST), {}, True),
+    (TEST, "hub", "sagemaker:DeleteEndpoint", _endpoint(TEST), {}, True),
+    (TEST, "hub", "sagemaker:CreateEndpoint", _endpoint(PROD), {}, False),
+    (TEST, "hub", "s3:GetObject", MODELS, {}, False),
+    (TEST, "hub", "iam:PassRole", role_arn(TEST, "event-forwarding"), {}, False),
+    (TEST, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
+    (TEST, "endpoint-execution", "s3:GetObject", f"arn:aws:s3:::{ARTIFACTS_BUCKET}/x", {}, False),
+    (TEST, "endpoint-execution", "s3:GetObject", REPORT, {}, False),
+    (TEST, "endpoint-execution", "s3:PutObject", MODELS, {}, False),
+    (TEST, "endpoint-execution", "sagemaker:CreateEndpoint", _endpoint(TEST), {}, False),
+    (PROD, "hub", "sagemaker:UpdateEndpoint", _endpoint(PROD), {}, True),
+    (PROD, "hub", "sagemaker:UpdateModelPackage", VERSION, {}, False),
+    (PROD, "hub", "sagemaker:StopTrainingJob", _endpoint(PROD), {}, False),
+    (PROD, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
+    (PROD, "endpoint-execution", "s3:DeleteObject", MODELS, {}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("account", "role", "action", "resource", "keys", "allowed"),
+    OTHERS,
+    ids=[
+        f"{role}-{account}-{action}-{number}"
+        for number, (account, role, action, *_) in enumerate(OTHERS)
+    ],
+)
+def test_role_of_the_system(
+    deployed: dict[str, Deployed],
+    account: str,
+    role: str,
+    action: str,
+    resource: str,
+    keys: dict[str, str],
+    allowed: bool,
+) -> None:
+    assert deployed[account].allows(role, action, resource, keys) is allowed
+
+
+@pytest.mark.parametrize("stage", [TEST, PROD])
+def test_hub_passes_endpoints_their_own_role_only_to_sagemaker(
+    deployed: dict[str, Deployed], stage: str
+) -> None:
+    role = role_arn(stage, "endpoint-execution")
+    to_sagemaker = {"iam:passedtoservice": "sagemaker.amazonaws.com"}
+    to_lambda = {"iam:passedtoservice": "lambda.amazonaws.com"}
+    assert deployed[stage].allows("hub", "iam:PassRole", role, to_sagemaker)
+    assert not deployed[stage].allows("hub", "iam:PassRole", role, to_lambda)
+
+
+@pytest.mark.parametrize("account", [DEV, TEST, PROD])
+def test_hub_role_is_for_the_functions_that_need_it(
+    deployed: dict[str, Deployed], organisation: Organisation, account: str
+) -> None:
+    (statement,) = deployed[account].trust("hub")
+    assert statement["Condition"]["StringEquals"] == {"sts:ExternalId": "governed-path"}
+    trusted = statement["Condition"]["ArnEquals"]["aws:PrincipalArn"]
+    names = {arn.rpartition(":role/governed-path-")[2] for arn in trusted}
+    assert names < FUNCTIONS.keys()
+    for name in names:
+        assert deployed[CENTRAL].allows(name, "sts:AssumeRole", role_arn(account, "hub"))
+    take = {"RoleArn": role_arn(account, "hub"), "RoleSessionName": "anybody"}
+    for root in (CENTRAL, account):
+        sts = organisation.root(root, "sts")
+        assert denied(sts.assume_role, **take, ExternalId="governed-path")
+
+
+def test_registry_role_is_for_the_functions_that_need_it(
+    deployed: dict[str, Deployed], organisation: Organisation
+) -> None:
+    (statement,) = deployed[CENTRAL].trust("registry")
+    trusted = statement["Condition"]["ArnEquals"]["aws:PrincipalArn"]
+    for arn in trusted:
+        name = arn.rpartition(":role/governed-path-")[2]
+        assert deployed[CENTRAL].allows(name, *_TAKE_REGISTRY)
+    takers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, *_TAKE_REGISTRY)]
+    assert sorted(trusted) == sorted(role_arn(CENTRAL, name) for name in takers)
+    sts = organisation.root(CENTRAL, "sts")
+    take = {"RoleArn": role_arn(CENTRAL, "registry"), "RoleSessionName": "anybody"}
+    assert denied(sts.assume_role, **take, ExternalId="governed-path")

@@ -1,0 +1,55 @@
+"""The next version takes the place of the one that serves: same endpoint, other bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e.organisation import PROD, Organisation
+from tests.e2e.scenarios import REPLACED, Replaced
+
+ENDPOINT = f"{REPLACED}-endpoint"
+
+
+def _stage(organisation: Organisation, entry: dict[str, Any]) -> tuple[str, str]:
+    life_cycle = organisation.central(entry["model_package_arn"])["ModelLifeCycle"]
+    return life_cycle["Stage"], life_cycle["StageStatus"]
+
+
+def test_replaced_version_is_superseded(organisation: Organisation, replaced: Replaced) -> None:
+    assert _stage(organisation, replaced.first.entry) == ("Prod", "Superseded")
+    assert _stage(organisation, replaced.second.entry) == ("Prod", "Deployed")
+    assert replaced.second.entry["superseded"] == replaced.first.entry["model_package_arn"]
+
+
+def test_supersession_is_an_entry_of_its_own(
+    organisation: Organisation, replaced: Replaced
+) -> None:
+    (entry,) = (e for e in organisation.entries(REPLACED) if e["kind"] == "CandidateSuperseded")
+    assert entry["model_package_arn"] == replaced.first.entry["model_package_arn"]
+    assert entry["claim_id"] == replaced.second.entry["claim_id"]
+
+
+def test_endpoint_serves_the_new_version_and_says_so(
+    organisation: Organisation, replaced: Replaced
+) -> None:
+    sagemaker = organisation.root(PROD, "sagemaker")
+    assert organisation.endpoints(PROD, REPLACED) == [ENDPOINT]
+    endpoint = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    assert endpoint["EndpointStatus"] == "InService"
+    tags = {
+        tag["Key"]: tag["Value"]
+        for tag in sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
+    }
+    released = replaced.second.entry
+    assert tags["model-package-arn"] == released["model_package_arn"]
+    assert tags["model-package-version"] == "2"
+    assert tags["candidate-id"] == released["candidate_id"]
+    assert tags["execution"] == released["execution_arn"]
+    assert tags["claim-id"] == released["claim_id"]
+    assert released["claim_id"][:10] in endpoint["EndpointConfigName"]
+
+
+def test_rejected_release_can_be_decided_again(replaced: Replaced) -> None:
+    assert replaced.refused.entry["kind"] == "ReleaseRejected"
+    assert replaced.first.entry["kind"] == "CandidateReleased"
+    assert replaced.first.entry["model_package_arn"] == replaced.refused.entry["model_package_arn"]
