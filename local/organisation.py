@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import boto3
 
@@ -74,7 +75,7 @@ def assume(
     source_identity: bool = False,
 ) -> boto3.Session:
     """A session of the role, assumed by `session`."""
-    identity = {"SourceIdentity": session_name} if source_identity else {}
+    identity: dict[str, Any] = {"SourceIdentity": session_name} if source_identity else {}
     credentials = session.client("sts", endpoint_url=endpoint_url).assume_role(
         RoleArn=role_arn, RoleSessionName=session_name, **identity
     )["Credentials"]

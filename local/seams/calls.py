@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import boto3
 from botocore.config import Config
@@ -64,7 +64,8 @@ def as_root(account: str) -> boto3.Session:
 
 def client(session: boto3.Session, service: str) -> Any:
     """A client of the gateway in this process; not to be used on its event loop's thread."""
-    return session.client(
+    # boto3's overloads want the service as a literal; the callers know which one they ask for.
+    return cast(Any, session).client(
         service, endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}", config=_CONFIG
     )
 
