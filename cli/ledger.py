@@ -82,10 +82,12 @@ def person(entry: Mapping[str, Any]) -> str:
 
 
 def _cause(failure: Mapping[str, Any]) -> str:
-    """The sentence in a failure's Cause, which Lambda wraps into JSON."""
-    cause = failure.get("Cause") or ""
+    """The sentence in a failure's Cause, which Lambda wraps into JSON; what is around it stays."""
+    cause = str(failure.get("Cause") or "")
+    start = max(cause.find("{"), 0)
     try:
-        wrapped = json.loads(cause)
-    except (TypeError, ValueError):
-        return str(cause)
-    return str(wrapped.get("errorMessage") or cause) if isinstance(wrapped, dict) else str(cause)
+        wrapped, end = json.JSONDecoder().raw_decode(cause, start)
+    except ValueError:
+        return cause
+    said = wrapped.get("errorMessage") if isinstance(wrapped, dict) else None
+    return f"{cause[:start]}{said}{cause[end:]}" if said else cause

@@ -17,7 +17,7 @@ from tests.e2e import scenarios
 from tests.e2e.organisation import CENTRAL, Organisation
 from tests.e2e.scenarios import MODEL, PROVISIONED, SCENARIOS, DemoPath, Replayed, Trained
 
-_SIDE_BY_SIDE = 4  # scenarios; more only wait for a processor
+_SIDE_BY_SIDE = 2  # scenarios; more would only start more workers of each function
 
 
 @pytest.fixture(scope="session")

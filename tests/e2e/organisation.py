@@ -16,7 +16,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ ARTIFACTS_BUCKET = f"governed-path-artifacts-{CENTRAL}-{REGION}"
 EVIDENCE_BUCKET = f"governed-path-evidence-{CENTRAL}-{REGION}"
 TRAINER = "theo"
 REASON = "Test report read: all suites passed for these bytes, subgroup gaps within the limits."
-PATIENCE = 120.0  # seconds; far more than anything here needs
+PATIENCE = 240.0  # seconds; far more than anything here needs, also on a busy machine
 
 _ROOT = Path(__file__).parents[2]
 _PIPELINE = _ROOT / "templates" / "classical-regression" / "build"
@@ -118,6 +118,7 @@ class Organisation:
     _heard: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    # A boto3 session is for one thread.
     _own: threading.local = field(default_factory=threading.local)
 
     # ------------------------------------------------------------ who acts
@@ -128,7 +129,11 @@ class Organisation:
 
     def persona(self, persona: str, person: str | None = None) -> Target:
         """A persona in its own account, played by `person`."""
-        return local_target(persona, self.server.endpoint_url, person)
+        made = self._own.__dict__.setdefault("personas", {})
+        if (persona, person) not in made:
+            made[persona, person] = local_target(persona, self.server.endpoint_url, person)
+        target: Target = made[persona, person]
+        return target
 
     def assume(self, account: str, name: str, person: str = TRAINER, **more: str) -> boto3.Session:
         """A session of one of our roles that trusts its account's root."""
@@ -145,11 +150,8 @@ class Organisation:
 
     @property
     def reader(self) -> boto3.Session:
-        """The reader role, taken by a governance engineer. Sessions are not for many threads."""
-        if not hasattr(self._own, "reader"):
-            self._own.reader = self.persona("governance-engineer").reader
-        session: boto3.Session = self._own.reader
-        return session
+        """The reader role, taken by a governance engineer."""
+        return self.persona("governance-engineer").reader
 
     def _read(self, service: str) -> Any:
         """A client of the reader role."""
@@ -276,8 +278,8 @@ class Organisation:
 
     def central(self, arn: str) -> dict[str, Any]:
         """A version of the Central registry, as the reader sees it."""
-        sagemaker = self._read("sagemaker")
-        return dict(sagemaker.describe_model_package(ModelPackageName=arn))
+        found = self._read("sagemaker").describe_model_package(ModelPackageName=arn)
+        return {key: value for key, value in found.items() if key != "ResponseMetadata"}
 
     def central_versions(self, model: str) -> list[str]:
         """The ARNs of the model's Central versions."""
@@ -463,8 +465,3 @@ def rules(entry: Mapping[str, Any]) -> set[str]:
 def said(entry: Mapping[str, Any]) -> str:
     """All that a ledger entry says about why not, as one text."""
     return " ".join(line for line in approvals.reason_lines(ledger.reasons(entry)))
-
-
-def inputs(executions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The events that started the executions."""
-    return [json.loads(execution["input"]) for execution in executions]

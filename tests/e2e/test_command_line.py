@@ -37,7 +37,7 @@ def govern(organisation: Organisation) -> Govern:
 def test_status_shows_where_versions_stand(govern: Govern, demo_path: DemoPath) -> None:
     answer = govern("status", MODEL)
     assert answer.returncode == 0, answer.stderr
-    assert "Prod / Deployed" in answer.stdout or "Deployed" in answer.stdout
+    assert "Deployed" in answer.stdout
     assert "grace" in answer.stdout
     assert f"{MODEL}-endpoint" in answer.stdout
 

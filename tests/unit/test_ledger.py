@@ -177,6 +177,10 @@ def test_the_phase_is_where_the_last_entry_leaves_the_version() -> None:
     assert ledger.phase([]) is None
     passed = _ended("ValidationPassed")
     assert ledger.phase(_story(passed)) == "Test/Passed"
+    promoted = {"kind": "CandidatePromoted", "stage": "Test", "stage_status": "PendingApproval"}
+    assert ledger.phase(_story(promoted)) == "Test/PendingApproval"
+    # Approved in Dev once more: the version in Central stays where it is.
+    assert ledger.phase(_story(promoted, passed, promoted)) == "Test/Passed"
     rejected = {"kind": "ReleaseRejected", "stage": "Prod", "stage_status": "Rejected"}
     left = {"stage": "Prod", "stage_status": "Rejected"}
     refused = {**rejected, "verdict": {"allowed": False, "leaves": left}}

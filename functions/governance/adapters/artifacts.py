@@ -41,12 +41,11 @@ class Artifacts:
     ) -> dict[str, Any]:
         """The location of an object, of its present version if none is named.
 
-        The digest is the one that S3 verified when the object was written. An object without one
-        takes `declared_sha256`, which is then proven on the way into Central: S3 computes the
-        digest of the copy and `copy` compares.
+        The digest is the one that S3 verified when the object was written. What was only declared
+        could be found wrong no earlier than in the copy, when other objects are in Central already.
 
         NotFoundError if it does not exist; InvalidInputError if it is empty, not versioned, or
-        nobody knows its digest.
+        without a digest; the message names `declared_sha256`, which nothing proves then.
         """
         head = self._head(bucket, key, version_id)
         name = _name(bucket, key, version_id)
@@ -61,7 +60,7 @@ class Artifacts:
             "key": key,
             "version_id": head["VersionId"],
             "size": int(head["ContentLength"]),
-            "sha256": _stored_digest(head, name) or _declared_digest(declared_sha256, name),
+            "sha256": _stored_digest(head, name, declared_sha256),
         }
 
     def find(self, bucket: str, key: str) -> dict[str, Any] | None:
@@ -240,27 +239,20 @@ def _same_bytes(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return (one["sha256"], one["size"]) == (other["sha256"], other["size"])
 
 
-def _stored_digest(head: Mapping[str, Any], name: str) -> str:
+def _stored_digest(head: Mapping[str, Any], name: str, declared: str) -> str:
+    """The digest that S3 itself computed; what was only declared proves nothing before a copy."""
     checksum = str(head.get("ChecksumSHA256") or "")
     if "-" in checksum:
         raise InvalidInputError(
             f"{name} was uploaded in parts, so its checksum {checksum} is not the digest of the "
             "whole object; upload it again in one part with checksum algorithm SHA256"
         )
-    return _hex(checksum) if checksum else ""
-
-
-def _declared_digest(sha256: str, name: str) -> str:
-    if not sha256:
+    if not checksum:
         raise InvalidInputError(
-            f"{name} carries no SHA-256 and none was declared at registration; "
-            "upload it again with checksum algorithm SHA256"
+            f"{name} carries no SHA-256 of its bytes, so nothing proves the declared one "
+            f"({declared or 'none'}); upload it again with checksum algorithm SHA256"
         )
-    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-        raise InvalidInputError(
-            f"the digest declared for {name} is {sha256!r}; expected 64 hexadecimal digits"
-        )
-    return sha256
+    return _hex(checksum)
 
 
 def _hex(checksum: str) -> str:

@@ -96,11 +96,15 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     """The phase ("Stage/Status") in which a version's entries leave it; None if there are none.
 
     `story` is the entries about the version, the newest first. A refusal that left the version
-    where it was says so in its verdict.
+    where it was says so in its verdict; promoting a candidate that is registered moves nothing.
     """
+    registered = None
     for entry in story:
+        if entry["kind"] == "CandidatePromoted":
+            registered = f"{entry['stage']}/{entry['stage_status']}"
+            continue
         verdict = entry.get("verdict") or {}
         left = entry if verdict.get("allowed", True) else verdict.get("leaves")
         if left:
             return f"{left['stage']}/{left['stage_status']}"
-    return None
+    return registered

@@ -38,7 +38,8 @@ def invoke(client: Client, endpoint: str, body: bytes = b"1", **more: Any) -> An
 
 
 def model_servers() -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
+    # Those of this process: an embedded AWS that another suite has running is a child with its own.
+    found = psutil.Process().children()
     return [p for p in found if "local.sagemaker.model_server" in " ".join(p.cmdline())]
 
 
