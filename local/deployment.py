@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from local.organisation import ACCOUNTS, environment, own_environment, root_sess
 Progress = Callable[[str], None]
 
 _ROOT = Path(__file__).parents[1]
-_BUILDS = ("local-central", "local-dev")  # the members share one build
 _ARCHITECTURES = {
     # machine: (Lambda's name, uv's platform for wheels)
     "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
@@ -39,16 +38,20 @@ class DeploymentError(RuntimeError):
 def deploy(server: Server, progress: Progress) -> None:
     """Build the templates and deploy every stack, each as the root of its account.
 
-    `progress` is told of every step that ends. DeploymentError if one fails.
+    Central takes as long as the members together, so it has one lane and they have another; the
+    members share one build. `progress` is told of every step that ends. DeploymentError if one
+    fails.
     """
     _make_bucket(server)
-    _in_parallel(lambda name: _build(name, progress), _BUILDS)
-    _in_parallel(lambda place: _deploy(server, place, progress), ACCOUNTS)
+    members = [place for place in ACCOUNTS if place != "central"]
 
+    def lane(places: Sequence[str]) -> None:
+        _build(f"local-{places[0]}", progress)
+        for place in places:
+            _deploy(server, place, progress)
 
-def _in_parallel(work: Callable[[str], None], names: Iterable[str]) -> None:
     with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(work, name) for name in names]:
+        for done in [pool.submit(lane, places) for places in (["central"], members)]:
             done.result()
 
 
