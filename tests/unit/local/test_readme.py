@@ -36,7 +36,7 @@ def test_every_integration_and_type_is_listed() -> None:
 
 
 def test_the_version_is_the_pinned_one() -> None:
-    assert f"ministack/) {assertions.EMULATOR_VERSION}," in README
+    assert f"ministack {assertions.EMULATOR_VERSION}," in README
     assert f"ministack=={assertions.EMULATOR_VERSION}" in (ROOT / "requirements.lock").read_text()
 
 
