@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,17 @@ POLICY = {
     "description_min_chars": 20,
 }
 DEV_BUCKET = f"{PROJECT}-here"
+READ_OR_WRITE_A_REGISTRY = (
+    "build_candidate",
+    "plan_deployment",
+    "record_rejection",
+    "register_version",
+    "resolve_approver",
+    "set_stage",
+    "supersede_version",
+    "verify_candidate",
+    "write_results",
+)
 
 
 class InMemoryRegistry(Registry):
@@ -313,30 +325,9 @@ def here(
     dev_bucket: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Organisation:
-    from governance.handlers import (
-        build_candidate,
-        plan_deployment,
-        record_rejection,
-        register_version,
-        resolve_approver,
-        set_stage,
-        supersede_version,
-        verify_candidate,
-        write_results,
-    )
-
     organisation = Organisation(aws, lambdas)
-    for module in (
-        build_candidate,
-        plan_deployment,
-        record_rejection,
-        register_version,
-        resolve_approver,
-        set_stage,
-        supersede_version,
-        verify_candidate,
-        write_results,
-    ):
+    for name in READ_OR_WRITE_A_REGISTRY:
+        module = importlib.import_module(f"governance.handlers.{name}")
         monkeypatch.setattr(module, "Registry", organisation.registry)
     return organisation
 
