@@ -17,6 +17,7 @@ from ministack.core import iam_evaluator, router
 from local import sagemaker
 from local.seams import (
     calls,
+    environments,
     event_targets,
     lambda_errors,
     metrics,
@@ -34,6 +35,7 @@ def install() -> None:
     require_version()
     require(ministack.AUTH, "server", "AUTH=true in the environment")
     calls.install()
+    environments.install()
     lambda_errors.install()
     permissions.install()
     event_targets.install()

@@ -27,6 +27,7 @@ from local import server
 from local.seams import (
     assertions,
     calls,
+    environments,
     event_targets,
     lambda_errors,
     metrics,
@@ -69,6 +70,12 @@ def _differs(*_: Any, another_parameter: Any = None) -> None:
     """Takes the place of a function whose parameters or source have changed."""
 
 
+class _Unpacks:
+    """Takes the place of a worker that unpacks its packages in another way."""
+
+    _spawn = _differs
+
+
 def _missing(*names: str) -> list[tuple[str, Any]]:
     return [(name, None) for name in names]
 
@@ -77,6 +84,16 @@ def _missing(*names: str) -> list[tuple[str, Any]]:
 CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
     (calls, iam): [("_roles", None), ("_roles", {})],
     (calls, sts): [("_sessions", None), ("register_session", _differs)],
+    (environments, lambda_runtime): [
+        ("Worker", _Unpacks),
+        ("acquire_worker", _differs),
+        *_missing("Worker", "zipfile", "ensure_spawned", "release_worker"),
+    ],
+    (environments, lambda_svc): [("_functions", None)],
+    (environments, provisioners): [
+        ("_RESOURCE_HANDLERS", {}),
+        ("_RESOURCE_HANDLERS", {"AWS::Lambda::Function": {"create": _differs}}),
+    ],
     (lambda_errors, lambda_runtime): [("_PYTHON_WORKER_SCRIPT", "another script")],
     (lambda_errors, lambda_svc): [("_execute_function_warm", _differs)],
     (permissions, iam_actions): [

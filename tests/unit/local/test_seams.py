@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.seams import event_targets, lambda_errors, permissions, provisioning
+from local.seams import environments, event_targets, lambda_errors, permissions, provisioning
 from local.seams.calls import _trusts
 
 
@@ -69,6 +71,22 @@ def test_a_functions_error_is_unpacked() -> None:
 def test_an_error_of_the_runtime_stays_as_it_is() -> None:
     timeout = {"errorMessage": "Task timed out", "errorType": "Sandbox.Timedout"}
     assert lambda_errors._with_class(timeout, "") == timeout
+
+
+def test_equal_packages_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "_directory", lambda: tmp_path)
+    wanted = []
+    for name, content in {"a": "1", "same as a": "1", "other": "2"}.items():
+        package = tmp_path / f"{name}.zip"
+        with zipfile.ZipFile(package, "w") as made:
+            made.writestr(zipfile.ZipInfo("python/module.py"), content)
+        directory = tmp_path / name
+        directory.mkdir()
+        with environments._SharedPackage(package) as opened:
+            opened.extractall(str(directory))
+        assert (directory / "python/module.py").read_text() == content
+        wanted.append(directory.resolve())
+    assert wanted[0] == wanted[1] != wanted[2]
 
 
 @pytest.mark.parametrize(
