@@ -69,7 +69,7 @@ e2e: $(READY) ## The deployed system
 lock: $(READY) ## Re-resolve requirements.in, and the layers within it
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override requirements.overrides \
 		--no-annotate --no-header --generate-hashes requirements.in --output-file requirements.lock
-	@for layer in dependencies statistics; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	@for layer in dependencies statistics attestations policy; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--constraint requirements.lock --no-annotate --no-header --generate-hashes \
 		layers/$$layer.in --output-file layers/$$layer.txt || exit 1; done
 
