@@ -67,6 +67,9 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     for text in (entry.get("summary") or {}).get("reasons") or []:
         suite, _, fact = str(text).partition(": ")
         found.append({"rule": suite, "fact": fact} if fact else {"rule": "tests", "fact": suite})
+    for one in entry.get("differences") or []:
+        fact = f"{one['name']} is {one['actual']}"
+        found.append({"rule": "tampering", "fact": fact, "expected": one["expected"]})
     failure = entry.get("failure")
     if failure:
         found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})
@@ -77,8 +80,9 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def person(entry: Mapping[str, Any]) -> str:
-    """Who decided what the entry records; "" if it does not say."""
-    return str((entry.get("approver") or {}).get("person") or "")
+    """Who decided or did what the entry records; "" if it does not say."""
+    who = entry.get("approver") or entry.get("changed_by") or {}
+    return str(who.get("person") or "")
 
 
 def _cause(failure: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ class Settings:
     candidates_table: str
     ledger_table: str
     endpoint_waits_table: str
+    confirmations_table: str
     artifacts_bucket: str
     evidence_bucket: str
     kms_key_arn: str

@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "CANDIDATES_TABLE": "governed-path-candidates",
     "LEDGER_TABLE": "governed-path-ledger",
     "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+    "CONFIRMATIONS_TABLE": "governed-path-confirmations",
     "ARTIFACTS_BUCKET": samples.CENTRAL_BUCKET,
     "EVIDENCE_BUCKET": samples.EVIDENCE_BUCKET,
     "KMS_KEY_ARN": KEY,

@@ -125,6 +125,7 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     promotion = samples.promotion("Test")
     who = aws.handler("resolve_approver")({"promotion": promotion})
     verified = aws.handler("verify_candidate")({"promotion": promotion})
+    assert verified.pop("tampering") == []
     assert verified["differences"] == []
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
     assert verdict["allowed"], verdict

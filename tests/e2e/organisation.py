@@ -272,9 +272,13 @@ class Organisation:
         """The model's ledger, in order."""
         return ledger.entries(self.reader, model)
 
+    def story(self, model: str) -> list[dict[str, Any]]:
+        """The model's ledger without the registrations: their events come when they come."""
+        return [entry for entry in self.entries(model) if entry["kind"] != "CandidateRegistered"]
+
     def kinds(self, model: str) -> list[str]:
-        """The kinds of the model's ledger entries, in order."""
-        return [entry["kind"] for entry in self.entries(model)]
+        """The kinds of the entries of the model's story, in order."""
+        return [entry["kind"] for entry in self.story(model)]
 
     def central(self, arn: str) -> dict[str, Any]:
         """A version of the Central registry, as the reader sees it."""

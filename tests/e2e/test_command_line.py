@@ -102,7 +102,7 @@ def test_rejection_is_recorded_and_starts_nothing(
         *("--user", "dora", "--because", because),
     )
     assert answer.returncode == 0, answer.stderr
-    (entry,) = eventually(lambda: organisation.entries(REJECTED), "the entry of the rejection")
+    (entry,) = eventually(lambda: organisation.story(REJECTED), "the entry of the rejection")
     assert entry["kind"] == "VersionRejected"
     assert entry["approver"]["person"] == "dora"
     assert because in said(entry)

@@ -18,7 +18,10 @@ from tests.contracts import samples
 
 HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 # They read AWS's own events, whose shape is checked where it is read.
-EVENT_HANDLERS = {"publish_entry", "record_rejection", "resolve_endpoint_wait"}
+EVENT_HANDLERS = {
+    *("detect_tampering", "publish_entry", "record_confirmation", "record_registration"),
+    *("record_rejection", "resolve_endpoint_wait"),
+}
 
 Path_ = tuple[str | int, ...]
 
@@ -86,6 +89,7 @@ def _requests() -> dict[str, dict[str, Any]]:
             "plan_deployment": {**only_promotion, "candidate": candidate},
             "create_model": only_deployment,
             "create_endpoint_config": only_deployment,
+            "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
             "check_served_config": only_deployment,
             "run_suite": {

@@ -18,18 +18,23 @@ class Directory:
         self._table = table
         self._dynamodb: DynamoDBClient = sessions.own_client("dynamodb")
 
+    def find(self, model: str) -> dict[str, Any] | None:
+        """The model's entry, or None if nobody has provisioned a project for the model."""
+        with errors.translated(f"read the directory entry of model {model}"):
+            item = self._dynamodb.get_item(
+                TableName=self._table, Key={"model": {"S": model}}, ConsistentRead=True
+            ).get("Item")
+        return None if item is None else items.from_item(item)
+
     def project_of(self, model: str) -> dict[str, Any]:
         """The model's entry: {model, project, risk_tier, accounts, endpoint_name, policy, ...}.
 
         NotFoundError if nobody has provisioned a project for the model.
         """
-        with errors.translated(f"read the directory entry of model {model}"):
-            item = self._dynamodb.get_item(
-                TableName=self._table, Key={"model": {"S": model}}, ConsistentRead=True
-            ).get("Item")
-        if item is None:
+        project = self.find(model)
+        if project is None:
             raise NotFoundError(
                 f"model {model} is not in the project directory {self._table}; "
                 "an Admin adds it with `govern provision`"
             )
-        return items.from_item(item)
+        return project

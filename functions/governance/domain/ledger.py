@@ -9,6 +9,7 @@ from typing import Any
 import rfc8785
 
 KINDS = (
+    "CandidateRegistered",
     "CandidatePromoted",
     "PromotionRejected",
     "PromotionErrored",
@@ -23,6 +24,7 @@ KINDS = (
     "ReleaseErrored",
     "CandidateSuperseded",
     "VersionRejected",
+    "ApprovalsVoided",
 )
 _OPTIONAL = (
     "execution_arn",
@@ -37,6 +39,9 @@ _OPTIONAL = (
     "summary",
     "failure",
     "superseded",
+    "confirmation",
+    "differences",
+    "changed_by",
 )
 
 
@@ -84,9 +89,10 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
     """True if the last validation of the candidate that ended, in any way, ended as passed.
 
-    `story` is the entries about its version, the newest first.
+    `story` is the entries about its version, the newest first. Tampering ends it too: what comes
+    back afterwards is tested and approved again.
     """
-    ends = ("ValidationPassed", "ValidationFailed", "ValidationErrored")
+    ends = ("ValidationPassed", "ValidationFailed", "ValidationErrored", "ApprovalsVoided")
     ended = (e for e in story if e["kind"] in ends and e.get("candidate_id") == candidate_id)
     newest = next(ended, None)
     return newest is not None and newest["kind"] == "ValidationPassed"
@@ -96,10 +102,13 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     """The phase ("Stage/Status") in which a version's entries leave it; None if there are none.
 
     `story` is the entries about the version, the newest first. A refusal that left the version
-    where it was says so in its verdict; promoting a candidate that is registered moves nothing.
+    where it was says so in its verdict; promoting a candidate that is registered moves nothing,
+    and neither does tampering: it takes the approvals away and not the version.
     """
     registered = None
     for entry in story:
+        if entry["kind"] == "ApprovalsVoided":
+            continue
         if entry["kind"] == "CandidatePromoted":
             registered = f"{entry['stage']}/{entry['stage_status']}"
             continue

@@ -36,6 +36,7 @@ TABLES = {
     "candidates": {"candidate_id": "S", "model": "S"},
     "ledger": {"model": "S", "sequence": "N"},
     "endpoint-waits": {"endpoint_arn": "S"},
+    "confirmations": {"decision": "S", "item": "S"},
 }
 ARTIFACTS, EVIDENCE = "governed-path-artifacts", "governed-path-evidence"
 PROJECT = "governed-path-project"
@@ -170,6 +171,7 @@ def lambdas(
         "CANDIDATES_TABLE": "governed-path-candidates",
         "LEDGER_TABLE": "governed-path-ledger",
         "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+        "CONFIRMATIONS_TABLE": "governed-path-confirmations",
         "ARTIFACTS_BUCKET": ARTIFACTS,
         "EVIDENCE_BUCKET": EVIDENCE,
         "KMS_KEY_ARN": key_arn,
@@ -200,3 +202,78 @@ def _forget_own_clients() -> None:
     """Another test may run against another endpoint; a Lambda's process never does."""
     for made_once in MADE_ONCE:
         made_once.cache_clear()
+
+
+class Waiting:
+    """An execution that waits with a real task token."""
+
+    def __init__(self, aws: Callable[..., Any], machine: str, queue: str) -> None:
+        self._aws = aws
+        self._execution = aws("stepfunctions").start_execution(stateMachineArn=machine, input="{}")
+        self.token = self._receive(queue)
+
+    def _receive(self, queue: str) -> str:
+        (message,) = self._aws("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)[
+            "Messages"
+        ]
+        self._aws("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return str(json.loads(message["Body"])["token"])
+
+    def answer(self, within: float = 5.0) -> dict[str, Any] | None:
+        """What the execution ended with, or None if it still waits."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            found = self._aws("stepfunctions").describe_execution(
+                executionArn=self._execution["executionArn"]
+            )
+            if found["status"] == "SUCCEEDED":
+                answer: dict[str, Any] = json.loads(found["output"])
+                return answer
+            assert found["status"] == "RUNNING"
+            time.sleep(0.05)
+        return None
+
+
+@pytest.fixture(scope="session")
+def machine(aws: Callable[..., Any], stores: None) -> tuple[str, str]:
+    """A state machine that sends its task token to a queue and waits; (machine, queue)."""
+    queue = aws("sqs").create_queue(QueueName="tokens")["QueueUrl"]
+    role = aws("iam").create_role(
+        RoleName="waiting-machine",
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "states.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            }
+        ),
+    )["Role"]["Arn"]
+    definition = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Wait",
+        "States": {
+            "Wait": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+                "Arguments": {
+                    "QueueUrl": queue,
+                    "MessageBody": {"token": "{% $states.context.Task.Token %}"},
+                },
+                "End": True,
+            }
+        },
+    }
+    machine = aws("stepfunctions").create_state_machine(
+        name="waiting", definition=json.dumps(definition), roleArn=role
+    )["stateMachineArn"]
+    return machine, queue
+
+
+@pytest.fixture
+def waiting(aws: Callable[..., Any], machine: tuple[str, str]) -> Waiting:
+    return Waiting(aws, *machine)
