@@ -242,7 +242,8 @@ FUNCTIONS = {
     "smoke-test": ("s3:GetObject", MODELS),
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", _table("ledger")),
-    "record-rejection": ("dynamodb:PutItem", _table("ledger")),
+    "record-decision": ("dynamodb:GetItem", _table("candidates")),
+    "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
     "record": ("dynamodb:PutItem", _table("ledger")),
     "publish-entry": ("events:PutEvents", HUB_BUS),
 }
@@ -287,10 +288,10 @@ def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], fun
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_ledger_has_two_writers(deployed: dict[str, Deployed]) -> None:
+def test_ledger_has_three_writers(deployed: dict[str, Deployed]) -> None:
     for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
         writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, _table("ledger"))}
-        assert writers == {"record", "record-rejection"}
+        assert writers == {"record", "record-decision", "check-review-deadlines"}
 
 
 def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:

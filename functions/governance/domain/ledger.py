@@ -23,6 +23,24 @@ KINDS = (
     "ReleaseErrored",
     "CandidateSuperseded",
     "VersionRejected",
+    "ReviewGiven",
+    "ReviewRevoked",
+    "BreakGlassRequested",
+    "MandatoryReviewOpened",
+    "MandatoryReviewOverdue",
+    "VersionRecalled",
+    "VersionRetired",
+)
+# What is said about a version without moving it: several reviewers overwrite each other's status in
+# the registry, and where the version stands is still where its tests or its release have left it.
+UNMOVING = frozenset(
+    {
+        "ReviewGiven",
+        "ReviewRevoked",
+        "BreakGlassRequested",
+        "MandatoryReviewOpened",
+        "MandatoryReviewOverdue",
+    }
 )
 _OPTIONAL = (
     "execution_arn",
@@ -37,6 +55,12 @@ _OPTIONAL = (
     "summary",
     "failure",
     "superseded",
+    "review",
+    "reason",
+    "objections",
+    "differences",
+    "waived",
+    "due_at",
 )
 
 
@@ -96,10 +120,13 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     """The phase ("Stage/Status") in which a version's entries leave it; None if there are none.
 
     `story` is the entries about the version, the newest first. A refusal that left the version
-    where it was says so in its verdict; promoting a candidate that is registered moves nothing.
+    where it was says so in its verdict; reviews, and promoting a candidate that is registered,
+    move nothing.
     """
     registered = None
     for entry in story:
+        if entry["kind"] in UNMOVING:
+            continue
         if entry["kind"] == "CandidatePromoted":
             registered = f"{entry['stage']}/{entry['stage_status']}"
             continue

@@ -128,6 +128,43 @@ def open_mandatory_review(story: Iterable[Entry]) -> dict[str, Any] | None:
     }
 
 
+def overdue(recent: Iterable[Entry], now: str) -> list[dict[str, Any]]:
+    """The mandatory reviews among a model's recent entries that are overdue and not yet said to be.
+
+    `recent` is of all its versions, the newest first; each review is as `open_mandatory_review`
+    tells it.
+    """
+    stories: dict[str, list[Entry]] = {}
+    for entry in recent:
+        stories.setdefault(entry["model_package_arn"], []).append(entry)
+    still_open = [found for found in map(open_mandatory_review, stories.values()) if found]
+    return [
+        review
+        for review in still_open
+        if review["due_at"] <= now and not review["overdue_recorded"]
+    ]
+
+
+def overdue_request(review: Mapping[str, Any], workflow: str) -> dict[str, Any]:
+    """What `ledger.entry` makes MandatoryReviewOverdue of; its claim is the release's own."""
+    opened = review["entry"]
+    return {
+        "promotion": {
+            "model": review["model"],
+            "claim_id": opened["claim_id"],
+            "workflow": workflow,
+            "decided_at": opened["decided_at"],
+        },
+        "model_package_arn": review["model_package_arn"],
+        "stage": opened["stage"],
+        "stage_status": opened["stage_status"],
+        "candidate_id": review["candidate_id"],
+        "waived": review["missing"],
+        "due_at": review["due_at"],
+        "reason": f"not reviewed by {review['due_at']}: {', '.join(review['missing'])}",
+    }
+
+
 def _in_force(
     story: Iterable[Entry], candidate_id: str, voiding: frozenset[str] = _VOIDING
 ) -> list[Entry]:
