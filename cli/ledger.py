@@ -60,7 +60,8 @@ def story(found: Sequence[Mapping[str, Any]], arn: str) -> list[Mapping[str, Any
 def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     """Why an entry says no: [{rule, fact, expected, remedy}], [] if it does not.
 
-    A gate's reasons have all four; a failed test or a fault has "" where nothing is known.
+    A gate's reasons have all four; an objection, a failed test or a fault has "" where nothing is
+    known.
     """
     verdict = entry.get("verdict") or {}
     found = [] if verdict.get("allowed", True) else list(verdict.get("reasons") or [])
@@ -70,6 +71,8 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     for one in entry.get("differences") or []:
         fact = f"{one['name']} is {one['actual']}"
         found.append({"rule": "tampering", "fact": fact, "expected": one["expected"]})
+    for objection in entry.get("objections") or []:
+        found.append({"rule": "counts for nothing", "fact": str(objection)})
     failure = entry.get("failure")
     if failure:
         found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})

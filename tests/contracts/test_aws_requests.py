@@ -233,7 +233,7 @@ def _record(aws: Aws) -> None:
     rejected = events.example("sagemaker-model-package-state-change.test-rejected")
     decided = {"LastModifiedTime": rejected["detail"]["LastModifiedTime"]}
     aws.versions[samples.version_arn()].update(decided)
-    assert aws.handler("record_rejection")(rejected)["outcome"] == "recorded"
+    assert aws.handler("record_decision")(rejected)["outcome"] == "recorded"
     entry = events.example("governed-path-validation-passed.complete")["detail"]
     image = {"SequenceNumber": "1", "NewImage": items.to_item(entry)}
     aws.handler("publish_entry")({"Records": [{"eventName": "INSERT", "dynamodb": image}]})

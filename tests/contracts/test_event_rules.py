@@ -17,13 +17,14 @@ import pytest
 from ministack.services import eventbridge
 from samcli.yamlhelper import yaml_parse
 
+from governance.domain import approval_events, phases
 from tests.contracts import events, samples
 
 ROOT = Path(__file__).parents[2]
 CENTRAL_TEMPLATE, MEMBER_TEMPLATE = "template.yaml", "stacks/member.yaml"
 MEMBERS = {"Dev": samples.DEV, "Test": samples.TEST, "Prod": samples.PROD}
 WORKFLOWS = ("PromoteToCentral", "ValidateInTest", "ReleaseToProd")
-LAMBDA_AND_TOPIC_RULES = ("EndpointState", "Notifications", "Rejection")
+LAMBDA_AND_TOPIC_RULES = ("Decision", "EndpointState", "Notifications", "ReviewOverdue")
 FORWARDED = "Forwarding"
 PARAMETERS = {"TrustedAccountIds": list(MEMBERS.values()), "AWS::AccountId": samples.CENTRAL}
 
@@ -168,17 +169,21 @@ AWS_EVENTS: dict[str, set[str]] = {
     PACKAGE + "test-approved": {FORWARDED, "ValidateInTest"},
     PACKAGE + "prod-approved": {FORWARDED, "ReleaseToProd"},
     # A person's no is recorded; who it was, the function asks.
-    PACKAGE + "dev-rejected": {FORWARDED, "Rejection"},
-    PACKAGE + "dev-rejected-by-status": {FORWARDED, "Rejection"},
-    PACKAGE + "dev-rejected-by-status-of-registered": {FORWARDED, "Rejection"},
-    PACKAGE + "test-rejected": {FORWARDED, "Rejection"},
+    PACKAGE + "dev-rejected": {FORWARDED, "Decision"},
+    PACKAGE + "dev-rejected-by-status": {FORWARDED, "Decision"},
+    PACKAGE + "dev-rejected-by-status-of-registered": {FORWARDED, "Decision"},
+    PACKAGE + "test-rejected": {FORWARDED, "Decision"},
     # The gate's own no as well; the function ignores it, since the workflow has recorded it.
-    PACKAGE + "test-rejected-by-gate": {FORWARDED, "Rejection"},
+    PACKAGE + "test-rejected-by-gate": {FORWARDED, "Decision"},
+    PACKAGE + "prod-technical-approved": {FORWARDED, "Decision"},
+    PACKAGE + "prod-business-revoked": {FORWARDED, "Decision"},
+    PACKAGE + "prod-break-glass-requested": {FORWARDED, "Decision"},
+    PACKAGE + "prod-recalled": {FORWARDED, "Decision"},
+    PACKAGE + "retired": {FORWARDED, "Decision"},
     # Anything else that happens to a version starts nothing.
     PACKAGE + "dev-registered": ONLY_FORWARDED,
     PACKAGE + "dev-metadata-while-approved": ONLY_FORWARDED,
     PACKAGE + "test-metadata-while-approved": ONLY_FORWARDED,
-    PACKAGE + "prod-technical-approved": ONLY_FORWARDED,
     PACKAGE + "prod-status-without-stage": ONLY_FORWARDED,
     PACKAGE + "prod-changed-after-approval": ONLY_FORWARDED,
     # Our own writes: no loop (DESIGN.md, rule 4).
@@ -204,6 +209,7 @@ AWS_EVENTS: dict[str, set[str]] = {
 EXPECTED = AWS_EVENTS | {
     name: {"Notifications"} for name in events.EXAMPLES if name.startswith("governed-path-")
 }
+EXPECTED["governed-path-mandatory-review-overdue.complete"] |= {"ReviewOverdue"}
 
 
 def test_the_table_says_something_of_every_example() -> None:
@@ -250,6 +256,20 @@ def test_a_dev_approval_in_the_central_registry_promotes_nothing(case: str) -> N
 def test_only_sagemaker_says_that_a_version_was_approved(case: str, source: str) -> None:
     event = {**events.example(PACKAGE + case), "source": source}
     assert _on_hub(event) & set(WORKFLOWS) == set()
+
+
+@pytest.mark.parametrize("phase", phases.PHASES, ids=lambda phase: phase.name)
+def test_a_decision_is_recorded_by_its_workflow_or_by_the_one_function(phase: phases.Phase) -> None:
+    """What persons set is recorded by exactly one of both, what only the system sets by neither."""
+    dev = phase.registry is phases.Registry.DEV
+    event = events.example(PACKAGE + ("dev-approved" if dev else "test-approved"))
+    life_cycle = {"Stage": phase.stage, "StageStatus": phase.status}
+    matched = _on_hub({**event, "detail": {**event["detail"], "ModelLifeCycle": life_cycle}})
+    recorded = phase.name in approval_events.DECISIONS
+    assert ("Decision" in matched) is recorded
+    assert bool(matched & set(WORKFLOWS)) is (phase.causes is not None)
+    people = phase.set_by - {phases.Setter.SYSTEM, phases.Setter.TRAINING_PIPELINE}
+    assert bool(people) is (recorded or phase.causes is not None)
 
 
 # ------------------------------------------------------------------ around the patterns

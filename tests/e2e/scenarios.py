@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.domain.reviews import KINDS as REVIEWS
 from tests.e2e.organisation import (
     CENTRAL,
     DEV,
@@ -31,8 +32,10 @@ REPLACED = "replaced-model"
 UNPROVEN = "unproven-model"
 TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
+REVIEWED = "reviewed-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
+    REVIEWED,
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
@@ -182,6 +185,33 @@ def tampered(organisation: Organisation, trained: Trained) -> Tampered:
     return Tampered(promoted, voided, organisation.approve("test", central))
 
 
+@dataclass(frozen=True)
+class Reviewed:
+    """A version with reviews of several people, one taken back, released after them."""
+
+    arn: str
+    given: list[dict[str, Any]]  # their entries: technical, business, compliance, deployment
+    revoked: dict[str, Any]
+    again: dict[str, Any]
+    in_review: dict[str, Any]  # the version, as the registry shows it then
+    released: Outcome
+    late: dict[str, Any]  # a review after the release
+
+
+def reviewed(organisation: Organisation, trained: Trained) -> Reviewed:
+    """Four people review, Bruno takes his review back, Bella gives it, Grace signs."""
+    arn = _tested(organisation, organisation.register_again(trained.first, REVIEWED))
+    given = [organisation.review(arn, kind) for kind in REVIEWS]
+    revoked = organisation.review(arn, "business", revoke=True)
+    again = organisation.review(arn, "business", "bella")
+    in_review = organisation.central(arn)
+    released = organisation.approve("prod", arn)
+    return Reviewed(
+        *(arn, given, revoked, again, in_review, released),
+        organisation.review(arn, "technical", "tom"),
+    )
+
+
 def own_work(organisation: Organisation, trained: Trained) -> Outcome:
     """Theo approves, as a data scientist, the version that he trained."""
     origin = organisation.register_again(trained.first, OWN_WORK)
@@ -295,5 +325,6 @@ SCENARIOS = (
     untested,
     replaced,
     tampered,
+    reviewed,
     crashing,
 )

@@ -245,7 +245,8 @@ FUNCTIONS = {
     "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
     "record-confirmation": ("dynamodb:PutItem", _table("confirmations")),
     "record-registration": ("s3:PutObject", MANIFEST),
-    "record-rejection": ("dynamodb:PutItem", _table("ledger")),
+    "record-decision": ("dynamodb:GetItem", _table("candidates")),
+    "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
     "detect-tampering": ("s3:GetObject", MODELS),
     "record": ("dynamodb:PutItem", _table("ledger")),
     "publish-entry": ("events:PutEvents", HUB_BUS),
@@ -295,7 +296,8 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
     for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
         writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, _table("ledger"))}
         assert writers == {
-            *("record", "record-registration", "record-rejection", "detect-tampering")
+            *("record", "record-decision", "record-registration", "check-review-deadlines"),
+            "detect-tampering",
         }
 
 

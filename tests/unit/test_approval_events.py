@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.domain import approval_events, claims
+from governance.domain import approval_events, claims, ledger, phases, reviews
 from governance.domain.errors import InvalidInputError
 from tests.contracts import samples
 
@@ -193,16 +193,41 @@ def test_whatever_arrives_is_a_promotion_or_invalid_input(change: dict[str, Any]
     assert (found["model_package_arn"], found["stage"]) == (ARN, "Dev")
 
 
-def _rejection(detail: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
-    return approval_events.rejection(_event(detail, **envelope), "record_rejection")
+def _decision(detail: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
+    return approval_events.decision(_event(detail, **envelope), "record_decision")
 
 
-@pytest.mark.parametrize("stage", ["Dev", "Test", "Prod"])
-def test_a_rejection_is_of_the_stage_in_the_event(stage: str) -> None:
-    found = _rejection(_life_cycle(stage, "Rejected"))
-    assert (found["stage"], found["model_package_arn"]) == (stage, ARN)
-    assert found["workflow"] == "record_rejection"
-    assert found["claim_id"] == claims.claim_id(ARN, stage, found["decided_at"])
+@pytest.mark.parametrize(("name", "told"), approval_events.DECISIONS.items())
+def test_a_decision_is_of_the_phase_in_the_event(name: str, told: tuple[str, str | None]) -> None:
+    stage, _, status = name.partition("/")
+    found = _decision(_life_cycle(stage, status))
+    assert (found["stage"], found["stage_status"]) == (stage, status)
+    assert (found["kind"], found["review"]) == told
+    assert (found["workflow"], found["model_package_arn"]) == ("record_decision", ARN)
+    assert found["claim_id"] == claims.claim_id(ARN, name, found["decided_at"])
+
+
+def test_decisions_of_one_second_are_claims_of_their_own() -> None:
+    decided = [_decision(_life_cycle(*name.split("/"))) for name in approval_events.DECISIONS]
+    assert len({found["claim_id"] for found in decided}) == len(decided)
+
+
+def test_what_persons_set_is_a_decision_or_an_approval() -> None:
+    """DESIGN.md, rule 10: every state change is an entry."""
+    system = {phases.Setter.SYSTEM, phases.Setter.TRAINING_PIPELINE}
+    by_people = {phase.name for phase in phases.PHASES if phase.set_by - system}
+    approvals = {phase.name for phase in phases.APPROVALS.values()}
+    assert by_people == approvals | approval_events.DECISIONS.keys()
+    assert {kind for kind, _ in approval_events.DECISIONS.values()} <= set(ledger.KINDS)
+
+
+@pytest.mark.parametrize("review", reviews.KINDS)
+def test_each_review_has_a_phase_to_give_it_and_one_to_take_it_back(review: str) -> None:
+    given = approval_events.review_phase(review)
+    revoked = approval_events.review_phase(review, revoked=True)
+    assert approval_events.DECISIONS[given.name] == ("ReviewGiven", review)
+    assert approval_events.DECISIONS[revoked.name] == ("ReviewRevoked", review)
+    assert given.set_by == revoked.set_by
 
 
 def test_a_flip_to_rejected_counts_as_dev_rejected() -> None:
@@ -211,15 +236,49 @@ def test_a_flip_to_rejected_counts_as_dev_rejected() -> None:
         "ModelApprovalStatus": "Rejected",
         "UpdatedModelPackageFields": ["ModelApprovalStatus"],
     }
-    assert _rejection(flip)["stage"] == "Dev"
+    assert (_decision(flip)["stage"], _decision(flip)["kind"]) == ("Dev", "VersionRejected")
 
 
 @pytest.mark.parametrize(
-    "detail", [{}, _life_cycle("Retired", "Rejected"), {"ModelPackageArn": "arn:x"}]
+    "detail",
+    [
+        {},
+        _life_cycle("Retired", "Rejected"),
+        _life_cycle("Prod", "Deployed"),
+        {"ModelPackageArn": "arn:x"},
+        {**_life_cycle("Prod", "Recalled"), "UpdatedModelPackageFields": ["ModelCard"]},
+    ],
 )
-def test_what_is_no_rejection_is_refused_by_field(detail: dict[str, Any]) -> None:
+def test_what_is_no_decision_is_refused_by_field(detail: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=r"detail\.Model"):
-        _rejection(detail)
+        _decision(detail)
+
+
+@pytest.mark.parametrize(
+    ("present", "current"),
+    [
+        ({}, True),
+        ({"LastModifiedTime": "2026-11-21T06:00:01.000000Z"}, False),
+        ({"ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Business-Approved"}}, False),
+        ({"ModelLifeCycle": None}, False),
+    ],
+)
+def test_a_decision_is_current_while_the_version_shows_it(
+    present: dict[str, Any], current: bool
+) -> None:
+    """Two people may decide within one second: of them the last is who changed it last."""
+    decided = _decision(_life_cycle("Prod", "Technical-Approved"))
+    described = {
+        "LastModifiedTime": "2026-11-21T06:00:00.250000Z",
+        "ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Technical-Approved"},
+        **present,
+    }
+    assert approval_events.is_current(decided, described) is current
+
+
+def test_a_rejection_by_status_alone_is_current_too() -> None:
+    decided = _decision(_life_cycle("Dev", "Rejected"))
+    assert approval_events.is_current(decided, {"LastModifiedTime": samples.DECIDED})
 
 
 def test_the_reason_is_the_persons_own_words() -> None:
@@ -227,6 +286,14 @@ def test_the_reason_is_the_persons_own_words() -> None:
     assert approval_events.reason_of({"detail": described}) == "too small"
     assert approval_events.reason_of({"detail": {"ApprovalDescription": "no"}}) == "no"
     assert approval_events.reason_of({"detail": {}}) == "gave no reason"
+
+
+def test_an_old_signatures_words_are_no_reason_for_something_else() -> None:
+    signed = {"ApprovalDescription": "signed last month"}
+    asked = _event(_life_cycle("Prod", "BreakGlass-Requested") | signed)
+    assert approval_events.reason_of(asked) == "gave no reason"
+    rejected = _event(_life_cycle("Prod", "Rejected") | signed)
+    assert approval_events.reason_of(rejected) == "signed last month"
 
 
 def test_the_hubs_own_rejection_is_told_by_its_role_or_by_its_recorded_words() -> None:

@@ -22,6 +22,12 @@ OPTIONAL = {
     "summary": {"metrics": {"auc": 0.82}},
     "failure": {"Error": "TransientError", "Cause": "x"},
     "superseded": samples.version_arn(version=2),
+    "review": "technical",
+    "reason": "read it",
+    "objections": ["alex trained the version"],
+    "differences": [{"name": "image", "expected": "a", "actual": "b"}],
+    "waived": ["business"],
+    "due_at": "2026-11-24T06:00:00Z",
 }
 
 
@@ -192,3 +198,22 @@ def test_the_phase_is_where_the_last_entry_leaves_the_version() -> None:
     ):
         kept = {**rejected, "verdict": {"allowed": False, "leaves": where}}
         assert ledger.phase(_story(passed, kept)) == (phase or "Test/Passed")
+
+
+@pytest.mark.parametrize("kind", sorted(ledger.UNMOVING))
+def test_what_is_said_about_a_version_does_not_move_it(kind: str) -> None:
+    passed = _ended("ValidationPassed")
+    said = {"kind": kind, "stage": "Prod", "stage_status": "Whatever"}
+    assert ledger.phase(_story(passed, said)) == "Test/Passed"
+    assert ledger.tests_passed(_story(passed, said), "c")
+    assert ledger.phase(_story(said)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase"), [("VersionRecalled", "Prod/Recalled"), ("VersionRetired", "Retired/Retired")]
+)
+def test_a_recall_and_a_retirement_move_it(kind: str, phase: str) -> None:
+    stage, _, status = phase.partition("/")
+    gone = {"kind": kind, "stage": stage, "stage_status": status}
+    assert ledger.phase(_story(_ended("ValidationPassed"), gone)) == phase
+    assert not phases.may_follow(phase, "Prod/Approved")

@@ -13,6 +13,14 @@ from governance.domain.phases import PHASES, Registry, Setter
 
 NAMES = [phase.name for phase in PHASES]
 PEOPLE = {Setter.DATA_SCIENTIST, Setter.AI_ENGINEER, Setter.GOVERNANCE_ENGINEER}
+IN_REVIEW = [
+    *(
+        f"Prod/{kind}-{status}"
+        for kind in ("Technical", "Business", "Compliance", "Deployment")
+        for status in ("Approved", "Revoked")
+    ),
+    "Prod/BreakGlass-Requested",
+]
 # DESIGN.md, rule 13.
 OF_THE_SYSTEM = {
     *("Validating", "Passed", "Failed", "Releasing", "Deployed"),
@@ -117,7 +125,11 @@ def test_only_listed_transitions_are_possible(before: str, after: str) -> None:
         (Setter.DATA_SCIENTIST, "Prod", set()),
         (Setter.AI_ENGINEER, "Dev", set()),
         (Setter.AI_ENGINEER, "Test", {"Approved", "Rejected"}),
-        (Setter.AI_ENGINEER, "Prod", {"Technical-Approved"}),
+        (
+            Setter.AI_ENGINEER,
+            "Prod",
+            {"Technical-Approved", "Technical-Revoked", "BreakGlass-Requested"},
+        ),
         (Setter.GOVERNANCE_ENGINEER, "Test", set()),
         (Setter.SYSTEM, "Dev", set()),
     ],
@@ -126,6 +138,24 @@ def test_each_role_sets_only_its_own_statuses(
     setter: Setter, stage: str, statuses: set[str]
 ) -> None:
     assert phases.statuses_of(setter, stage) == statuses
+
+
+@pytest.mark.parametrize("before", ["Test/Passed", *IN_REVIEW])
+def test_reviews_come_in_any_order_and_none_stops_the_signature(before: str) -> None:
+    """Several reviewers overwrite each other's status."""
+    for after in (*IN_REVIEW, "Prod/Approved", "Prod/Rejected", "Test/Approved", "Prod/Recalled"):
+        assert phases.may_follow(before, after)
+
+
+@pytest.mark.parametrize("before", ["Prod/Approved", "Prod/Releasing", "Test/Failed"])
+def test_nothing_is_reviewed_while_it_is_released_or_untested(before: str) -> None:
+    assert not any(phases.may_follow(before, after) for after in IN_REVIEW)
+
+
+@pytest.mark.parametrize("before", ["Prod/Deployed", "Prod/Recalled"])
+def test_after_a_release_reviews_are_given_late_and_none_is_taken_back(before: str) -> None:
+    late = {after for after in IN_REVIEW if phases.may_follow(before, after)}
+    assert late == {name for name in IN_REVIEW if name.endswith("-Approved")}
 
 
 def test_each_status_has_a_class_of_setters() -> None:

@@ -20,7 +20,7 @@ HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 # They read AWS's own events, whose shape is checked where it is read.
 EVENT_HANDLERS = {
     *("detect_tampering", "publish_entry", "record_confirmation", "record_registration"),
-    *("record_rejection", "resolve_endpoint_wait"),
+    *("record_decision", "check_review_deadlines", "resolve_endpoint_wait"),
 }
 
 Path_ = tuple[str | int, ...]

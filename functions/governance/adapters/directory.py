@@ -26,6 +26,15 @@ class Directory:
             ).get("Item")
         return None if item is None else items.from_item(item)
 
+    def models(self) -> list[str]:
+        """Every model that is provisioned. It reads the whole table."""
+        with errors.translated(f"list the models of {self._table}"):
+            pages = self._dynamodb.get_paginator("scan").paginate(
+                TableName=self._table,
+                ProjectionExpression="model",
+            )
+            return sorted(item["model"]["S"] for page in pages for item in page["Items"])
+
     def project_of(self, model: str) -> dict[str, Any]:
         """The model's entry: {model, project, risk_tier, accounts, endpoint_name, policy, ...}.
 

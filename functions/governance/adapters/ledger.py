@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Every round of a race has a winner, so this many rounds let as many writers of one model pass.
 _ROUNDS = 10
+_RECENT = 50  # entries that `recent` reads at once
 
 
 class Ledger:
@@ -57,6 +58,28 @@ class Ledger:
     def story(self, model: str, model_package_arn: str) -> Iterator[dict[str, Any]]:
         """The entries about one version, the newest first, read page by page as they are used."""
         return self._newest_first(model, "model_package_arn", model_package_arn)
+
+    def recent(self, model: str, since: str) -> Iterator[dict[str, Any]]:
+        """The model's entries that were recorded at `since` or later, the newest first.
+
+        It reads no further back: what it costs does not grow with the model's history.
+        """
+        with errors.translated(f"read the ledger of model {model}"):
+            pages = self._dynamodb.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="model = :model AND #sequence > :head",
+                ExpressionAttributeNames={"#sequence": "sequence"},
+                ExpressionAttributeValues={":model": {"S": model}, ":head": {"N": "0"}},
+                ScanIndexForward=False,
+                ConsistentRead=True,
+                PaginationConfig={"PageSize": _RECENT},
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    entry = items.from_item(item)
+                    if entry["recorded_at"] < since:
+                        return
+                    yield entry
 
     def _newest_first(self, model: str, field: str, value: str) -> Iterator[dict[str, Any]]:
         with errors.translated(f"read the ledger of model {model}"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from governance.adapters.artifacts import Artifacts, parse_uri, uri_of
-from governance.domain import candidate, registration
+from governance.domain import candidate
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
 
@@ -59,21 +59,3 @@ def read(uri: str, candidate_id: str) -> dict[str, Any]:
         {"bucket": bucket, "key": key, "sha256": candidate_id}
     )
     return manifest
-
-
-def tampering(known: Mapping[str, Any], description: Mapping[str, Any]) -> list[dict[str, str]]:
-    """How a Central version and its bytes of now differ from its candidate's manifest.
-
-    `known` is the candidate's item, `description` the version (DescribeModelPackage). What counts
-    is the present version of each object: an endpoint would load that one.
-    """
-    central = Artifacts()
-    present = [
-        {"role": kept["role"], **central.locate(kept["bucket"], kept["key"])}
-        for kept in known["objects"]
-    ]
-    manifest = read(known["manifest_uri"], known["candidate_id"])
-    return [
-        *registration.other_version(known, description["ModelPackageArn"]),
-        *candidate.differences(manifest, description, present),
-    ]

@@ -6,10 +6,20 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from governance.domain import claims, phases
+from governance.domain import claims, phases, reviews
 from governance.domain.errors import AccessError, InvalidInputError
 
 DETAIL_TYPE = "SageMaker Model Package State Change"
+NO_REASON = "gave no reason"
+# What persons decide and no workflow is started by: the kind of its ledger entry, and which review.
+DECISIONS: dict[str, tuple[str, str | None]] = {
+    **dict.fromkeys(("Dev/Rejected", "Test/Rejected", "Prod/Rejected"), ("VersionRejected", None)),
+    **{f"Prod/{kind.capitalize()}-Approved": ("ReviewGiven", kind) for kind in reviews.KINDS},
+    **{f"Prod/{kind.capitalize()}-Revoked": ("ReviewRevoked", kind) for kind in reviews.KINDS},
+    "Prod/BreakGlass-Requested": ("BreakGlassRequested", None),
+    "Prod/Recalled": ("VersionRecalled", None),
+    "Retired/Retired": ("VersionRetired", None),
+}
 _VERSION_ARN = re.compile(
     r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:(?P<account>\d{12}):model-package/"
     r"(?P<group>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})/(?P<version>\d+)"
@@ -35,21 +45,33 @@ def promotion(
     return _decision(event, detail, version, workflow, stage) | {"execution_arn": execution_arn}
 
 
-def rejection(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
-    """The rejection that an event tells of; the stage is the event's.
+def decision(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
+    """The decision, other than an approval, that an event tells of.
 
-    Like a promotion, without execution_arn: nothing is started by it. InvalidInputError names the
-    field if the event is not a Model Package State Change, or not a rejection.
+    Like a promotion, without execution_arn since nothing is started by it, with `stage_status`,
+    `kind` (of its ledger entry) and `review` (which one, None if it is no review).
+    InvalidInputError names the field if the event is not a Model Package State Change, or not such
+    a decision.
     """
     detail, version = _read(event)
-    stage = rejected_stage(detail)
-    if stage not in phases.APPROVALS:
+    phase = decided_phase(detail)
+    decided = DECISIONS.get(phase or "")
+    if phase is None or decided is None:
         raise InvalidInputError(
             f"detail.ModelLifeCycle is {detail.get('ModelLifeCycle')!r} and "
-            f"detail.ModelApprovalStatus is {detail.get('ModelApprovalStatus')!r}; expected a "
-            f"rejection for one of the stages {', '.join(phases.APPROVALS)}"
+            f"detail.ModelApprovalStatus is {detail.get('ModelApprovalStatus')!r}; expected one of "
+            f"{', '.join(DECISIONS)}"
         )
-    return _decision(event, detail, version, workflow, stage)
+    stage, _, status = phase.partition("/")
+    # Of two decisions in one second each is its own.
+    found = _decision(event, detail, version, workflow, stage, claimed=phase)
+    return found | {"stage_status": status, "kind": decided[0], "review": decided[1]}
+
+
+def review_phase(review: str, revoked: bool = False) -> phases.Phase:
+    """The phase that gives, or takes back, a review; KeyError for a review that does not exist."""
+    status = "Revoked" if revoked else "Approved"
+    return phases.BY_NAME[f"Prod/{review.capitalize()}-{status}"]
 
 
 def registration(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
@@ -85,24 +107,21 @@ def approved_stage(detail: Mapping[str, Any]) -> str | None:
     A flip of ModelApprovalStatus by a team that does not use ModelLifeCycle counts as
     Dev / Approved (DESIGN.md, section 3).
     """
-    return _decided_stage(detail, "Approved")
+    stage, _, status = (decided_phase(detail) or "").partition("/")
+    return stage if status == "Approved" else None
 
 
-def rejected_stage(detail: Mapping[str, Any]) -> str | None:
-    """The stage that an event's detail rejects, or None; a flip counts as for approvals."""
-    return _decided_stage(detail, "Rejected")
-
-
-def _decided_stage(detail: Mapping[str, Any], status: str) -> str | None:
+def decided_phase(detail: Mapping[str, Any]) -> str | None:
+    """The phase ("Stage/Status") that an event's detail sets; a flip counts as for approvals."""
     life_cycle = detail.get("ModelLifeCycle") or {}
     changed = detail.get("UpdatedModelPackageFields") or []
     if not isinstance(life_cycle, Mapping) or not isinstance(changed, list):
         return None
     stage = life_cycle.get("Stage")
     if "ModelLifeCycle" in changed:
-        return stage if life_cycle.get("StageStatus") == status else None
-    flipped = "ModelApprovalStatus" in changed and detail.get("ModelApprovalStatus") == status
-    return "Dev" if flipped and stage in (None, "Dev") else None
+        return f"{stage}/{life_cycle.get('StageStatus')}" if stage else None
+    flipped = "ModelApprovalStatus" in changed and stage in (None, "Dev")
+    return f"Dev/{detail.get('ModelApprovalStatus')}" if flipped else None
 
 
 def check_account(
@@ -122,11 +141,33 @@ def check_account(
 
 
 def reason_of(event: Mapping[str, Any]) -> str:
-    """Why, in the words of who decided; what they left empty is said to be."""
+    """Why, in the words of who decided; what they left empty is said to be.
+
+    A rejection may be explained in ApprovalDescription. On anything else that text is older than
+    the decision: it says why somebody signed, or did not.
+    """
     detail = event["detail"]
     life_cycle = detail.get("ModelLifeCycle") or {}
-    text = life_cycle.get("StageDescription") or detail.get("ApprovalDescription")
-    return str(text or "gave no reason")
+    text = life_cycle.get("StageDescription")
+    kind, _ = DECISIONS.get(decided_phase(detail) or "", ("VersionRejected", None))
+    if not text and kind == "VersionRejected":
+        text = detail.get("ApprovalDescription")
+    return str(text or "").strip() or NO_REASON
+
+
+def is_current(decision_: Mapping[str, Any], description: Mapping[str, Any]) -> bool:
+    """True if the decision is the version's last change, so that who made that change decided.
+
+    Times are in whole seconds, so of what was set within one only the last that is still there is
+    current.
+    """
+    if claims.changed_since(decision_["decided_at"], description):
+        return False
+    if decision_["kind"] == "VersionRejected":  # Dev may reject by ModelApprovalStatus alone.
+        return True
+    life_cycle = description.get("ModelLifeCycle") or {}
+    present = life_cycle.get("Stage"), life_cycle.get("StageStatus")
+    return present == (decision_["stage"], decision_["stage_status"])
 
 
 def is_the_hubs(
@@ -171,10 +212,11 @@ def _decision(
     version: re.Match[str],
     workflow: str,
     stage: str,
+    claimed: str | None = None,
 ) -> dict[str, Any]:
     decided_at = claims.decision_time(detail.get("LastModifiedTime"))
     return {
-        "claim_id": claims.claim_id(version[0], stage, decided_at),
+        "claim_id": claims.claim_id(version[0], claimed or stage, decided_at),
         "workflow": workflow,
         "stage": stage,
         "model": version["group"],

@@ -25,6 +25,26 @@ KINDS = (
     "CandidateSuperseded",
     "VersionRejected",
     "ApprovalsVoided",
+    "ReviewGiven",
+    "ReviewRevoked",
+    "BreakGlassRequested",
+    "MandatoryReviewOpened",
+    "MandatoryReviewOverdue",
+    "VersionRecalled",
+    "VersionRetired",
+)
+# What is said about a version without moving it: several reviewers overwrite each other's status in
+# the registry, and where the version stands is still where its tests or its release have left it.
+# Tampering takes the approvals away and not the version.
+UNMOVING = frozenset(
+    {
+        "ApprovalsVoided",
+        "ReviewGiven",
+        "ReviewRevoked",
+        "BreakGlassRequested",
+        "MandatoryReviewOpened",
+        "MandatoryReviewOverdue",
+    }
 )
 _OPTIONAL = (
     "execution_arn",
@@ -40,8 +60,13 @@ _OPTIONAL = (
     "failure",
     "superseded",
     "confirmation",
-    "differences",
     "changed_by",
+    "review",
+    "reason",
+    "objections",
+    "differences",
+    "waived",
+    "due_at",
 )
 
 
@@ -102,12 +127,12 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     """The phase ("Stage/Status") in which a version's entries leave it; None if there are none.
 
     `story` is the entries about the version, the newest first. A refusal that left the version
-    where it was says so in its verdict; promoting a candidate that is registered moves nothing,
-    and neither does tampering: it takes the approvals away and not the version.
+    where it was says so in its verdict; reviews, tampering, and promoting a candidate that is
+    registered, move nothing.
     """
     registered = None
     for entry in story:
-        if entry["kind"] == "ApprovalsVoided":
+        if entry["kind"] in UNMOVING:
             continue
         if entry["kind"] == "CandidatePromoted":
             registered = f"{entry['stage']}/{entry['stage_status']}"

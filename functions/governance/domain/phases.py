@@ -61,10 +61,15 @@ def _phase(
 
 _DEV, _CENTRAL = Registry.DEV, Registry.CENTRAL
 _SYSTEM, _AI, _GOVERNANCE = Setter.SYSTEM, Setter.AI_ENGINEER, Setter.GOVERNANCE_ENGINEER
-_REVIEWS = "Prod/Technical-Approved Prod/Business-Approved Prod/Compliance-Approved "
-_REVIEWS += "Prod/Deployment-Approved"
-_TESTED = f"Test/Passed {_REVIEWS}"
+_REVIEWED = "Prod/Technical-Approved Prod/Business-Approved Prod/Compliance-Approved "
+_REVIEWED += "Prod/Deployment-Approved"
+_REVOKED = _REVIEWED.replace("-Approved", "-Revoked")
+# One status hides the other in the registry; the ledger holds all that was decided.
+_TESTED = f"Test/Passed {_REVIEWED} {_REVOKED} Prod/BreakGlass-Requested"
 _RELEASED_BEFORE = "Prod/Superseded Prod/RolledBack Prod/Errored Prod/Rejected"
+_REVIEWABLE = f"{_TESTED} {_RELEASED_BEFORE}"
+# After an emergency the reviews that it did without are given late, whatever became of it.
+_REVIEWABLE_LATE = f"{_REVIEWABLE} Prod/Deployed Prod/Recalled"
 
 PHASES: tuple[Phase, ...] = (
     _phase(_DEV, "Dev/Registered", Setter.TRAINING_PIPELINE),
@@ -97,17 +102,23 @@ PHASES: tuple[Phase, ...] = (
         _AI,
         after="Test/PendingApproval Test/Approved Test/Passed Test/Failed Test/Errored",
     ),
-    _phase(_CENTRAL, "Prod/Technical-Approved", _AI, after=_TESTED),
-    _phase(_CENTRAL, "Prod/Business-Approved", _GOVERNANCE, after=_TESTED),
-    _phase(_CENTRAL, "Prod/Compliance-Approved", _GOVERNANCE, after=_TESTED),
-    _phase(_CENTRAL, "Prod/Deployment-Approved", _GOVERNANCE, after=_TESTED),
+    _phase(_CENTRAL, "Prod/Technical-Approved", _AI, after=_REVIEWABLE_LATE),
+    _phase(_CENTRAL, "Prod/Business-Approved", _GOVERNANCE, after=_REVIEWABLE_LATE),
+    _phase(_CENTRAL, "Prod/Compliance-Approved", _GOVERNANCE, after=_REVIEWABLE_LATE),
+    _phase(_CENTRAL, "Prod/Deployment-Approved", _GOVERNANCE, after=_REVIEWABLE_LATE),
+    # Who may give a review may take it back, until the version is released.
+    _phase(_CENTRAL, "Prod/Technical-Revoked", _AI, after=_REVIEWABLE),
+    _phase(_CENTRAL, "Prod/Business-Revoked", _GOVERNANCE, after=_REVIEWABLE),
+    _phase(_CENTRAL, "Prod/Compliance-Revoked", _GOVERNANCE, after=_REVIEWABLE),
+    _phase(_CENTRAL, "Prod/Deployment-Revoked", _GOVERNANCE, after=_REVIEWABLE),
+    _phase(_CENTRAL, "Prod/BreakGlass-Requested", _AI, _GOVERNANCE, after=_REVIEWABLE),
     _phase(
         _CENTRAL,
         "Prod/Approved",
         _GOVERNANCE,
         causes="release_to_prod",
         # Releasing too, for the same reason as Validating.
-        after=f"{_TESTED} Prod/Releasing {_RELEASED_BEFORE}",
+        after=f"{_REVIEWABLE} Prod/Releasing",
     ),
     _phase(_CENTRAL, "Prod/Releasing", _SYSTEM, after="Prod/Approved"),
     _phase(_CENTRAL, "Prod/Deployed", _SYSTEM, after="Prod/Releasing"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from governance.adapters import clock, manifests
+from governance.adapters import clock, comparison, manifests
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
 from governance.adapters.directory import Directory
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     differences = (
         _differences_in_dev(known, description, Artifacts(session))
         if in_dev
-        else manifests.tampering(known, description)
+        else comparison.differences(known, description)
     )
     if not differences:
         return {"outcome": "unchanged"}

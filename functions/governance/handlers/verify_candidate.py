@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import manifests
 from governance.adapters.candidates import Candidates
+from governance.adapters.comparison import compare
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import claims, registration
+from governance.domain import claims
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -26,16 +26,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     promotion = contracts.request("verify_candidate", event)["promotion"]
     registry = Registry(Sessions(settings, claim_of(event)).registry())
     description = registry.describe(promotion["model_package_arn"])
-    candidate_id = registration.candidate_id_of(description)
-    known = Candidates(settings.candidates_table).get(candidate_id, promotion["model"])
-    tampering = manifests.tampering(known, description)
+    compared = compare(promotion, description, Candidates(settings.candidates_table))
+    tampering = compared["differences"]
     return {
-        "candidate": {
-            "candidate_id": candidate_id,
-            "manifest_uri": known["manifest_uri"],
-            "objects": known["objects"],
-            "origin_arn": known["origin_arn"],
-        },
+        "candidate": compared["candidate"],
         "tampering": tampering,
         "differences": [*claims.changed_since(promotion["decided_at"], description), *tampering],
     }

@@ -47,7 +47,7 @@ READ_OR_WRITE_A_REGISTRY = (
     "detect_tampering",
     "plan_deployment",
     "record_registration",
-    "record_rejection",
+    "record_decision",
     "register_version",
     "resolve_approver",
     "set_stage",
@@ -630,7 +630,7 @@ def _reject(here: Organisation, role: str, person: str, **detail: Any) -> dict[s
     }
     version = here.registry.versions[here.arn]
     version |= {"ModelLifeCycle": life_cycle, "LastModifiedBy": _user(role, person)}
-    return here.call("record_rejection", **here.event(ModelLifeCycle=life_cycle, **detail))
+    return here.call("record_decision", **here.event(ModelLifeCycle=life_cycle, **detail))
 
 
 def test_a_persons_no_is_recorded_once_with_who_and_why(here: Organisation) -> None:
@@ -663,7 +663,7 @@ def test_an_account_may_reject_only_its_own_models(here: Organisation) -> None:
     arn = here.arn.replace(CENTRAL, "777788889999")
     with pytest.raises(AccessError, match="777788889999"):
         here.call(
-            "record_rejection",
+            "record_decision",
             **{
                 **here.event(
                     ModelPackageArn=arn,

@@ -1,0 +1,65 @@
+"""Is a Central version still its candidate? What it is now against the promoted manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from governance.adapters import manifests
+from governance.adapters.artifacts import Artifacts
+from governance.adapters.candidates import Candidates
+from governance.domain import candidate, registration
+from governance.domain.errors import InvalidInputError, NotFoundError
+
+
+def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> list[dict[str, str]]:
+    """How a Central version and its bytes of now differ from its candidate's manifest.
+
+    `known` is the candidate's item, `description` the version (DescribeModelPackage); a difference
+    is {name, expected, actual}. What counts is the present version of each object: an endpoint
+    would load that one.
+    """
+    central = Artifacts()
+    present = [
+        {"role": kept["role"], **central.locate(kept["bucket"], kept["key"])}
+        for kept in known["objects"]
+    ]
+    manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
+    return [
+        *registration.other_version(known, description["ModelPackageArn"]),
+        *candidate.differences(manifest, description, present),
+    ]
+
+
+def compare(
+    decision: Mapping[str, Any], description: Mapping[str, Any], candidates: Candidates
+) -> dict[str, Any]:
+    """{candidate, trainer, differences} of the Central version that a decision is about.
+
+    `description` is DescribeModelPackage's answer for it.
+    `candidate` {candidate_id, manifest_uri, objects, origin_arn} is the one that the version says
+    it is, `trainer` an identity. NotFoundError for a version that names no candidate, or none that
+    was registered.
+    """
+    candidate_id = registration.candidate_id_of(description)
+    known = candidates.get(candidate_id, decision["model"])
+    return {
+        "candidate": {
+            "candidate_id": candidate_id,
+            "manifest_uri": known["manifest_uri"],
+            "objects": known["objects"],
+            "origin_arn": known["origin_arn"],
+        },
+        "trainer": known["trainer"],
+        "differences": differences(known, description),
+    }
+
+
+def compare_if_possible(
+    decision: Mapping[str, Any], description: Mapping[str, Any], candidates: Candidates
+) -> dict[str, Any]:
+    """What `compare` returns, or {problem}: why the version cannot be compared with a candidate."""
+    try:
+        return compare(decision, description, candidates)
+    except (NotFoundError, InvalidInputError) as error:
+        return {"problem": str(error)}

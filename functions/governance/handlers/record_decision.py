@@ -1,0 +1,79 @@
+"""RecordDecision: what a person decided that starts no workflow, and still is a ledger entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from governance.adapters import clock
+from governance.adapters.candidates import Candidates
+from governance.adapters.comparison import compare_if_possible
+from governance.adapters.directory import Directory
+from governance.adapters.ledger import Ledger
+from governance.adapters.registry import Registry
+from governance.adapters.sessions import Sessions
+from governance.domain import approval_events, decisions, ledger
+from governance.domain.identity import identity_of
+from governance.entry import entry_point, logger
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Append the decision with who it was and why, once, however often the event comes.
+
+    What the hub itself rejected is recorded by the workflow that did it, and ignored here.
+    """
+    decision = approval_events.decision(event, "record_decision")
+    logger.append_keys(claim_id=decision["claim_id"])
+    project = Directory(settings.project_directory_table).project_of(decision["model"])
+    approval_events.check_account(decision, project, settings.registry_account_id)
+    sessions = Sessions(settings, decision["claim_id"])
+    in_dev = decision["stage"] == "Dev"
+    registry = Registry(sessions.hub(decision["account"]) if in_dev else sessions.registry())
+    description = registry.describe(decision["model_package_arn"])
+    current = approval_events.is_current(decision, description)
+    # A later change has replaced who it was.
+    by = identity_of(description.get("LastModifiedBy")) if current else None
+    reason = approval_events.reason_of(event)
+    ours = Ledger(settings.ledger_table)
+    story = list(ours.story(decision["model"], decision["model_package_arn"]))
+    if _is_the_hubs(decision, by, reason, story):
+        return {"outcome": "ignored"}
+    before = ledger.phase(story)
+    compared = _compared(decision, description, story, current)
+    objections = decisions.objections(decision, by, reason, before, compared)
+    request = decisions.entry_request(decision, by, reason, compared, objections)
+    entry = ledger.entry(decision["kind"], request, recorded_at=clock.now())
+    sequence = ours.append(entry)
+    again = decisions.shows_again(decision["kind"], before) if current else None
+    if again:
+        registry.set_stage(decision["model_package_arn"], *again, f"After {decision['kind']}")
+    return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}
+
+
+def _is_the_hubs(
+    decision: Mapping[str, Any],
+    by: Mapping[str, Any] | None,
+    reason: str,
+    story: list[dict[str, Any]],
+) -> bool:
+    if decision["kind"] != "VersionRejected":
+        return False
+    said = {entry.get("verdict", {}).get("description") for entry in story}
+    return approval_events.is_the_hubs(by, reason, settings.registry_role_name, said)
+
+
+def _compared(
+    decision: Mapping[str, Any],
+    description: Mapping[str, Any],
+    story: list[dict[str, Any]],
+    current: bool,
+) -> dict[str, Any]:
+    """What a decision rests on; a version that cannot be compared is one that does not count."""
+    if not (current and decisions.is_weighed(decision["kind"])):
+        return {"candidate": next((e for e in story if e.get("candidate_id")), None)}
+    candidates = Candidates(settings.candidates_table)
+    return compare_if_possible(decision, description, candidates)

@@ -1,0 +1,252 @@
+"""What people decide that starts no workflow: recorded once, with who it was and what it counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from governance.adapters.ledger import Ledger
+from governance.domain import ledger, reviews
+from governance.domain.errors import InvalidInputError
+
+from .test_promotion import Organisation, _user, dev_bucket, here
+
+__all__ = ["dev_bucket", "here"]  # fixtures
+LATER = "2026-01-31T13:00:00Z"
+
+
+def _tested(here: Organisation) -> tuple[str, str]:
+    """(Central ARN, candidate id) of a version whose tests have passed."""
+    _, candidate, arn = here.promoted()
+    candidate_id = str(candidate["candidate_id"])
+    _record(here, arn, "ValidationPassed", "Test", "Passed", candidate_id=candidate_id)
+    return arn, candidate_id
+
+
+def _record(
+    here: Organisation, arn: str, kind: str, stage: str, status: str, **more: Any
+) -> dict[str, Any]:
+    promotion = here.in_central(arn, stage)
+    request = {"kind": kind, "promotion": promotion, "stage": stage, "stage_status": status}
+    return here.call("record", **request, **more)
+
+
+def _decide(
+    here: Organisation,
+    arn: str,
+    status: str,
+    who: tuple[str, str],
+    at: str = LATER,
+    *,
+    stage: str = "Prod",
+    because: str = "read it",
+    hidden: bool = False,
+) -> dict[str, Any]:
+    """Set the status as that person; `hidden` if somebody changes the version before we look."""
+    life_cycle = {"Stage": stage, "StageStatus": status, "StageDescription": because}
+    version = here.registry.versions[arn]
+    version |= {"ModelLifeCycle": life_cycle, "LastModifiedBy": _user(*who)}
+    version["LastModifiedTime"] = "2026-01-31T23:00:00Z" if hidden else at
+    event = here.event(ModelPackageArn=arn, ModelLifeCycle=life_cycle, LastModifiedTime=at)
+    return here.call("record_decision", **event)
+
+
+def _story(here: Organisation, arn: str) -> list[dict[str, Any]]:
+    return list(Ledger("governed-path-ledger").story(here.model, arn))
+
+
+TESS, BELLA = ("ai-engineer", "tess"), ("governance-engineer", "bella")
+
+
+def test_a_review_is_recorded_once_with_person_reason_and_candidate(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    first = _decide(here, arn, "Technical-Approved", TESS)
+    assert first["outcome"] == "recorded"
+    assert _decide(here, arn, "Technical-Approved", TESS) == first
+    entry, _ = _story(here, arn)
+    assert (entry["kind"], entry["review"], entry["reason"]) == (
+        "ReviewGiven",
+        "technical",
+        "read it",
+    )
+    assert (entry["approver"]["person"], entry["candidate_id"]) == ("tess", candidate_id)
+    assert "objections" not in entry
+    assert ledger.phase(_story(here, arn)) == "Test/Passed"
+    (review,) = reviews.standing(_story(here, arn), candidate_id, LATER)
+    assert review["person"] == "tess"
+
+
+def test_several_people_review_and_one_takes_it_back(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    _decide(here, arn, "Technical-Approved", TESS, "2026-01-31T13:00:00Z")
+    _decide(here, arn, "Business-Approved", BELLA, "2026-01-31T13:01:00Z")
+    chloe = ("governance-engineer", "chloe")
+    _decide(here, arn, "Compliance-Approved", chloe, "2026-01-31T13:02:00Z")
+    _decide(here, arn, "Business-Revoked", BELLA, "2026-01-31T13:03:00Z", because="not any more")
+    found = reviews.standing(_story(here, arn), candidate_id, "2026-01-31T14:00:00Z")
+    assert [(r["kind"], r["person"]) for r in found] == [
+        ("compliance", "chloe"),
+        ("technical", "tess"),
+    ]
+
+
+def test_a_review_that_nobody_can_be_named_for_counts_for_nothing(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    _decide(here, arn, "Technical-Approved", TESS, hidden=True)
+    entry, _ = _story(here, arn)
+    assert "approver" not in entry
+    assert "changed again" in entry["objections"][0]
+    assert reviews.standing(_story(here, arn), candidate_id, LATER) == []
+
+
+def test_a_hidden_revocation_still_takes_back(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    _decide(here, arn, "Technical-Approved", TESS, "2026-01-31T13:00:00Z")
+    _decide(here, arn, "Technical-Revoked", TESS, "2026-01-31T13:01:00Z", hidden=True)
+    assert reviews.standing(_story(here, arn), candidate_id, "2026-01-31T14:00:00Z") == []
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        (BELLA, "only governed-path-ai-engineer"),
+        (("ai-engineer", "theo"), "theo trained the version"),
+        (("registry", "gp-123"), "may not set Prod/Technical-Approved"),
+    ],
+)
+def test_a_review_by_the_wrong_person_counts_for_nothing(
+    here: Organisation, who: tuple[str, str], said: str
+) -> None:
+    arn, candidate_id = _tested(here)
+    _decide(here, arn, "Technical-Approved", who)
+    entry, _ = _story(here, arn)
+    assert any(said in objection for objection in entry["objections"]), entry["objections"]
+    assert reviews.standing(_story(here, arn), candidate_id, LATER) == []
+
+
+def test_a_review_of_other_bytes_says_how_they_differ(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]
+    container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    _decide(here, arn, "Technical-Approved", TESS)
+    entry, _ = _story(here, arn)
+    assert [difference["name"] for difference in entry["differences"]] == [
+        "inference_specification.Containers.0.Image"
+    ]
+    assert "not its candidate any more: image" in entry["objections"][0]
+    assert reviews.standing(_story(here, arn), candidate_id, LATER) == []
+
+
+def test_a_version_that_names_no_candidate_is_reviewed_for_nothing(here: Organisation) -> None:
+    arn, _ = _tested(here)
+    del here.registry.versions[arn]["CustomerMetadataProperties"]["candidate-id"]
+    _decide(here, arn, "Technical-Approved", TESS)
+    entry, _ = _story(here, arn)
+    assert "candidate_id" not in entry
+    assert "no metadata candidate-id" in entry["objections"][0]
+
+
+def test_a_review_before_the_tests_counts_for_nothing(here: Organisation) -> None:
+    _, _, arn = here.promoted()
+    _decide(here, arn, "Technical-Approved", TESS)
+    (entry,) = _story(here, arn)
+    assert "cannot follow that" in entry["objections"][0]
+
+
+def test_an_emergency_is_asked_for_with_a_reason(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    _decide(here, arn, "BreakGlass-Requested", TESS, "2026-01-31T13:00:00Z", because="")
+    assert reviews.break_glass(_story(here, arn), candidate_id, LATER) is None
+    _decide(here, arn, "BreakGlass-Requested", TESS, "2026-01-31T13:01:00Z", because="outage")
+    found = reviews.break_glass(_story(here, arn), candidate_id, "2026-01-31T14:00:00Z")
+    assert found
+    assert (found["person"], found["reason"]) == ("tess", "outage")
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "kind"),
+    [
+        ("Prod", "Recalled", "VersionRecalled"),
+        ("Retired", "Retired", "VersionRetired"),
+        ("Prod", "Rejected", "VersionRejected"),
+    ],
+)
+def test_what_ends_a_version_is_recorded_and_moves_it(
+    here: Organisation, stage: str, status: str, kind: str
+) -> None:
+    arn, candidate_id = _tested(here)
+    _decide(here, arn, "Technical-Approved", TESS, "2026-01-31T13:00:00Z")
+    _decide(here, arn, status, BELLA, "2026-01-31T13:01:00Z", stage=stage)
+    story = _story(here, arn)
+    assert story[0]["kind"] == kind
+    assert story[0]["approver"]["person"] == "bella"
+    assert ledger.phase(story) == f"{stage}/{status}"
+    stands = reviews.standing(story, candidate_id, "2026-01-31T14:00:00Z")
+    assert bool(stands) is (kind == "VersionRetired")
+
+
+def test_an_approval_or_our_own_write_is_none_of_its_business(here: Organisation) -> None:
+    arn, _ = _tested(here)
+    for status in ("Approved", "Deployed", "Releasing"):
+        with pytest.raises(InvalidInputError, match="expected one of"):
+            _decide(here, arn, status, BELLA)
+    assert len(_story(here, arn)) == 1
+
+
+# ------------------------------------------------------------------ after an emergency
+
+
+def _released_in_an_emergency(here: Organisation, due_at: str) -> tuple[str, str]:
+    arn, candidate_id = _tested(here)
+    known = {"candidate_id": candidate_id}
+    verdict = {"allowed": True, "break_glass": {"person": "alex", "reason": "outage"}}
+    _record(here, arn, "CandidateReleased", "Prod", "Deployed", **known, verdict=verdict)
+    owed = {"waived": ["technical"], "due_at": due_at, "reason": "outage"}
+    grace = {"person": "grace"}
+    _record(
+        *(here, arn, "MandatoryReviewOpened", "Prod", "Deployed"),
+        **(known | owed | {"verdict": verdict, "approver": grace}),
+    )
+    return arn, candidate_id
+
+
+def _hours_from_now(hours: int) -> str:
+    return (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_late_review_closes_what_is_owed_and_the_version_stays_deployed(
+    here: Organisation,
+) -> None:
+    arn, _ = _released_in_an_emergency(here, _hours_from_now(24))
+    owed = reviews.open_mandatory_review(_story(here, arn))
+    assert owed
+    assert owed["missing"] == ["technical"]
+    _decide(here, arn, "Technical-Approved", TESS, _hours_from_now(0))
+    assert reviews.open_mandatory_review(_story(here, arn)) is None
+    life_cycle = here.registry.versions[arn]["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Deployed")
+
+
+def test_what_is_overdue_is_recorded_once(here: Organisation) -> None:
+    arn, _ = _released_in_an_emergency(here, _hours_from_now(-1))
+    assert arn in here.call("check_review_deadlines")["overdue"]
+    assert arn not in here.call("check_review_deadlines")["overdue"]
+    late = [entry for entry in _story(here, arn) if entry["kind"] == "MandatoryReviewOverdue"]
+    assert len(late) == 1
+    assert late[0]["waived"] == ["technical"]
+    assert late[0]["workflow"] == "check_review_deadlines"
+
+
+def test_what_is_not_due_or_done_is_not_overdue(here: Organisation) -> None:
+    arn, _ = _released_in_an_emergency(here, _hours_from_now(1))
+    assert arn not in here.call("check_review_deadlines")["overdue"]
+
+
+def test_what_is_read_for_it_does_not_grow_with_the_history(here: Organisation) -> None:
+    _released_in_an_emergency(here, _hours_from_now(-1))
+    ours = Ledger("governed-path-ledger")
+    newest = ours.recent(here.model, _hours_from_now(-1))
+    assert [entry["sequence"] for entry in newest] == [3, 2, 1]
+    assert list(ours.recent(here.model, _hours_from_now(1))) == []
