@@ -76,9 +76,10 @@ class Key:
     """
 
     def __init__(self, public_key_pem: bytes) -> None:
-        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
+        from securesystemslib.dsse import Envelope
 
         try:
             public = serialization.load_pem_public_key(public_key_pem)
@@ -94,16 +95,15 @@ class Key:
         self.separator = _AFTER_PAYLOAD % self.fingerprint.encode()
         self._public = public
         self._algorithm = ec.ECDSA(hashes.SHA256())
+        # Looked up once, and not for every signature.
+        self._envelope, self._invalid = Envelope, InvalidSignature
 
     def signed(self, payload: bytes, signature: bytes) -> bool:
         """True if the signature is this key's over the DSSE encoding of an in-toto payload."""
-        from cryptography.exceptions import InvalidSignature
-        from securesystemslib.dsse import Envelope
-
-        encoded = Envelope(payload, PAYLOAD_TYPE, {}).pae()
+        encoded = self._envelope(payload, PAYLOAD_TYPE, {}).pae()
         try:
             self._public.verify(signature, encoded, self._algorithm)
-        except InvalidSignature:
+        except self._invalid:
             return False
         return True
 
@@ -296,32 +296,29 @@ def _link(
     statement: Mapping[str, Any], position: int, payload: bytes, model: str
 ) -> tuple[_Link, tuple[Finding, ...]]:
     """The link that a signed statement is, or findings."""
-    where = f"entry {position}"
-    nothing = _Link(position)
     try:
-        entry = statement["predicate"]["entry"]
-        subject = [(one["name"], one["digest"]["sha256"]) for one in statement["subject"]]
+        entry, subject = statement["predicate"]["entry"], statement["subject"]
         sequence, previous, of_model = entry["sequence"], entry["previous"], entry["model"]
-        expected = [(f"entry:{entry['kind']}", entry["entry_id"])]
+        expected = [{"name": f"entry:{entry['kind']}", "digest": {"sha256": entry["entry_id"]}}]
         if "candidate_id" in entry:
-            expected.append((entry["model_package_arn"], entry["candidate_id"]))
+            candidate = {"sha256": entry["candidate_id"]}
+            expected.append({"name": entry["model_package_arn"], "digest": candidate})
+        named = subject[: len(expected)]
     except (KeyError, TypeError) as error:
-        return nothing, (
-            Finding("statement-malformed", where, "the attestation of an entry", f"no {error}"),
-        )
+        return _wrong(position, "statement-malformed", "the attestation of an entry", repr(error))
     if type(sequence) is not int or sequence < 1:
-        return nothing, (
-            Finding("statement-malformed", where, "a sequence from 1", _quote(sequence)),
-        )
+        return _wrong(position, "statement-malformed", "a sequence from 1", sequence)
     if of_model != model:
-        return nothing, (
-            Finding("other-model", where, f"model {model}", f"model {_quote(of_model)}"),
-        )
-    if subject[: len(expected)] != expected:
-        return nothing, (
-            Finding("subject-mismatch", where, _quote(expected), _quote(subject[: len(expected)])),
-        )
+        return _wrong(position, "other-model", f"model {model}", f"model {of_model}")
+    if named != expected:
+        return _wrong(position, "subject-mismatch", _quote(expected), named)
     return _Link(position, sequence, previous, attestations.digest_of(payload)), ()
+
+
+def _wrong(
+    position: int, what: str, expected: str, found: Any
+) -> tuple[_Link, tuple[Finding, ...]]:
+    return _Link(position), (Finding(what, f"entry {position}", expected, _quote(found)),)
 
 
 # ---------------------------------------------------------------- the chain
