@@ -34,6 +34,7 @@ def role_arn(principal_arn: str) -> str:
 def install() -> None:
     """Teach the evaluator what it does not know."""
     _know_sagemaker()
+    _know_conditional_writes()
     _know_who_owns_and_asks()
     _remember_source_identity()
 
@@ -68,11 +69,16 @@ def _know_sagemaker() -> None:
 
 def _with_invocations(action: Any) -> Any:
     def extract_iam_action(
-        service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: Any,
     ) -> Any:
         if service == "sagemaker" and path.startswith("/endpoints/"):
             return "sagemaker:InvokeEndpoint"
-        return action(service, method, path, headers, body, query)
+        return action(service, method, path, headers, body, query_params)
 
     return extract_iam_action
 
@@ -110,6 +116,8 @@ def _with_condition_keys(tag_context: Any) -> Any:
             context.update(sagemaker_iam.condition_keys(iam_action.partition(":")[2], _json(body)))
         if iam_action == "events:PutEvents":
             context.update(_put_events_keys(_json(body)))
+        if iam_action == "cloudwatch:PutMetricData":
+            context["cloudwatch:namespace"] = str(_json(body).get("Namespace", ""))
         return context
 
     return request_tag_context
@@ -123,6 +131,31 @@ def _put_events_keys(request: dict[str, Any]) -> dict[str, Any]:
         values = sorted({str(entry.get(member, "")) for entry in entries})
         keys[key] = values[0] if len(values) == 1 else " and ".join(values)
     return keys
+
+
+def _know_conditional_writes() -> None:
+    """s3:if-none-match and s3:if-match, with which a bucket policy demands conditional writes."""
+    require_parameters(
+        "permissions",
+        iam_actions.s3_service_context,
+        *("iam_action", "query_params", "path", "headers"),
+    )
+    original = iam_actions.s3_service_context
+
+    def s3_service_context(
+        iam_action: str,
+        query_params: Any,
+        path: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = dict(original(iam_action, query_params, path, headers))
+        if iam_action == "s3:PutObject":
+            for name in ("if-none-match", "if-match"):
+                if name in (headers or {}):
+                    context[f"s3:{name}"] = (headers or {})[name]
+        return context
+
+    iam_actions.s3_service_context = s3_service_context
 
 
 def _know_who_owns_and_asks() -> None:

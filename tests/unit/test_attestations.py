@@ -26,7 +26,9 @@ PREVIOUS = "a" * 64
 
 
 def _entry(name: str = "governed-path-release-rejected.denied", **more: Any) -> dict[str, Any]:
-    return attestations.linked({**events.example(name)["detail"], **more}, 4, PREVIOUS)
+    detail = events.example(name)["detail"]
+    del detail["digest"]  # the event's, not the entry's
+    return attestations.linked({**detail, **more}, 4, PREVIOUS)
 
 
 def _envelope(payload: bytes, **more: Any) -> str:
@@ -301,3 +303,23 @@ def test_the_archive_sorts_as_the_ledger_counts() -> None:
 
 def test_a_key_is_named_by_its_digest() -> None:
     assert attestations.key_id(b"der") == hashlib.sha256(b"der").hexdigest()
+
+
+@pytest.mark.parametrize("change", [{"kind": "CandidateReleased"}, {"digest": "f" * 64}, {"x": 1}])
+def test_an_item_that_says_something_else_than_was_signed_is_not_read(
+    change: dict[str, Any],
+) -> None:
+    row = samples.row(_entry())
+    assert attestations.entry_in(row) == _entry()
+    with pytest.raises(IntegrityError, match="differs from the entry that was signed"):
+        attestations.entry_in({**row, **change})
+
+
+def test_an_item_without_envelope_or_with_half_an_entry_is_not_read() -> None:
+    row = samples.row(_entry())
+    del row["envelope"]
+    with pytest.raises(IntegrityError, match="not DSSE"):
+        attestations.entry_in(row)
+    half = attestations.statement_of({"kind": "X", "entry_id": "e"})
+    with pytest.raises(IntegrityError, match="has no model, sequence"):
+        attestations.row_of(samples.envelope(half))

@@ -18,7 +18,7 @@ from tests.contracts import samples
 
 HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 # They read AWS's own events, whose shape is checked where it is read.
-EVENT_HANDLERS = {"publish_entry", "record_rejection", "resolve_endpoint_wait"}
+EVENT_HANDLERS = {"archive_entry", "publish_entry", "record_rejection", "resolve_endpoint_wait"}
 
 Path_ = tuple[str | int, ...]
 

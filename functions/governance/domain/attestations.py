@@ -172,11 +172,28 @@ def entry_of(envelope: str) -> dict[str, Any]:
 def row_of(envelope: str) -> dict[str, Any]:
     """The entry's item in the ledger table; all but the envelope is there to be found by."""
     entry = entry_of(envelope)
+    missing = [field for field in _ROW if field not in entry]
+    if missing:
+        raise IntegrityError(f"a signed entry has no {', '.join(missing)}")
     return {
         **{field: entry[field] for field in _ROW},
         "digest": digest_of(payload_of(envelope)),
         "envelope": envelope,
     }
+
+
+def entry_in(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of an item of the ledger table.
+
+    IntegrityError if the item says anything else than its envelope does.
+    """
+    entry = entry_of(row.get("envelope", ""))
+    if dict(row) != row_of(row["envelope"]):
+        raise IntegrityError(
+            f"the ledger's item {row.get('sequence')} of model {row.get('model')} differs from the "
+            "entry that was signed; run `govern verify` for this model"
+        )
+    return entry
 
 
 def archive_key(model: str, sequence: int, checkpoint: bool = False) -> str:

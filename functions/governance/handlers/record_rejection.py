@@ -6,7 +6,7 @@ from typing import Any
 
 from governance.adapters import clock
 from governance.adapters.directory import Directory
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import approval_events, claims, ledger
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     # A later change has replaced who it was.
     by = identity_of(description.get("LastModifiedBy")) if current else None
     reason = approval_events.reason_of(event)
-    ours = Ledger(settings.ledger_table)
+    ours = Writer(settings)
     said = {
         entry.get("verdict", {}).get("description")
         for entry in ours.story(decision["model"], decision["model_package_arn"])
