@@ -6,6 +6,7 @@ of what is in it: reading it and writing it again must give the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zipfile
@@ -120,6 +121,40 @@ def read(path: Path) -> bytes:
         ) from error
 
 
+def write(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Write the files as a dossier; {file, bytes, files, sha256, fingerprint}."""
+    body = pack(files)
+    try:
+        path.write_bytes(body)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return {
+        "file": str(path),
+        "bytes": len(body),
+        "files": len(files),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "fingerprint": Key(files[dossiers.KEY]).fingerprint,
+    }
+
+
+def draw(checked: Checked, path: Path) -> None:
+    """Write the page of evidence that was found in order, drawn by this version.
+
+    GovernError `integrity` if it was not: a page of it would mislead.
+    """
+    if not checked.passed:
+        raise GovernError(
+            "integrity",
+            f"{path} was not drawn: {checked.findings[0].what} at {checked.findings[0].where}",
+            "check the dossier without --page to see everything that is wrong",
+        )
+    evidence = {name: body for name, body in checked.files.items() if name != dossiers.PAGE}
+    try:
+        path.write_bytes(dossier_page.render(evidence))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def trusted_key(key: Path | None, fingerprint: str | None) -> str | None:
     """The fingerprint that the reader trusts, of a key file or as it was given; None without.
 
@@ -149,17 +184,6 @@ def trusted_key(key: Path | None, fingerprint: str | None) -> str | None:
         ) from error
 
 
-def summary(checked: Checked) -> dict[str, Any]:
-    """What a program reads of a check."""
-    return {
-        "passed": checked.passed,
-        "key_trusted": checked.anchored and checked.passed,
-        "fingerprint": checked.fingerprint,
-        "findings": [finding.to_dict() for finding in checked.findings],
-        "not_checked": list(checked.notes),
-    }
-
-
 def _problem(members: list[zipfile.ZipInfo]) -> str:
     """Why a ZIP is none of ours, "" if nothing says so. Only the directory was read so far."""
     if len(members) > _MOST_FILES:
@@ -176,6 +200,10 @@ def _problem(members: list[zipfile.ZipInfo]) -> str:
         if member.file_size != member.compress_size:
             return f"{member.filename} has two sizes"
     return ""
+
+
+def _unwritable(path: Path, error: OSError) -> GovernError:
+    return GovernError("unwritable", f"cannot write {path}: {error.strerror}", "check the path")
 
 
 def _shown(name: str) -> str:

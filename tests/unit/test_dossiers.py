@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli import dossier, dossier_page
+from cli import dossier, dossier_page, verification
 from cli.errors import USAGE, GovernError
 from governance.domain import attestations, candidate, dossiers
 from tests import chains
@@ -156,7 +156,7 @@ def test_without_a_trusted_key_nothing_is_said_about_trust() -> None:
     checked = dossier.check(BODY, None)
     assert checked.passed
     assert not checked.anchored
-    assert not dossier.summary(checked)["key_trusted"]
+    assert not verification.of_file("x.zip", checked).trusted
 
 
 # ---------------------------------------------------------------- any change
