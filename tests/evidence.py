@@ -75,6 +75,22 @@ class Evidence:
         return samples.description(ModelCard={"ModelCardContent": content})
 
     @property
+    def central(self) -> dict[str, Any]:
+        """DescribeModelPackage's answer for the Central version: every reference was moved."""
+        text = json.dumps(self.description | {"ModelPackageArn": ARN})
+        pairs = zip(samples.origin_objects(), samples.central_objects(), strict=True)
+        for origin, moved in pairs:
+            text = text.replace(json.dumps(_uri(origin)), json.dumps(_uri(moved)))
+        described: dict[str, Any] = json.loads(text)
+        return described
+
+    @property
+    def central_objects(self) -> list[dict[str, Any]]:
+        """Where the candidate's bytes are in Central."""
+        digests = {one["role"]: one["sha256"] for one in self.manifest["artifacts"]}
+        return [one | {"sha256": digests[one["role"]]} for one in samples.central_objects()]
+
+    @property
     def evaluation(self) -> bytes:
         return json.dumps(evaluation(), indent=1).encode()
 
@@ -112,8 +128,8 @@ class Evidence:
             if "report" in entry:
                 entry["report"] = entry["report"] | {"sha256": _sha256(self.validation)}
             entries.append(entry)
-        other = {**entries[3], "model_package_arn": samples.version_arn(version=9)}
-        entries[3] = {**other, "candidate_id": "9" * 64}
+        entries[3] |= {"model_package_arn": samples.version_arn(version=9)}
+        entries[3].pop("candidate_id", None)
         return chains.chained(self.signer, entries, self.manifest["artifacts"])
 
     def files(self, **other: Any) -> dict[str, bytes]:
@@ -138,6 +154,10 @@ class Evidence:
             "render": dossier_page.render,
         }
         return dossiers.assemble(**{**arguments, **other})
+
+
+def _uri(location: Mapping[str, Any]) -> str:
+    return f"s3://{location['bucket']}/{location['key']}"
 
 
 def _sha256(body: bytes) -> str:
