@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import s3, sts
+from ministack.services import kms, s3, sts
 
 from local.sagemaker import iam as sagemaker_iam
 from local.seams.assertions import require, require_attributes, require_parameters, require_source
@@ -54,6 +54,7 @@ def _know_sagemaker() -> None:
         iam_actions.extract_iam_action,
         *("service", "method", "path", "headers", "body", "query_params"),
     )
+    require_parameters("permissions", kms._resolve_key, "key_id_or_arn")
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
@@ -95,9 +96,10 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         account_id: str,
     ) -> Any:
         if service != "sagemaker":
-            return resource_arn(
+            asked = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
             )
+            return _key_behind(asked) if service == "kms" else asked
         if path.startswith("/endpoints/"):
             name = unquote(path.split("/")[2]).lower()
             return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
@@ -105,6 +107,14 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
 
     return extract_resource_arn
+
+
+def _key_behind(arn: Any) -> Any:
+    """AWS asks policies about the key itself, by whatever alias a request names it."""
+    if ":alias/" not in str(arn):
+        return arn
+    key = kms._resolve_key(arn)
+    return key["Arn"] if key else arn
 
 
 def _with_condition_keys(tag_context: Any) -> Any:

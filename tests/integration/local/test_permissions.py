@@ -257,6 +257,21 @@ def test_a_metric_is_put_into_the_namespace_that_is_allowed(aws: Aws) -> None:
 # ---------------------------------------------------------------- SageMaker
 
 
+def test_a_kms_alias_is_its_key(aws: Aws) -> None:
+    kms = aws.client("kms", CENTRAL)
+    made = [
+        kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        for _ in range(2)
+    ]
+    for number, arn in enumerate(made):
+        kms.create_alias(AliasName=f"alias/signing-{number}", TargetKeyId=arn)
+    role = aws.role(CENTRAL, "key-reader", allow("kms:GetPublicKey", resource=made[0]))
+    reader = aws.client("kms", aws.assume(role))
+    assert reader.get_public_key(KeyId="alias/signing-0")["PublicKey"]
+    with denied(r"AccessDenied.*kms:GetPublicKey"):
+        reader.get_public_key(KeyId="alias/signing-1")
+
+
 def test_sagemaker_has_an_iam_namespace(aws: Aws) -> None:
     """Without one the emulator would let everybody do everything."""
     nobody = aws.client("sagemaker", aws.assume(aws.role(CENTRAL, "nobody", allow("s3:*"))))
