@@ -13,7 +13,17 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.commands import approve, break_glass, history, provision, reject, review, status
+from cli.commands import (
+    approve,
+    break_glass,
+    dossier,
+    history,
+    provision,
+    reject,
+    review,
+    status,
+    verify,
+)
 from cli.errors import USAGE, GovernError
 from cli.local_commands import demo, local
 
@@ -73,6 +83,8 @@ for command in (
     break_glass,
     status,
     history,
+    verify,
+    dossier,
 ):
     cli.add_command(command)
 

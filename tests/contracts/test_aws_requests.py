@@ -20,7 +20,7 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from governance.adapters import items, sessions
+from governance.adapters import items, sessions, signing
 from governance.domain import registration
 from local.sagemaker import validation
 from tests.contracts import events, samples
@@ -31,6 +31,8 @@ OPERATIONS = {
     "sts": ["AssumeRole"],
     "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject"],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
+    "kms": ["GetPublicKey", "Sign"],
+    "cloudwatch": ["PutMetricData"],
     "events": ["PutEvents"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
@@ -51,6 +53,7 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         aws = Aws()
+        signing._signer.cache_clear()
         patch.setattr(sessions, "own_client", aws.client)
         patch.setattr(sessions, "client", lambda session, service, config=None: aws.client(service))
         _provision(aws)
@@ -62,6 +65,7 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         for call in aws.calls:
             found[call.service, call.operation].append(call.request)
         yield dict(found)
+        signing._signer.cache_clear()
 
 
 def _provision(aws: Aws) -> None:
@@ -186,7 +190,8 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)
     aws.versions[previous] = {"ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Deployed"}}
-    aws.entries = [{"model_package_arn": previous}]
+    released = events.example("governed-path-candidate-released.first-release")["detail"]
+    aws.entries = [{**released, "model_package_arn": previous}]
     superseded = aws.handler("supersede_version")(
         {"promotion": promotion, "deployment": deployment}
     )
@@ -235,8 +240,17 @@ def _record(aws: Aws) -> None:
     aws.versions[samples.version_arn()].update(decided)
     assert aws.handler("record_decision")(rejected)["outcome"] == "recorded"
     entry = events.example("governed-path-validation-passed.complete")["detail"]
-    image = {"SequenceNumber": "1", "NewImage": items.to_item(entry)}
+    image = {"SequenceNumber": "1", "NewImage": items.to_item(samples.row(entry))}
     aws.handler("publish_entry")({"Records": [{"eventName": "INSERT", "dynamodb": image}]})
+    changed = {**image, "OldImage": image["NewImage"]}
+    aws.handler("archive_entry")(
+        {
+            "Records": [
+                {"eventName": "INSERT", "dynamodb": image},
+                {"eventName": "MODIFY", "dynamodb": changed},
+            ]
+        }
+    )
 
 
 @cache

@@ -19,8 +19,8 @@ from tests.contracts import samples
 HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 # They read AWS's own events, whose shape is checked where it is read.
 EVENT_HANDLERS = {
-    *("detect_tampering", "publish_entry", "record_confirmation", "record_registration"),
-    *("record_decision", "check_review_deadlines", "resolve_endpoint_wait"),
+    *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
+    *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
 }
 
 Path_ = tuple[str | int, ...]

@@ -132,6 +132,12 @@ def card_digest(description: Mapping[str, Any]) -> str | None:
 
     InvalidInputError if the card's content is not a JSON object.
     """
+    card = canonical_card(description)
+    return None if card is None else hashlib.sha256(card).hexdigest()
+
+
+def canonical_card(description: Mapping[str, Any]) -> bytes | None:
+    """The bytes that `card_digest` digests: the card as its authors wrote it, RFC 8785."""
     content = _at(description, "ModelCard", "ModelCardContent")
     if not content:
         return None
@@ -144,11 +150,10 @@ def card_digest(description: Mapping[str, Any]) -> str | None:
         if not isinstance(details, list):
             raise InvalidInputError(f"evaluation_details of {what} is not a list")
         theirs = [entry for entry in details if not _is_ours(entry)]
-        canonical_card = rfc8785.dumps({**card, "evaluation_details": theirs})
+        return rfc8785.dumps({**card, "evaluation_details": theirs})
     # No JSON at all, or numbers that canonical JSON does not know.
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
-    return hashlib.sha256(canonical_card).hexdigest()
 
 
 def _is_ours(evaluation: Any) -> bool:

@@ -9,7 +9,7 @@ from governance.adapters import clock, comparison, manifests
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
 from governance.adapters.directory import Directory
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import approval_events, candidate, claims, ledger
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     in_dev = change["account"] != settings.registry_account_id
     if project is None or (in_dev and project["accounts"]["dev"] != change["account"]):
         return {"outcome": "ignored"}
-    entries = Ledger(settings.ledger_table)
+    entries = Writer(settings)
     approved = _approved_candidate(entries, change, in_dev)
     known = approved and Candidates(settings.candidates_table).find(approved, change["model"])
     if not known:
@@ -63,7 +63,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}
 
 
-def _approved_candidate(entries: Ledger, change: Mapping[str, Any], in_dev: bool) -> str | None:
+def _approved_candidate(entries: Writer, change: Mapping[str, Any], in_dev: bool) -> str | None:
     """The candidate that the version was promoted as, by the ledger; None if it never was."""
     where = "origin_arn" if in_dev else "model_package_arn"
     promoted = (

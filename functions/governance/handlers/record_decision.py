@@ -9,7 +9,7 @@ from governance.adapters import clock
 from governance.adapters.candidates import Candidates
 from governance.adapters.comparison import compare_if_possible
 from governance.adapters.directory import Directory
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import approval_events, decisions, ledger
@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     # A later change has replaced who it was.
     by = identity_of(description.get("LastModifiedBy")) if current else None
     reason = approval_events.reason_of(event)
-    ours = Ledger(settings.ledger_table)
+    ours = Writer(settings)
     story = list(ours.story(decision["model"], decision["model_package_arn"]))
     if _is_the_hubs(decision, by, reason, story):
         return {"outcome": "ignored"}

@@ -7,7 +7,7 @@ from typing import Any
 from governance.adapters import clock, manifests
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.directory import Directory
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import approval_events, ledger
@@ -44,5 +44,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "trainer": identity_of(description.get("CreatedBy")),
     }
     entry = ledger.entry("CandidateRegistered", request, recorded_at=clock.now())
-    sequence = Ledger(settings.ledger_table).append(entry)
+    sequence = Writer(settings).append(entry)
     return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}

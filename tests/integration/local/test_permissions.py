@@ -218,7 +218,58 @@ def test_put_events_tells_its_source(aws: Aws) -> None:
             events.put_events(Entries=entries)
 
 
+# ---------------------------------------------------------------- conditional writes, metrics
+
+
+def test_a_bucket_policy_can_demand_conditional_writes(aws: Aws) -> None:
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::written-once/*",
+        "Condition": {"Null": {"s3:if-none-match": "true"}},
+    }
+    aws.client("s3").create_bucket(Bucket="written-once")
+    aws.client("s3").put_bucket_policy(Bucket="written-once", Policy=document(statement))
+    s3 = aws.client("s3", aws.assume(aws.role(CENTRAL, "archiver", allow("s3:*"))))
+    with denied():
+        s3.put_object(Bucket="written-once", Key="k", Body=b"1")
+    s3.put_object(Bucket="written-once", Key="k", Body=b"1", IfNoneMatch="*")
+    with denied("PreconditionFailed"):
+        s3.put_object(Bucket="written-once", Key="k", Body=b"2", IfNoneMatch="*")
+    with denied():
+        s3.copy_object(
+            Bucket="written-once", Key="l", CopySource={"Bucket": "written-once", "Key": "k"}
+        )
+    with denied():
+        s3.create_multipart_upload(Bucket="written-once", Key="l")
+
+
+def test_a_metric_is_put_into_the_namespace_that_is_allowed(aws: Aws) -> None:
+    condition = {"StringEquals": {"cloudwatch:namespace": "Ours"}}
+    role = aws.role(CENTRAL, "metrics", allow("cloudwatch:PutMetricData", Condition=condition))
+    cloudwatch = aws.client("cloudwatch", aws.assume(role))
+    cloudwatch.put_metric_data(Namespace="Ours", MetricData=[{"MetricName": "m", "Value": 1}])
+    with denied():
+        cloudwatch.put_metric_data(Namespace="Others", MetricData=[{"MetricName": "m", "Value": 1}])
+
+
 # ---------------------------------------------------------------- SageMaker
+
+
+def test_a_kms_alias_is_its_key(aws: Aws) -> None:
+    kms = aws.client("kms", CENTRAL)
+    made = [
+        kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        for _ in range(2)
+    ]
+    for number, arn in enumerate(made):
+        kms.create_alias(AliasName=f"alias/signing-{number}", TargetKeyId=arn)
+    role = aws.role(CENTRAL, "key-reader", allow("kms:GetPublicKey", resource=made[0]))
+    reader = aws.client("kms", aws.assume(role))
+    assert reader.get_public_key(KeyId="alias/signing-0")["PublicKey"]
+    with denied(r"AccessDenied.*kms:GetPublicKey"):
+        reader.get_public_key(KeyId="alias/signing-1")
 
 
 def test_sagemaker_has_an_iam_namespace(aws: Aws) -> None:

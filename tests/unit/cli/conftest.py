@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from cli import target
 from cli.main import cli
 from governance.adapters import items
+from tests.contracts import samples
 
 REGION = "us-east-1"
 CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
@@ -177,7 +178,7 @@ def directory(**more: Any) -> dict[str, Any]:
 def knows(reader: Stubbed, *entries: dict[str, Any]) -> None:
     """The next read of the ledger returns these entries."""
     reader.stub("dynamodb").add_response(
-        "query", {"Items": [items.to_item(entry) for entry in entries]}
+        "query", {"Items": [items.to_item(samples.row(entry)) for entry in entries]}
     )
 
 
