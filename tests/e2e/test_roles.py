@@ -35,6 +35,7 @@ VERSION = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/{MODEL}/1"
 DEV_VERSION = f"arn:aws:sagemaker:{REGION}:{DEV}:model-package/{MODEL}/1"
 MODELS = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate/model-data/model.tar.gz"
 MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
+MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
 HUB_BUS = f"arn:aws:events:{REGION}:{CENTRAL}:event-bus/governed-path"
@@ -338,6 +339,9 @@ OTHERS = [
     (CENTRAL, "registry", "dynamodb:PutItem", _table("ledger"), {}, False),
     (CENTRAL, "event-forwarding", "events:PutEvents", HUB_BUS, {}, True),
     (CENTRAL, "event-forwarding", "states:StartExecution", _START["stateMachineArn"], {}, False),
+    (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/evaluation/evaluation.json", {}, True),
+    (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/holdout/holdout.csv", {}, False),
+    (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/model-data/model.tar.gz", {}, False),
     (DEV, "hub", "sagemaker:DescribeModelPackage", DEV_VERSION, {}, True),
     (DEV, "hub", "s3:GetObjectVersion", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, True),
     (DEV, "hub", "s3:PutObject", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, False),
