@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import s3, sts
+from ministack.services import kms, s3, sts
 
 from local.sagemaker import iam as sagemaker_iam
 from local.seams.assertions import require, require_attributes, require_parameters, require_source
@@ -55,6 +55,7 @@ def _know_sagemaker() -> None:
         *("service", "method", "path", "headers", "body", "query_params"),
     )
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
+    require_parameters("permissions", kms._resolve_key, "key_id_or_arn")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _with_sagemaker_resources(iam_actions.extract_resource_arn)
@@ -95,9 +96,10 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         account_id: str,
     ) -> Any:
         if service != "sagemaker":
-            return resource_arn(
+            arn = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
             )
+            return _key_arn(arn) if service == "kms" else arn
         if path.startswith("/endpoints/"):
             name = unquote(path.split("/")[2]).lower()
             return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
@@ -105,6 +107,12 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
 
     return extract_resource_arn
+
+
+def _key_arn(arn: str) -> str:
+    """AWS asks about the key that an alias stands for, not about the alias."""
+    found = kms._resolve_key(arn) if ":alias/" in arn else None
+    return str(found["Arn"]) if found else arn
 
 
 def _with_condition_keys(tag_context: Any) -> Any:

@@ -254,6 +254,21 @@ def test_a_metric_is_put_into_the_namespace_that_is_allowed(aws: Aws) -> None:
         cloudwatch.put_metric_data(Namespace="Others", MetricData=[{"MetricName": "m", "Value": 1}])
 
 
+def test_who_names_an_alias_is_asked_about_its_key(aws: Aws) -> None:
+    keys = aws.client("kms")
+    allowed, other = (
+        keys.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+        for _ in range(2)
+    )
+    for name, key in (("allowed", allowed), ("other", other)):
+        keys.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
+    role = aws.role(CENTRAL, "verifier", allow("kms:GetPublicKey", resource=allowed["Arn"]))
+    kms = aws.client("kms", aws.assume(role))
+    assert kms.get_public_key(KeyId="alias/allowed")["KeyId"] == allowed["Arn"]
+    with denied():
+        kms.get_public_key(KeyId="alias/other")
+
+
 # ---------------------------------------------------------------- SageMaker
 
 
