@@ -20,6 +20,7 @@ from tests.e2e.organisation import (
     CENTRAL,
     DEV,
     EVIDENCE_BUCKET,
+    LEDGER_BUCKET,
     PROD,
     PROJECT_BUCKET,
     REGION,
@@ -38,6 +39,7 @@ MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
 MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
+ARCHIVED = f"arn:aws:s3:::{LEDGER_BUCKET}/entries/model={MODEL}/000000001.json"
 HUB_BUS = f"arn:aws:events:{REGION}:{CENTRAL}:event-bus/governed-path"
 STAGE = "sagemaker:modellifecycle:stage"
 STAGE_STATUS = "sagemaker:modellifecycle:stagestatus"
@@ -246,6 +248,7 @@ FUNCTIONS = {
     "record-rejection": ("dynamodb:PutItem", _table("ledger")),
     "record": ("dynamodb:PutItem", _table("ledger")),
     "publish-entry": ("events:PutEvents", HUB_BUS),
+    "archive-entry": ("s3:PutObject", ARCHIVED),
 }
 _KEYS = {"publish-entry": {"events:source": "governed-path"}}
 # What no function may do by itself.
@@ -253,7 +256,12 @@ FOREIGN = [
     ("sagemaker:UpdateModelPackage", VERSION),
     ("sagemaker:CreateModelPackage", GROUP),
     ("sagemaker:CreateEndpoint", _endpoint(PROD)),
+    ("dynamodb:UpdateItem", _table("ledger")),
     ("dynamodb:DeleteItem", _table("ledger")),
+    ("dynamodb:BatchWriteItem", _table("ledger")),
+    ("dynamodb:DeleteItem", _table("ledger-heads")),
+    ("s3:DeleteObjectVersion", ARCHIVED),
+    ("s3:PutObjectRetention", ARCHIVED),
     ("dynamodb:DeleteItem", _table("claims")),
     ("dynamodb:PutItem", _table("project-directory")),
     ("s3:DeleteObject", REPORT),
@@ -289,9 +297,14 @@ def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], fun
 
 
 def test_ledger_has_two_writers(deployed: dict[str, Deployed]) -> None:
-    for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
-        writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, _table("ledger"))}
+    for action, resource in (
+        ("dynamodb:PutItem", _table("ledger")),
+        ("dynamodb:UpdateItem", _table("ledger-heads")),
+    ):
+        writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, resource)}
         assert writers == {"record", "record-rejection"}
+    archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
+    assert archivers == ["archive-entry"]
 
 
 def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:
