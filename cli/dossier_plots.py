@@ -105,12 +105,14 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
 def subgroups(groups: Sequence[Mapping[str, Any]], overall: Mapping[str, float | None]) -> str:
     """The AUC of every subgroup, and of everybody as a line."""
     known = [group for group in groups if group.get("auc") is not None]
+    # No skill is 0.5; a group that is worse is not hidden.
+    left = min([0.5, *(group["auc"] - 0.05 for group in known)])
 
     def draw(axes: Axes) -> None:
         if overall.get("auc") is not None:
             axes.axvline(float(overall["auc"] or 0), color="#888888", ls="--", lw=1, zorder=1)
         for row, group in enumerate(known):
-            axes.plot([0.5, group["auc"]], [row, row], color=_ALLOWED, lw=8, zorder=1)
+            axes.plot([left, group["auc"]], [row, row], color=_ALLOWED, lw=8, zorder=1)
             axes.plot(group["auc"], row, "o", color=_HOLDOUT, ms=9, zorder=3)
             axes.annotate(
                 f"{group['auc']:.3f}",
@@ -118,11 +120,13 @@ def subgroups(groups: Sequence[Mapping[str, Any]], overall: Mapping[str, float |
                 xytext=(9, -3.5),
                 textcoords="offset points",
                 fontsize=9,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                zorder=2,
             )
         labels = [f"{g['attribute']} {g['value']} ({g['rows']} rows)" for g in known]
         axes.set_yticks(range(len(known)), labels)
         axes.set_ylim(len(known) - 0.4, -0.6)
-        axes.set_xlim(0.5, 1.04)
+        axes.set_xlim(left, 1.06)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("AUC; the line is everybody")
 

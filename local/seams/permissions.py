@@ -54,8 +54,8 @@ def _know_sagemaker() -> None:
         iam_actions.extract_iam_action,
         *("service", "method", "path", "headers", "body", "query_params"),
     )
-    require_parameters("permissions", kms._resolve_key, "key_id_or_arn")
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
+    require_parameters("permissions", kms._resolve_key, "key_id_or_arn")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _with_sagemaker_resources(iam_actions.extract_resource_arn)
@@ -96,10 +96,10 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         account_id: str,
     ) -> Any:
         if service != "sagemaker":
-            asked = resource_arn(
+            arn = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
             )
-            return _key_behind(asked) if service == "kms" else asked
+            return _key_arn(arn) if service == "kms" else arn
         if path.startswith("/endpoints/"):
             name = unquote(path.split("/")[2]).lower()
             return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
@@ -109,12 +109,10 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
     return extract_resource_arn
 
 
-def _key_behind(arn: Any) -> Any:
-    """AWS asks policies about the key itself, by whatever alias a request names it."""
-    if ":alias/" not in str(arn):
-        return arn
-    key = kms._resolve_key(arn)
-    return key["Arn"] if key else arn
+def _key_arn(arn: str) -> str:
+    """AWS asks about the key that an alias stands for, not about the alias."""
+    found = kms._resolve_key(arn) if ":alias/" in arn else None
+    return str(found["Arn"]) if found else arn
 
 
 def _with_condition_keys(tag_context: Any) -> Any:

@@ -16,6 +16,12 @@ from ministack.services import dynamodb
 from local.seams.assertions import require, require_attributes, require_parameters
 
 _VERBS = {"select": "Select", "insert": "Insert", "update": "Update", "delete": "Delete"}
+# Operation -> the member that holds its statements.
+_REQUESTS = {
+    "ExecuteStatement": "Statement",
+    "BatchExecuteStatement": "Statements",
+    "ExecuteTransaction": "TransactStatements",
+}
 _STATEMENT = re.compile(
     r"""^\s*(?:(select)\b.*?\bfrom|(insert)\s+into|(update)|(delete)\s+from)\s+["']?([\w.-]+)""",
     re.IGNORECASE | re.DOTALL,
@@ -94,14 +100,23 @@ def _with_partiql_tables(original: Any) -> Any:
 
 
 def _partiql(service: str, headers: dict[str, str], body: bytes) -> tuple[str, str] | None:
-    """(what it does, table) of an ExecuteStatement."""
-    if service != "dynamodb" or not headers.get("x-amz-target", "").endswith(".ExecuteStatement"):
+    """(what it does, table) of a PartiQL request; of several statements the first that writes."""
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    member = _REQUESTS.get(operation)
+    if service != "dynamodb" or member is None:
         return None
     try:
-        text = json.loads(body).get("Statement", "")
-    except (ValueError, AttributeError):
+        request = json.loads(body)
+        several = request[member] if operation != "ExecuteStatement" else [request]
+        found = [_what(str(one["Statement"])) for one in several]
+    except (ValueError, KeyError, TypeError):
         return None
-    found = _STATEMENT.match(str(text))
+    known = [one for one in found if one]
+    return next((one for one in known if one[0] != "Select"), known[0] if known else None)
+
+
+def _what(statement: str) -> tuple[str, str] | None:
+    found = _STATEMENT.match(statement)
     if not found:
         return None
     verb = next(word for word in found.groups()[:4] if word)

@@ -102,9 +102,6 @@ class Writer(Ledger):
         with errors.translated(f"record entry {entry_id} of model {model}"):
             artifacts = self._artifacts_of(entry)
             for _ in range(_ROUNDS):
-                sequence = self._sequence_of(entry_id)
-                if sequence is not None:
-                    return sequence
                 head, previous = self._head(model)
                 sequence = head + 1
                 placed = attestations.linked(entry, sequence, previous)
@@ -114,6 +111,10 @@ class Writer(Ledger):
                 )
                 if self._write(signed, checkpoint, previous):
                     return sequence
+                # Another entry was faster, or this one is there already.
+                recorded = self._sequence_of(entry_id)
+                if recorded is not None:
+                    return recorded
         raise TransientError(
             f"could not record entry {entry_id} of model {model}: other "
             f"executions wrote first {_ROUNDS} times; the state machine retries"

@@ -254,22 +254,22 @@ def test_a_metric_is_put_into_the_namespace_that_is_allowed(aws: Aws) -> None:
         cloudwatch.put_metric_data(Namespace="Others", MetricData=[{"MetricName": "m", "Value": 1}])
 
 
-# ---------------------------------------------------------------- SageMaker
-
-
-def test_a_kms_alias_is_its_key(aws: Aws) -> None:
-    kms = aws.client("kms", CENTRAL)
-    made = [
-        kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+def test_who_names_an_alias_is_asked_about_its_key(aws: Aws) -> None:
+    keys = aws.client("kms")
+    allowed, other = (
+        keys.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
         for _ in range(2)
-    ]
-    for number, arn in enumerate(made):
-        kms.create_alias(AliasName=f"alias/signing-{number}", TargetKeyId=arn)
-    role = aws.role(CENTRAL, "key-reader", allow("kms:GetPublicKey", resource=made[0]))
-    reader = aws.client("kms", aws.assume(role))
-    assert reader.get_public_key(KeyId="alias/signing-0")["PublicKey"]
-    with denied(r"AccessDenied.*kms:GetPublicKey"):
-        reader.get_public_key(KeyId="alias/signing-1")
+    )
+    for name, key in (("allowed", allowed), ("other", other)):
+        keys.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
+    role = aws.role(CENTRAL, "verifier", allow("kms:GetPublicKey", resource=allowed["Arn"]))
+    kms = aws.client("kms", aws.assume(role))
+    assert kms.get_public_key(KeyId="alias/allowed")["KeyId"] == allowed["Arn"]
+    with denied():
+        kms.get_public_key(KeyId="alias/other")
+
+
+# ---------------------------------------------------------------- SageMaker
 
 
 def test_sagemaker_has_an_iam_namespace(aws: Aws) -> None:

@@ -106,5 +106,10 @@ def test_a_partiql_statement_is_what_it_does(
     policy(_deny(f"dynamodb:PartiQL{action}"))
     with denied():
         roles("writer").execute_statement(Statement=statement)
+    several = [{"Statement": "SELECT * FROM entries WHERE id = '2'"}, {"Statement": statement}]
+    with denied():
+        roles("writer").batch_execute_statement(Statements=several)
+    with denied():
+        roles("writer").execute_transaction(TransactStatements=several[1:])
     read = "SELECT * FROM \"entries\" WHERE id = '1'"
     assert roles("reader").execute_statement(Statement=read)["Items"]

@@ -16,6 +16,7 @@ from ministack.services import (
     dynamodb,
     eventbridge,
     iam,
+    kms,
     lambda_svc,
     s3,
     sqs,
@@ -41,7 +42,7 @@ from local.seams import (
 
 MODULES = (
     *(app, iam_actions, iam_evaluator, lambda_runtime, router),
-    *(cloudwatch, dynamodb, eventbridge, iam, lambda_svc, s3, sqs, stepfunctions, sts),
+    *(cloudwatch, dynamodb, eventbridge, iam, kms, lambda_svc, s3, sqs, stepfunctions, sts),
     *(provisioners, stacks),
 )
 # What a seam changes in place.
@@ -111,6 +112,7 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("evaluate_trust_policy", _differs),
     ],
     (permissions, s3): [("_bucket_owner_account", _differs)],
+    (permissions, kms): [("_resolve_key", _differs)],
     (permissions, sts): [
         ("handle_request", _differs),
         *_missing("_sessions", "_caller_identity", "_error", "extract_access_key_id"),
