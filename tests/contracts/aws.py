@@ -76,6 +76,8 @@ class Aws:
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     endpoint: dict[str, Any] | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
+    policy_changes: list[dict[str, Any]] = field(default_factory=list)
+    actions: dict[str, dict[str, Any]] = field(default_factory=dict)
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -170,12 +172,20 @@ class Aws:
         return {}
 
     def _on_Query(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "PolicyChanged" in json.dumps(request):
+            return {"Items": [items.to_item(entry) for entry in self.policy_changes]}
         return {"Items": [items.to_item(entry) for entry in self.entries]}
 
     # -------------------------------------------------------------- SageMaker
 
+    def _on_DescribeImageScanFindings(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}
+
     def _on_DescribeModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
         return copy.deepcopy(self.versions[request["ModelPackageName"]])
+
+    def _on_DescribeAction(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.actions[request["ActionName"]]
 
     def _on_CreateModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = samples.version_arn()

@@ -12,7 +12,7 @@ import pytest
 
 from governance import contracts
 from governance.contracts.requests import REQUESTS
-from governance.domain import deployments, gates, suites
+from governance.domain import deployments, phases, suites
 from governance.domain.errors import InvalidInputError
 from tests.contracts import samples
 
@@ -22,6 +22,7 @@ EVENT_HANDLERS = {
     "check_review_deadlines",
     "publish_entry",
     "record_decision",
+    "record_policy_change",
     "resolve_endpoint_wait",
 }
 
@@ -286,4 +287,4 @@ def test_a_long_value_is_not_quoted_whole() -> None:
 def test_the_words_are_the_domains() -> None:
     properties = {name: schema["properties"] for name, schema in REQUESTS.items()}
     assert properties["run_suite"]["suite"]["enum"] == list(suites.NAMES)
-    assert properties["claim_approval"]["stage"]["enum"] == list(gates.RULES)
+    assert properties["claim_approval"]["stage"]["enum"] == list(phases.APPROVALS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.candidates import Candidates
-from governance.domain import candidate, registration
+from governance.domain import candidate, described, registration
 from governance.domain.errors import InvalidInputError, NotFoundError
 
 
@@ -20,10 +20,10 @@ def compare(
     """{candidate, trainer, differences} of the Central version that a decision is about.
 
     `description` is DescribeModelPackage's answer for it.
-    `candidate` {candidate_id, manifest_uri, objects, origin_arn} is the one that the version says
-    it is, `trainer` an identity, `differences` [{name, expected, actual}] between that candidate
-    and the version and its objects as they are now. NotFoundError for a version that names no
-    candidate, or none that was registered.
+    `candidate` {candidate_id, manifest_uri, objects, origin_arn, described} is the one that the
+    version says it is, `trainer` an identity, `differences` [{name, expected, actual}] between that
+    candidate and the version and its objects as they are now. NotFoundError for a version
+    that names no candidate, or none that was registered.
     """
     candidate_id = registration.candidate_id_of(description)
     known = candidates.get(candidate_id, decision["model"])
@@ -40,6 +40,7 @@ def compare(
             "manifest_uri": known["manifest_uri"],
             "objects": known["objects"],
             "origin_arn": known["origin_arn"],
+            "described": described.described(description, manifest),
         },
         "trainer": known["trainer"],
         "differences": [

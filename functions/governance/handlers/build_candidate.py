@@ -8,7 +8,7 @@ from governance import contracts
 from governance.adapters.artifacts import Artifacts, of_role, parse_uri, uri_of
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import candidate, claims, evaluation
+from governance.domain import candidate, claims, described, evaluation
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -42,6 +42,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "candidate_id": candidate_id,
             "manifest_uri": uri_of(stored),
             "objects": objects,
+            "described": described.described(description, manifest),
         },
         "declared_mismatches": [
             {"name": found["name"], "declared": found["expected"], "actual": found["actual"]}
