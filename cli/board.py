@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli import ledger, versions
+from cli import ledger, reviews, versions
 from cli.aws import calling
 from governance.domain.identity import account_of, identity_of
+from governance.domain.ledger import UNMOVING
 
 if TYPE_CHECKING:
     import boto3
@@ -22,17 +23,19 @@ def board(
     central_account: str,
     dev: boto3.Session | None = None,
 ) -> dict[str, list[Row]]:
-    """{versions: [...], endpoints: [...]} of the projects (directory entries).
+    """{versions: [...], endpoints: [...], reviews: [...]} of the projects (directory entries).
 
     A version is {model, registry: Central | Dev, version, stage, stage_status, candidate_id,
     since, approver, model_package_arn}; an endpoint of Prod {endpoint_name, account, model,
     version, candidate_id, since, approver, model_package_arn}, as the ledger has them. Unknown is
-    None. The reader role does not see Dev's registries: without a session `dev` there (a data
-    scientist's) only those Dev versions are listed that somebody has approved, as the ledger
-    knows them.
+    None. Of each version that is in review, or owes one, `reviews` has {model, version} and what
+    `cli.reviews.state` says. The reader role does not see Dev's registries: without a session `dev`
+    there (a data scientist's) only those Dev versions are listed that somebody has approved, as the
+    ledger knows them.
     """
     rows: list[Row] = []
     endpoints: list[Row] = []
+    in_review: list[Row] = []
     for project in projects:
         model = str(project["model"])
         found = ledger.entries(reader, model)
@@ -40,7 +43,8 @@ def board(
         registered = _dev_summaries(dev, project) if dev is not None else []
         rows += _dev(model, str(project["accounts"]["dev"]), registered, found)
         endpoints += serving(found)
-    return {"versions": rows, "endpoints": endpoints}
+        in_review += _reviews(reader, project, found)
+    return {"versions": rows, "endpoints": endpoints, "reviews": in_review}
 
 
 def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -58,6 +62,23 @@ def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
             "model_package_arn": entry["model_package_arn"],
         }
         for entry in released.values()
+    ]
+
+
+def _reviews(
+    reader: boto3.Session, project: Mapping[str, Any], found: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+    now = _text(datetime.now(UTC))
+    arns = sorted({str(entry["model_package_arn"]) for entry in found}, key=versions.number_of)
+    # The policy is read only for a model that has something to show: most have not.
+    if not any(reviews.state(found, arn, {}, now) for arn in arns):
+        return []
+    policy = reviews.policy_of(reader, project)
+    states = ((arn, reviews.state(found, arn, policy, now)) for arn in arns)
+    return [
+        {"model": str(project["model"]), "version": versions.number_of(arn), **state}
+        for arn, state in states
+        if state
     ]
 
 
@@ -87,10 +108,27 @@ def _row(
         "candidate_id": next((e["candidate_id"] for e in about if e.get("candidate_id")), None),
         "model_package_arn": arn,
     }
-    if about and (about[-1].get("stage"), about[-1].get("stage_status")) == (stage, status):
-        return {**row, "since": about[-1]["recorded_at"], "approver": _approver(about)}
+    told = _told(about, stage, status)
+    if told:
+        return {**row, "since": told[-1]["recorded_at"], "approver": _approver(told)}
     # A person has decided and the ledger does not know yet: only the version itself says.
     return {**row, **_from_registry(reader, arn, row["candidate_id"])}
+
+
+def _told(
+    about: Sequence[Mapping[str, Any]], stage: str | None, status: str | None
+) -> Sequence[Mapping[str, Any]]:
+    """The entries up to the one that tells of this phase; [] if the newest tells of another.
+
+    A late review, or that one is owed, is said of a version that stays what it is.
+    """
+    for end in range(len(about), 0, -1):
+        entry = about[end - 1]
+        if (entry.get("stage"), entry.get("stage_status")) == (stage, status):
+            return about[:end]
+        if entry["kind"] not in UNMOVING:
+            break
+    return []
 
 
 def _from_registry(reader: boto3.Session, arn: str, candidate_id: str | None) -> Row:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import STAGES, TIERS, Options, account_id, acting, name
+from cli.options import REVIEWS, STAGES, TIERS, Options, account_id, acting, name
 
 if TYPE_CHECKING:
     from cli.approvals import Decision
     from cli.target import Target
+    from governance.domain.phases import Phase
 
 
 def output(document: Mapping[str, Any]) -> None:
@@ -80,6 +81,75 @@ def reject(options: Options, reference: str, stage: str, because: str) -> int:
     return _decide(options, reference, stage, approvals.REJECTED, because, None)
 
 
+_RECORDED = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait until it is recorded.",
+)
+
+
+@click.command(short_help="Give a review of one version, or take it back.")
+@_REFERENCE
+@click.option("--kind", type=click.Choice(REVIEWS), required=True, help="The review that is given.")
+@click.option("--because", required=True, metavar="TEXT", help="On what it rests; always required.")
+@click.option("--revoke", is_flag=True, help="Take back the review that you gave.")
+@_RECORDED
+@acting()
+def review(
+    options: Options, reference: str, kind: str, because: str, revoke: bool, timeout: float
+) -> int:
+    """Give a review of one version for Prod, as the persona's own IAM role.
+
+    It is bound to the candidate and recorded with your name; the exit code says whether it counts.
+    Technical reviews are an AI engineer's, the others a governance engineer's. A review expires as
+    the tier says, and a new validation, a rejection or a change of the version voids it.
+
+    \b
+    Examples:
+      govern review clinical-risk-classifier/1 --kind technical --as ai-engineer \\
+        --because "Code, data and test report read"
+      govern review clinical-risk-classifier/1 --kind compliance --as governance-engineer \\
+        --user chloe --because "Model card and bias assessment read"
+      govern review clinical-risk-classifier/1 --kind technical --as ai-engineer --revoke \\
+        --because "A leak between training data and holdout is possible"
+    """
+    from dataclasses import replace
+
+    from cli import reviews
+
+    if options.target == "local" and options.user is None:
+        from local.organisation import REVIEWERS
+
+        persona, player = REVIEWERS[kind]
+        if options.persona == persona:
+            options = replace(options, user=player)
+    return _say(options, reference, reviews.phase_of(kind, revoke), because, timeout)
+
+
+@click.command("break-glass", short_help="Ask to release in an emergency, without all reviews.")
+@_REFERENCE
+@click.option("--because", required=True, metavar="TEXT", help="The emergency; always required.")
+@_RECORDED
+@acting()
+def break_glass(options: Options, reference: str, because: str, timeout: float) -> int:
+    """Ask to release one version in an emergency, without all of its reviews.
+
+    Somebody else must sign for Prod, within hours. The reviews that the release did without are
+    owed afterwards, by a deadline, from others than these two.
+
+    \b
+    Examples:
+      govern break-glass clinical-risk-classifier/2 --as ai-engineer \\
+        --because "Version 1 returns errors for a tenth of the patients"
+    """
+    from cli import reviews
+
+    return _say(options, reference, reviews.EMERGENCY, because, timeout)
+
+
 @click.command(short_help="Make Central ready for a model.")
 @click.argument("model", callback=name)
 @click.option("--project", required=True, metavar="NAME", help="The project that owns the model.")
@@ -145,7 +215,7 @@ def provision(
 @click.argument("model", required=False)
 @acting("governance-engineer")
 def status(options: Options, model: str | None) -> int:
-    """Every version and where it stands, and what Prod's endpoints serve.
+    """Every version and where it stands, what Prod's endpoints serve, and which reviews stand.
 
     Dev versions are listed once somebody has approved them; with --as data-scientist, all are.
 
@@ -173,6 +243,8 @@ def status(options: Options, model: str | None) -> int:
     console.print(present.stages_table(found["versions"]))
     if found["endpoints"]:
         console.print(present.endpoints_table(found["endpoints"]))
+    if found["reviews"]:
+        console.print(present.reviews_table(found["reviews"]))
     return 0
 
 
@@ -251,6 +323,42 @@ def _decide(
     entry = _follow(where, done, after, timeout, options.as_json) if timeout else None
     if options.as_json:
         output({"decision": done.to_dict(), **({"entry": entry} if entry else {})})
+    return 0
+
+
+def _say(options: Options, reference: str, phase: Phase, because: str, timeout: float) -> int:
+    """Set the phase with the reason, and wait until it is recorded and counts."""
+    from cli import ledger, present, projects, reviews, versions
+    from cli.target import open_target
+    from governance.adapters import clock
+
+    model, version = versions.parse(reference)
+    reviews.check(phase, options.persona, because)
+    where = open_target(options)
+    said = reviews.say(
+        *(where.session, where.reader, model, version, phase, because),
+        account=where.central_account,
+    )
+    console = present.console(stderr=True)
+    console.quiet = options.as_json
+    with console.status(f"{phase.name} is set; until it is recorded ...") as spinner:
+        entry = reviews.recorded(
+            where.reader,
+            said,
+            timeout=timeout,
+            progress=lambda elapsed: spinner.update(f"{phase.name} is set; {elapsed:.0f} s"),
+        )
+    policy = reviews.policy_of(where.reader, projects.project_of(where.reader, model))
+    entries = ledger.entries(where.reader, model)
+    state = reviews.state(entries, said.model_package_arn, policy, clock.now())
+    if options.as_json:
+        output({"decision": said.to_dict(), "entry": entry, "reviews": state})
+        return 0
+    text = f"{model}/{said.version}: {phase.name} by {ledger.person(entry) or 'nobody known'}"
+    present.console().print(f"{text} is entry {entry['sequence']}", markup=False)
+    if state:
+        row = {"model": model, "version": said.version, **state}
+        present.console().print(present.reviews_table([row]))
     return 0
 
 

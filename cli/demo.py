@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import approvals, board, ledger, present, projects, provisioning
+from cli import approvals, board, ledger, present, projects, provisioning, reviews
 from cli.aws import calling
 from cli.commands import output
 from cli.errors import GovernError
@@ -60,6 +60,13 @@ _REASON = {
     "limits of tier high.",
 }
 
+_REVIEW = {
+    "technical": "Code, data and test report read; every margin is wide.",
+    "business": "Meets the requirements of the ward; the use case is approved.",
+    "compliance": "Model card, bias assessment and use of data read; nothing is missing.",
+    "deployment": "Monitoring is set up; the way back to what served before is known.",
+}
+
 
 def run(console: Console, as_json: bool) -> int:
     """Start afresh, deploy, and take one model to Prod; 0 if it got there.
@@ -75,8 +82,10 @@ def run(console: Console, as_json: bool) -> int:
         story.set_up()
         story.provision()
         arn = story.train()
-        for stage in ("dev", "test", "prod"):
+        for stage in ("dev", "test"):
             arn = story.decide(stage, arn)
+        story.review(arn)
+        story.decide("prod", arn)
         story.call_prod()
         story.end()
         check_report(story.report)
@@ -179,6 +188,25 @@ class Story:
         if refused is not None:
             raise refused
         return str(entry["model_package_arn"])
+
+    def review(self, arn: str) -> None:
+        """Four people, as tier high asks for, each give one review of the version."""
+        version = int(arn.rpartition("/")[2])
+        self._heading(f"Four reviewers: review {MODEL}/{version} for Prod")
+        for kind, (persona, person) in organisation.REVIEWERS.items():
+            started = time.monotonic()
+            where = local_target(persona, self._running().endpoint_url, person)
+            said = reviews.say(
+                *(where.session, where.reader, MODEL, version),
+                *(reviews.phase_of(kind), _REVIEW[kind]),
+            )
+            entry = reviews.recorded(where.reader, said, timeout=_LONGEST, interval=0.3)
+            self._say(f"{person} gave the {kind} review; it is entry {entry['sequence']}")
+            seconds = time.monotonic() - started
+            self._step(
+                *(persona, person, f"review {kind}", arn),
+                *(entry["stage"], entry["stage_status"], seconds),
+            )
 
     def call_prod(self) -> None:
         """An application in the Prod account asks the endpoint about one patient."""

@@ -60,13 +60,16 @@ def story(found: Sequence[Mapping[str, Any]], arn: str) -> list[Mapping[str, Any
 def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     """Why an entry says no: [{rule, fact, expected, remedy}], [] if it does not.
 
-    A gate's reasons have all four; a failed test or a fault has "" where nothing is known.
+    A gate's reasons have all four; an objection, a failed test or a fault has "" where nothing is
+    known.
     """
     verdict = entry.get("verdict") or {}
     found = [] if verdict.get("allowed", True) else list(verdict.get("reasons") or [])
     for text in (entry.get("summary") or {}).get("reasons") or []:
         suite, _, fact = str(text).partition(": ")
         found.append({"rule": suite, "fact": fact} if fact else {"rule": "tests", "fact": suite})
+    for objection in entry.get("objections") or []:
+        found.append({"rule": "counts for nothing", "fact": str(objection)})
     failure = entry.get("failure")
     if failure:
         found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.commands import approve, history, provision, reject, status
+from cli.commands import approve, break_glass, history, provision, reject, review, status
 from cli.errors import USAGE, GovernError
 from cli.local_commands import demo, local
 
@@ -63,7 +63,17 @@ def cli() -> None:
     """
 
 
-for command in (demo, local, provision, approve, reject, status, history):
+for command in (
+    demo,
+    local,
+    provision,
+    approve,
+    reject,
+    review,
+    break_glass,
+    status,
+    history,
+):
     cli.add_command(command)
 
 

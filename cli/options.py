@@ -13,6 +13,7 @@ import click
 PERSONAS = ("data-scientist", "ai-engineer", "governance-engineer", "admin")
 STAGES = ("dev", "test", "prod")
 TIERS = ("low", "medium", "high")
+REVIEWS = ("technical", "business", "compliance", "deployment")
 
 _ACCOUNT = re.compile(r"\d{12}")
 _PERSON = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # sts:SourceIdentity

@@ -64,7 +64,7 @@ def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def history(entries: Sequence[Mapping[str, Any]], dev_account: str) -> RenderableType:
-    """Ledger entries as a table, and below it why those that say no do so."""
+    """Ledger entries as a table; below it people's words, and why those that say no do so."""
     table = _table(">#", "Recorded (UTC)", "Entry", "Stage", "Status", "Registry", ">Version", "By")
     refused: list[Text] = []
     for entry in entries:
@@ -80,10 +80,34 @@ def history(entries: Sequence[Mapping[str, Any]], dev_account: str) -> Renderabl
             ledger.person(entry) or _NONE,
         )
         found = ledger.reasons(entry)
-        if found:
+        if found or entry.get("reason"):
             refused.append(Text(f"\n#{entry['sequence']} {entry['kind']}", style="bold"))
-            refused += [Text(f"  {line}") for line in reason_lines(found)]
+            refused += [Text(f"  {line}") for line in (*_said(entry), *reason_lines(found))]
     return Group(table, *refused)
+
+
+def reviews_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The reviews of versions in review: which stand, by whom and until when, which are missing."""
+    table = _table("Review of", "Kind", "State", "By", "Until (UTC)", "Because")
+    for row in rows:
+        name = f"{row['model']}/{row['version']}"
+        for review in row["standing"]:
+            table.add_row(
+                *(name, review["kind"], status_text("Approved"), review["person"]),
+                *(moment(review["expires_at"]), review["description"]),
+            )
+        for kind in row["missing"]:
+            table.add_row(name, kind, Text("missing", style="yellow"), _NONE, _NONE, _NONE)
+        emergency, owed = row["emergency"], row["owed"]
+        if emergency:
+            table.add_row(
+                *(name, "break-glass", Text("requested", style="red"), emergency["person"]),
+                *(moment(emergency["expires_at"]), emergency["reason"]),
+            )
+        for kind in owed["missing"] if owed else ():
+            until = moment(owed["due_at"])
+            table.add_row(name, kind, Text("owed", style="red"), _NONE, until, _NONE)
+    return table
 
 
 def changes_table(changes: Sequence[Mapping[str, str]]) -> Table:
@@ -122,6 +146,15 @@ def short(candidate_id: str | None) -> str:
 def moment(text: str | None) -> str:
     """ISO-8601 UTC to the second, with a space instead of T."""
     return text[:19].replace("T", " ") if text else _NONE
+
+
+def _said(entry: Mapping[str, Any]) -> list[str]:
+    """What the entry's person said, on which review, and until when something is due."""
+    if not entry.get("reason"):
+        return []
+    about = [str(entry["review"])] if entry.get("review") else list(entry.get("waived") or ())
+    due = f" (due {moment(entry['due_at'])})" if entry.get("due_at") else ""
+    return [f"{', '.join(about)}{': ' if about else ''}{entry['reason']}{due}"]
 
 
 def _table(*columns: str) -> Table:

@@ -21,6 +21,14 @@ PERSONAS = {
     "governance-engineer": ("central", "governed-path-governance-engineer", "grace"),
     "admin": ("central", "governed-path-admin", "adam"),
 }
+# Review -> (persona, the person who gives it unless another is named). A high-tier model needs
+# four people, none of whom approves for a stage.
+REVIEWERS = {
+    "technical": ("ai-engineer", "tess"),
+    "business": ("governance-engineer", "bruno"),
+    "compliance": ("governance-engineer", "chloe"),
+    "deployment": ("governance-engineer", "remy"),
+}
 
 
 def root_session(account: str) -> boto3.Session:

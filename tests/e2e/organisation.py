@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore.exceptions import ClientError
 
-from cli import approvals, ledger, provisioning
+from cli import approvals, ledger, provisioning, reviews
 from cli.target import Target, at_endpoint, local_target
 from local import organisation as places
 from local.launcher import Server
@@ -265,6 +265,18 @@ class Organisation:
             interval=0.3,
         )
         return Outcome(entry, self.ended(entry["execution_arn"]))
+
+    def review(
+        self, arn: str, kind: str, person: str | None = None, *, revoke: bool = False
+    ) -> dict[str, Any]:
+        """Give a review, or take it back, as the person whose it is; its ledger entry."""
+        persona, player = places.REVIEWERS[kind]
+        where = self.persona(persona, person or player)
+        model, _, version = arn.rpartition(":model-package/")[2].partition("/")
+        phase = reviews.phase_of(kind, revoke)
+        because = f"The {kind} side of version {version} looked at."
+        said = reviews.say(where.session, self.reader, model, int(version), phase, because)
+        return reviews.recorded(self.reader, said, timeout=PATIENCE, interval=0.3)
 
     # ------------------------------------------------------------ what people look up
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.domain.reviews import KINDS as REVIEWS
 from tests.e2e.organisation import (
     CENTRAL,
     DEV,
@@ -30,7 +31,11 @@ REJECTED = "rejected-model"
 REPLACED = "replaced-model"
 UNPROVEN = "unproven-model"
 UNKNOWN = "unknown-model"
-PROVISIONED = (MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN)
+REVIEWED = "reviewed-model"
+PROVISIONED = (
+    *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN),
+    REVIEWED,
+)
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
 
@@ -152,6 +157,33 @@ def _tested(organisation: Organisation, origin: str) -> str:
     return central
 
 
+@dataclass(frozen=True)
+class Reviewed:
+    """A version with reviews of several people, one taken back, released after them."""
+
+    arn: str
+    given: list[dict[str, Any]]  # their entries: technical, business, compliance, deployment
+    revoked: dict[str, Any]
+    again: dict[str, Any]
+    in_review: dict[str, Any]  # the version, as the registry shows it then
+    released: Outcome
+    late: dict[str, Any]  # a review after the release
+
+
+def reviewed(organisation: Organisation, trained: Trained) -> Reviewed:
+    """Four people review, Bruno takes his review back, Bella gives it, Grace signs."""
+    arn = _tested(organisation, organisation.register_again(trained.first, REVIEWED))
+    given = [organisation.review(arn, kind) for kind in REVIEWS]
+    revoked = organisation.review(arn, "business", revoke=True)
+    again = organisation.review(arn, "business", "bella")
+    in_review = organisation.central(arn)
+    released = organisation.approve("prod", arn)
+    return Reviewed(
+        *(arn, given, revoked, again, in_review, released),
+        organisation.review(arn, "technical", "tom"),
+    )
+
+
 def own_work(organisation: Organisation, trained: Trained) -> Outcome:
     """Theo approves, as a data scientist, the version that he trained."""
     origin = organisation.register_again(trained.first, OWN_WORK)
@@ -264,5 +296,6 @@ SCENARIOS = (
     unknown_shape,
     untested,
     replaced,
+    reviewed,
     crashing,
 )

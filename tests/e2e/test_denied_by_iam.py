@@ -19,6 +19,17 @@ SYSTEM_STATUSES = [
     ("Prod", "Deployed"),
     ("Prod", "Superseded"),
 ]
+# Reviews, and taking them back, are the persona's that can judge; an emergency is never an admin's.
+WRONG_REVIEWERS = [
+    ("ai-engineer", "Business-Approved"),
+    ("ai-engineer", "Compliance-Approved"),
+    ("ai-engineer", "Deployment-Revoked"),
+    ("governance-engineer", "Technical-Approved"),
+    ("governance-engineer", "Technical-Revoked"),
+    ("admin", "Technical-Approved"),
+    ("admin", "BreakGlass-Requested"),
+    ("data-scientist", "Technical-Approved"),
+]
 CENTRAL_PERSONAS = ("ai-engineer", "governance-engineer", "admin")
 
 
@@ -109,6 +120,15 @@ def test_people_cannot_set_the_statuses_of_the_system(
 ) -> None:
     session = organisation.persona(persona).session
     life_cycle = {"Stage": stage, "StageStatus": status}
+    assert _is_refused(organisation, session, arn, before, ModelLifeCycle=life_cycle)
+
+
+@pytest.mark.parametrize(("persona", "status"), WRONG_REVIEWERS)
+def test_a_review_by_the_wrong_persona_is_denied(
+    organisation: Organisation, arn: str, before: dict[str, Any], persona: str, status: str
+) -> None:
+    session = organisation.persona(persona).session
+    life_cycle = {"Stage": "Prod", "StageStatus": status, "StageDescription": "read it"}
     assert _is_refused(organisation, session, arn, before, ModelLifeCycle=life_cycle)
 
 

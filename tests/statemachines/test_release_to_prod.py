@@ -34,8 +34,9 @@ TO_SUPERSEDED = [
     "SupersedeVersion",
     "VersionSuperseded?",
 ]
-RELEASED = ["SetStageDeployed", "RecordRelease", "ReleaseSucceeded"]
+RELEASED = ["SetStageDeployed", "RecordRelease", "GlassBroken?", "ReleaseSucceeded"]
 HAPPY = [*TO_SUPERSEDED, "RecordSupersession", *RELEASED]
+EMERGENCY = [*HAPPY[:-1], "RecordMandatoryReview", "ReleaseSucceeded"]
 FIRST = [*TO_SUPERSEDED, *RELEASED]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
 ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
@@ -51,6 +52,8 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
     [
         ("HappyPath", HAPPY, "released"),
         ("FirstRelease", FIRST, "released"),
+        # Released without all reviews: they are owed from now on.
+        ("Emergency", EMERGENCY, "released"),
         ("Rejected", REJECTED, "rejected"),
         # What came after the decision stays in the registry: only the ledger tells of it.
         ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ReleaseRejected"], "rejected"),
@@ -66,7 +69,8 @@ def test_a_decision_ends_in_success(
 
 
 @pytest.mark.parametrize(
-    ("case", "superseded"), [("HappyPath", OLD_VERSION), ("FirstRelease", None)]
+    ("case", "superseded"),
+    [("HappyPath", OLD_VERSION), ("Emergency", OLD_VERSION), ("FirstRelease", None)],
 )
 def test_a_release_names_what_it_replaced(
     run: Callable[[str], Run], case: str, superseded: str | None
@@ -94,6 +98,7 @@ def test_a_release_names_what_it_replaced(
                 "RecordRelease",
             )
         ),
+        ("RecordMandatoryReviewFails", [*until("RecordMandatoryReview", EMERGENCY), *ERRORED]),
         ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
         ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
         # Whatever breaks in the telling, the end is reached and the first error keeps its name.

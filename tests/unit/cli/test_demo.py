@@ -28,6 +28,10 @@ REPORT: dict[str, Any] = {
             ("data-scientist", "train", _ARN, "Dev", "Registered"),
             ("data-scientist", "approve for dev", _ARN, "Test", "PendingApproval"),
             ("ai-engineer", "approve for test", _ARN, "Test", "Passed"),
+            ("ai-engineer", "review technical", _ARN, "Prod", "Technical-Approved"),
+            ("governance-engineer", "review business", _ARN, "Prod", "Business-Approved"),
+            ("governance-engineer", "review compliance", _ARN, "Prod", "Compliance-Approved"),
+            ("governance-engineer", "review deployment", _ARN, "Prod", "Deployment-Approved"),
             ("governance-engineer", "approve for prod", _ARN, "Prod", "Deployed"),
         )
     ],
@@ -55,7 +59,7 @@ def test_a_demo_that_reached_prod_reports_as_promised() -> None:
     [
         ("prediction", None, "prediction"),
         ("prod_endpoint", None, "prod_endpoint"),
-        ("steps", REPORT["steps"][:4], "steps"),
+        ("steps", REPORT["steps"][:8], "steps"),
         ("workflows", [{**REPORT["workflows"][0], "status": "FAILED"}] * 3, "workflows[0].status"),
         ("surprise", 1, "surprise"),
     ],
