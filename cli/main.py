@@ -16,6 +16,7 @@ import click
 from cli.commands import approve, break_glass, history, provision, reject, review, status
 from cli.errors import USAGE, GovernError
 from cli.local_commands import demo, local
+from cli.policy_commands import explain, policy
 
 
 class _Govern(click.Group):
@@ -73,6 +74,8 @@ for command in (
     break_glass,
     status,
     history,
+    explain,
+    policy,
 ):
     cli.add_command(command)
 

@@ -246,6 +246,10 @@ FUNCTIONS = {
     "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
     "record": ("dynamodb:PutItem", _table("ledger")),
     "publish-entry": ("events:PutEvents", HUB_BUS),
+    "record-policy-change": (
+        "sagemaker:DescribeAction",
+        f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{MODEL}-0",
+    ),
 }
 _KEYS = {"publish-entry": {"events:source": "governed-path"}}
 # What no function may do by itself.
@@ -291,7 +295,9 @@ def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], fun
 def test_ledger_has_three_writers(deployed: dict[str, Deployed]) -> None:
     for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
         writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, _table("ledger"))}
-        assert writers == {"record", "record-decision", "check-review-deadlines"}
+        assert writers == {
+            *("record", "record-decision", "record-policy-change", "check-review-deadlines")
+        }
 
 
 def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:
