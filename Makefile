@@ -48,11 +48,12 @@ fmt: $(READY) ## Format and fix
 type: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
-validate: $(READY) ## cfn-lint, sam validate, checkov, statelint
+validate: $(READY) ## cfn-lint, sam validate, checkov, statelint, govern policy check
 	$(BIN)/cfn-lint $(TEMPLATES)
 	@for t in $(TEMPLATES); do SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --template $$t --region us-east-1 || exit 1; done
 	$(BIN)/checkov --quiet --compact --framework cloudformation $(foreach t,$(TEMPLATES),--file $(t))
 	@for m in statemachines/*.asl.json; do $(BIN)/statelint $$m || exit 1; done
+	$(BIN)/govern policy check
 
 unit: $(READY) ## Pure domain, contracts and architecture (seconds)
 	$(PYTEST) tests/unit tests/contracts tests/architecture

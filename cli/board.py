@@ -38,7 +38,7 @@ def board(
     in_review: list[Row] = []
     for project in projects:
         model = str(project["model"])
-        found = ledger.entries(reader, model)
+        found = ledger.of_versions(ledger.entries(reader, model))
         rows += _central(reader, central_account, model, found)
         registered = _dev_summaries(dev, project) if dev is not None else []
         rows += _dev(model, str(project["accounts"]["dev"]), registered, found)

@@ -87,7 +87,11 @@ def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
         "kind": _words(entry["kind"]),
         "decided_at": entry.get("decided_at"),
         "recorded_at": entry["recorded_at"],
-        "approver": entry.get("approver") or {},
+        "approver": {
+            "person": None,
+            "persona": None,
+            **(entry.get("approver") or entry.get("changed_by") or {}),
+        },
         "phase": " / ".join(str(entry[k]) for k in ("stage", "stage_status") if entry.get(k)),
         "tone": _tone(entry.get("stage_status")),
         "verdict": verdict,

@@ -62,6 +62,11 @@ def head(session: boto3.Session, model: str) -> int:
     return 0 if item is None else int(items.from_item(item)["head"])
 
 
+def of_versions(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The entries that are about a version; a change of policy is about the model as a whole."""
+    return [entry for entry in found if ":model-package/" in entry["model_package_arn"]]
+
+
 def story(found: Sequence[Mapping[str, Any]], arn: str) -> list[Mapping[str, Any]]:
     """The entries about one version, in Dev and in Central: a candidate has an ARN in each."""
     pairs = [(e["model_package_arn"], e["origin_arn"]) for e in found if e.get("origin_arn")]

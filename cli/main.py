@@ -26,6 +26,7 @@ from cli.commands import (
 )
 from cli.errors import USAGE, GovernError
 from cli.local_commands import demo, local
+from cli.policy_commands import explain, policy
 
 
 class _Govern(click.Group):
@@ -85,6 +86,8 @@ for command in (
     history,
     verify,
     dossier,
+    explain,
+    policy,
 ):
     cli.add_command(command)
 

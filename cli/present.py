@@ -81,7 +81,7 @@ def history(entries: Sequence[Mapping[str, Any]], dev_account: str) -> Renderabl
             str(entry.get("stage") or _NONE),
             status_text(entry.get("stage_status")),
             "Dev" if account_of(arn) == dev_account else "Central",
-            arn.rpartition("/")[2],
+            arn.rpartition("/")[2] if ":model-package/" in arn else _NONE,
             ledger.person(entry) or _NONE,
         )
         found = ledger.reasons(entry)
@@ -154,6 +154,70 @@ def _conclusion(report: Report) -> Text:
         "--fingerprint HEX or --key FILE.pem",
         style="yellow",
     )
+
+
+def explanation(found: Mapping[str, Any]) -> RenderableType:
+    """A verdict: what it decided, and each rule with what it saw and who can do what."""
+    decided = "allowed" if found["allowed"] else "denied"
+    head = facts_table(
+        {
+            "Gate": f"{found['stage']}: {decided}",
+            "Decided on": f"{found['approver'] or _NONE}, {moment(found['decided_at'])}",
+            "Version": found["model_package_arn"],
+            "Policy": f"{found['policy_digest']} (tier {found['tier'] or 'unknown'})",
+            "Entry": f"#{found['sequence']} {found['kind']}",
+        }
+    )
+    denied = [
+        Text(line)
+        for rule in found["rules"]
+        if not rule["met"]
+        for line in (
+            f"\n[{rule['rule']}] {rule['asks'] or ''}",
+            f"  saw     {rule['fact']}",
+            f"  wanted  {rule['expected']}",
+            f"  next    {rule['remedy']}",
+        )
+    ]
+    met = [f"  {r['rule']}: {r['asks'] or ''}" for r in found["rules"] if r["met"]]
+    parts: list[RenderableType] = [head, *denied]
+    if found["break_glass"]:
+        waived = found["break_glass"]
+        parts.append(
+            Text(
+                f"\nBreak-glass: {', '.join(waived.get('waived') or [])} review waived on the "
+                f"request of {waived['person']}, due until {moment(waived.get('review_due_at'))}: "
+                f"{waived['reason']}"
+            )
+        )
+    parts.append(Text("\n".join(["\nMet:", *met])))
+    for later in found["after"]:
+        why = "; ".join(f"[{reason['rule']}] {reason['fact']}" for reason in later["reasons"])
+        parts.append(Text(f"Since then: #{later['sequence']} {later['kind']}. {why}".rstrip()))
+    return Group(*parts)
+
+
+def backtest(found: Mapping[str, Any]) -> RenderableType:
+    """Which past decisions change under other policies, and why."""
+    replayed = f"{found['decisions']} decisions replayed under {found['directory']}"
+    if found["without_facts"]:
+        replayed += f", {found['without_facts']} have no facts to replay"
+    if not found["changes"]:
+        return Text(f"{replayed}: none changes")
+    table = _table("Version", "Stage", ">#", "Decided (UTC)", "Then", "Now", "Because")
+    for change in found["changes"]:
+        why = [f"now denies [{r['rule']}] {r['fact']}" for r in change["newly_denies"]]
+        why += [f"no longer denies [{rule}]" for rule in change["no_longer_denies"]]
+        table.add_row(
+            f"{change['model']}/{change['version']}",
+            str(change["stage"]),
+            str(change["sequence"]),
+            moment(change["decided_at"]),
+            str(change["before"]),
+            Text(str(change["after"]), style="green" if change["after"] == "allowed" else "red"),
+            Text("\n".join(why)),
+        )
+    return Group(table, Text(f"{replayed}: {len(found['changes'])} change"))
 
 
 def facts_table(facts: Mapping[str, Any]) -> Table:

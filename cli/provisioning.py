@@ -1,10 +1,11 @@
-"""Provision a model: its Central group, its tier's policy and its directory entry."""
+"""Provision a model: its Central group, the policy of its tier and its directory entry."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli import projects, target
+from cli import policies, projects, target
 from cli.aws import calling, explain
 from cli.errors import GovernError, usage
 from cli.options import TIERS
 from governance.adapters import errors, items
 from governance.adapters.artifacts import Artifacts
-from governance.contracts import tier_policy
-from governance.domain.errors import InvalidInputError, NotFoundError
+from governance.domain import policy_changes
+from governance.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
     import boto3
 
-POLICIES = Path(__file__).parents[1] / "policies" / "tiers"
 KEY = "alias/governed-path"
 SHARING = "ProdMayDeploy"
+_LONGEST_IN_NAME = 63  # characters of a model in an action's name, which has at most 120
 _ACCOUNT = re.compile(r"\d{12}")
 _INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
 
@@ -68,20 +69,20 @@ def provision(
     project: Project,
     *,
     account: str | None = None,
-    policies: Path = POLICIES,
+    directory: Path = policies.DIRECTORY,
 ) -> dict[str, Any]:
     """Make Central ready for the model; what is as it should be is left alone.
 
-    `session` is the admin's, `account` Central's (default: the session's), `policies` the
-    directory of the tier policies. Returns {project: directory entry, changes: [{what, name,
+    `session` is the admin's, `account` Central's (default: the session's), `directory` where the
+    policies are. Returns {project: directory entry, changes: [{what, name,
     change: created | updated | unchanged}]}. GovernError `usage` for a project that cannot be
     right, before anything is written; `invalid` for a policy that breaks its schema; otherwise
     what AWS refuses.
     """
     check(project)
-    body = _policy_body(project.tier, policies)
+    bodies = policies.bodies(directory, project.tier)
     try:
-        return _provision(session, project, account or target.account_of(session), body)
+        return _provision(session, project, account or target.account_of(session), bodies)
     except GovernError as error:
         if error.code == "access_denied":
             error.hint = "that is for: admin; govern provision ... --as admin"
@@ -89,13 +90,14 @@ def provision(
 
 
 def _provision(
-    session: boto3.Session, project: Project, central: str, body: bytes
+    session: boto3.Session, project: Project, central: str, bodies: Mapping[str, bytes]
 ) -> dict[str, Any]:
-    model, region = project.model, session.region_name
-    uri = f"s3://governed-path-evidence-{central}-{region}/policies/tiers/{project.tier}.json"
+    model = project.model
     group = _ensure_group(session, model)
     sharing = _ensure_sharing(session, central, project)
-    published, policy = _publish(session, uri, body)
+    pins, published = _publish_all(session, central, project.tier, bodies)
+    present = projects.find_project(session, model)
+    change, announced = _announce(session, central, model, pins, present)
     entry = {
         "model": model,
         "project": project.project,
@@ -104,17 +106,59 @@ def _provision(
         "endpoint_name": project.endpoint_name,
         "instance_type": project.instance_type,
         "instance_count": project.instance_count,
-        "policy": policy,
+        "policy": {**pins, "change": change},
     }
+    written = _ensure_entry(session, entry, present)
     return {
         "project": entry,
         "changes": [
             {"what": "model package group", "name": model, "change": group},
             {"what": "resource policy", "name": f"{model} {SHARING}", "change": sharing},
-            {"what": "tier policy", "name": uri, "change": published},
-            {"what": "directory entry", "name": model, "change": _ensure_entry(session, entry)},
+            *published,
+            {"what": "policy change", "name": change.rpartition("/")[2], "change": announced},
+            {"what": "directory entry", "name": model, "change": written},
         ],
     }
+
+
+def _publish_all(
+    session: boto3.Session, central: str, tier: str, bodies: Mapping[str, bytes]
+) -> tuple[dict[str, dict[str, str]], list[dict[str, str]]]:
+    """({cedar, schema, tier: {uri, sha256, version_id}}, what changed) of the policy's files."""
+    bucket = f"governed-path-evidence-{central}-{session.region_name}"
+    pins, changes = {}, []
+    for part, path in policies.files(Path("policies"), tier).items():
+        uri = f"s3://{bucket}/{path.as_posix()}"
+        change, pins[part] = _publish(session, uri, bodies[part])
+        changes.append({"what": f"policy, {part}", "name": uri, "change": change})
+    return pins, changes
+
+
+def _announce(
+    session: boto3.Session,
+    central: str,
+    model: str,
+    pins: Mapping[str, Mapping[str, str]],
+    present: Mapping[str, Any] | None,
+) -> tuple[str, str]:
+    """(ARN, change) of the lineage action that says who published this policy for the model.
+
+    SageMaker notes who made it, and the hub's ledger takes that over (domain/policy_changes.py).
+    """
+    before = dict((present or {}).get("policy") or {})
+    if before.get("change") and {**before, **pins} == before:
+        return str(before["change"]), "unchanged"
+    digests = {part: pin["sha256"] for part, pin in pins.items()}
+    name = f"policy-{model[:_LONGEST_IN_NAME]}-{uuid.uuid4().hex}"
+    with calling(f"say which policy is published for model {model}"):
+        answer = session.client("sagemaker").create_action(
+            ActionName=name,
+            Source={"SourceUri": pins["tier"]["uri"]},
+            ActionType=policy_changes.ACTION_TYPE,
+            Status="Completed",
+            Properties=policy_changes.action_properties(model, digests),
+        )
+    return str(answer["ActionArn"]), "created"
 
 
 def sharing_statement(arn_of_versions: str, partition: str, prod: str) -> dict[str, Any]:
@@ -126,26 +170,6 @@ def sharing_statement(arn_of_versions: str, partition: str, prod: str) -> dict[s
         "Action": ["sagemaker:DescribeModelPackage", "sagemaker:CreateModel"],
         "Resource": arn_of_versions,
     }
-
-
-def _policy_body(tier: str, policies: Path) -> bytes:
-    file = policies / f"{tier}.json"
-    try:
-        body = file.read_bytes()
-        policy = tier_policy(json.loads(body))
-    except OSError as error:
-        raise GovernError(
-            "not_found", f"no policy of tier {tier}: {error}", "restore the file"
-        ) from error
-    except (ValueError, InvalidInputError) as error:
-        raise GovernError(
-            "invalid", f"{file}: {error}", "correct it by policies/tier.schema.json"
-        ) from error
-    if policy["tier"] != tier:
-        raise GovernError(
-            "invalid", f"{file} is a policy of tier {policy['tier']}; expected {tier}", "rename it"
-        )
-    return body
 
 
 def _ensure_group(session: boto3.Session, model: str) -> str:
@@ -200,12 +224,13 @@ def _group_policy(sagemaker: Any, model: str) -> dict[str, Any]:
 
 
 def _publish(session: boto3.Session, uri: str, body: bytes) -> tuple[str, dict[str, str]]:
-    """(change, {uri, sha256, version_id}) of the tier policy in the evidence bucket."""
+    """(change, {uri, sha256, version_id}) of a file of the policy in the evidence bucket."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     bucket_of_session = Artifacts(session)
     there = bucket_of_session.find(bucket, key)
+    kind = "application/json" if key.endswith(".json") else "text/plain; charset=utf-8"
     try:
-        location = bucket_of_session.store(bucket, key, body, KEY)
+        location = bucket_of_session.store(bucket, key, body, KEY, kind)
     except NotFoundError as error:
         raise GovernError(
             "not_found", str(error), "the bucket comes with the Central stack: deploy it first"
@@ -220,9 +245,10 @@ def _publish(session: boto3.Session, uri: str, body: bytes) -> tuple[str, dict[s
     return ("unchanged" if there["sha256"] == policy["sha256"] else "updated"), policy
 
 
-def _ensure_entry(session: boto3.Session, entry: dict[str, Any]) -> str:
+def _ensure_entry(
+    session: boto3.Session, entry: dict[str, Any], present: Mapping[str, Any] | None
+) -> str:
     model = entry["model"]
-    present = projects.find_project(session, model)
     if present == entry:
         return "unchanged"
     with calling(f"write the directory entry of model {model}"):

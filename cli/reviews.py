@@ -206,10 +206,11 @@ def in_review(phase: str | None) -> bool:
 
 def policy_of(reader: boto3.Session, project: Mapping[str, Any]) -> dict[str, Any]:
     """The tier policy that the directory entry pins, as it was published."""
-    bucket, _, key = str(project["policy"]["uri"]).removeprefix("s3://").partition("/")
+    pinned = project["policy"]["tier"]
+    bucket, _, key = str(pinned["uri"]).removeprefix("s3://").partition("/")
     with calling(f"read the tier policy of model {project['model']}"):
         answer = reader.client("s3").get_object(
-            Bucket=bucket, Key=key, VersionId=str(project["policy"]["version_id"])
+            Bucket=bucket, Key=key, VersionId=str(pinned["version_id"])
         )
         policy: dict[str, Any] = json.loads(answer["Body"].read())
     return policy

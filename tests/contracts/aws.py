@@ -85,6 +85,8 @@ class Aws:
     signing_key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
+    policy_changes: list[dict[str, Any]] = field(default_factory=list)
+    actions: dict[str, dict[str, Any]] = field(default_factory=dict)
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -179,6 +181,8 @@ class Aws:
         return {}
 
     def _on_Query(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "PolicyChanged" in json.dumps(request):
+            return {"Items": [items.to_item(samples.row(entry)) for entry in self.policy_changes]}
         return {"Items": [items.to_item(samples.row(entry)) for entry in self.entries]}
 
     # -------------------------------------------------------------- KMS
@@ -194,8 +198,14 @@ class Aws:
 
     # -------------------------------------------------------------- SageMaker
 
+    def _on_DescribeImageScanFindings(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}
+
     def _on_DescribeModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
         return copy.deepcopy(self.versions[request["ModelPackageName"]])
+
+    def _on_DescribeAction(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self.actions[request["ActionName"]]
 
     def _on_CreateModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = samples.version_arn()

@@ -166,8 +166,12 @@ def description(**more: Any) -> dict[str, Any]:
         "ModelCard": {
             "ModelCardContent": json.dumps(
                 {
-                    "model_overview": {"model_description": "Clinical risk"},
+                    "model_overview": {"model_creator": "theo"},
+                    "intended_uses": {"purpose_of_model": "Follow-up of patients"},
+                    "business_details": {"business_problem": "Late follow-up"},
+                    "training_details": {"training_observations": "353 patients"},
                     "evaluation_details": [{"name": "holdout", "evaluation_observation": "good"}],
+                    "additional_information": {"ethical_considerations": "Subgroups are small"},
                 }
             ),
             "ModelCardStatus": "PendingReview",
@@ -219,9 +223,10 @@ def project() -> dict[str, Any]:
         "instance_type": "ml.m5.large",
         "instance_count": 1,
         "policy": {
-            "uri": f"s3://{EVIDENCE_BUCKET}/policies/tiers/high.json",
-            "sha256": digest("high.json"),
-            "version_id": "v-high.json",
+            "cedar": _pin("approvals.cedar"),
+            "schema": _pin("approvals.cedarschema"),
+            "tier": _pin("tiers/high.json"),
+            "change": f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{MODEL}-0",
         },
     }
 
@@ -249,6 +254,14 @@ def head(model: str, number: int) -> dict[str, Any]:
     at = digest(f"entry {number}")
     checkpoint = attestations.checkpoint_of(model, number, at, DECIDED)
     return {"model": model, "head": number, "digest": at, "checkpoint": envelope(checkpoint)}
+
+
+def _pin(name: str) -> dict[str, str]:
+    return {
+        "uri": f"s3://{EVIDENCE_BUCKET}/policies/{name}",
+        "sha256": digest(name),
+        "version_id": f"v-{name}",
+    }
 
 
 def evaluation_report() -> dict[str, Any]:

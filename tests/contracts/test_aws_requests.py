@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -21,25 +21,26 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from governance.adapters import items, sessions, signing
-from governance.domain import registration
+from governance.domain import attestations, policy_changes, registration
+from governance.domain.policies import PARTS
 from local.sagemaker import validation
-from tests.contracts import events, samples
+from tests.contracts import events, policies, samples
 from tests.contracts.aws import ENVIRONMENT, Aws, Call
 
-POLICY = (Path(__file__).parents[2] / "policies" / "tiers" / "high.json").read_bytes()
 OPERATIONS = {
     "sts": ["AssumeRole"],
     "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject"],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign"],
     "cloudwatch": ["PutMetricData"],
+    "ecr": ["DescribeImageScanFindings"],
     "events": ["PutEvents"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
-        *("DescribeEndpoint", "AddTags"),
+        *("DescribeEndpoint", "AddTags", "DescribeAction"),
         *("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"),
     ],
 }
@@ -77,9 +78,10 @@ def _provision(aws: Aws) -> None:
         body = bodies.get(entry["role"], entry["key"].encode())
         aws.objects[entry["bucket"], entry["key"]] = body
     project = samples.project()
-    _, _, bucket, key = project["policy"]["uri"].split("/", 3)
-    aws.objects[bucket, key] = POLICY
-    project["policy"]["sha256"] = hashlib.sha256(POLICY).hexdigest()
+    for part, body in policies.files().items():
+        _, _, bucket, key = project["policy"][part]["uri"].split("/", 3)
+        aws.objects[bucket, key] = body
+        project["policy"][part]["sha256"] = hashlib.sha256(body).hexdigest()
     place = json.dumps({"model": {"S": samples.MODEL}})
     aws.tables["governed-path-project-directory", place] = items.to_item(project)
     description = samples.description()
@@ -89,6 +91,27 @@ def _provision(aws: Aws) -> None:
         declared = {f"{role}-version-id": "v1", f"{role}-sha256": hashlib.sha256(body).hexdigest()}
         description["CustomerMetadataProperties"].update(declared)
     aws.versions[samples.version_arn(samples.DEV, 1)] = description
+    _publish_policy(aws, project)
+
+
+def _publish_policy(aws: Aws, project: dict[str, Any]) -> None:
+    digests = {part: project["policy"][part]["sha256"] for part in PARTS}
+    aws.actions[project["policy"]["change"]] = {
+        "ActionType": policy_changes.ACTION_TYPE,
+        "CreatedBy": samples.user("admin", "adam", samples.CENTRAL),
+        "CreationTime": datetime(2026, 11, 21, 5, tzinfo=UTC),
+        "Properties": policy_changes.action_properties(samples.MODEL, digests),
+    }
+    record = {"eventName": "INSERT", "dynamodb": {"NewImage": items.to_item(project)}}
+    answer = aws.handler("record_policy_change")({"Records": [record]})
+    assert answer == {"outcomes": ["recorded"]}
+    put = [call for call in aws.calls if call.operation == "TransactWriteItems"][-1]
+    (envelope,) = [
+        item["Put"]["Item"]["envelope"]["S"]
+        for item in put.request["TransactItems"]
+        if "envelope" in item.get("Put", {}).get("Item", {})
+    ]
+    aws.policy_changes = [attestations.entry_of(envelope)]
 
 
 def _promote(aws: Aws) -> dict[str, Any]:
@@ -170,6 +193,8 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
 
 def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     promotion = samples.promotion("Prod")
+    registry = f"{samples.CENTRAL}.dkr.ecr.{samples.REGION}.amazonaws.com"
+    ours = {"uri": f"{registry}/risk/serving:1.4", "digest": "sha256:" + "c" * 64}
     denied = aws.handler("evaluate_gate")(
         {
             "promotion": promotion,
@@ -177,7 +202,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
             "trainer": {"person": ""},
             "decision_current": False,
             "approval": {},
-            "candidate": candidate,
+            "candidate": {**candidate, "described": {"image": ours}},
             "differences": [{"name": "a\nb", "expected": "c", "actual": "d\u2028"}] * 50,
         }
     )["verdict"]

@@ -24,7 +24,14 @@ ROOT = Path(__file__).parents[2]
 CENTRAL_TEMPLATE, MEMBER_TEMPLATE = "template.yaml", "stacks/member.yaml"
 MEMBERS = {"Dev": samples.DEV, "Test": samples.TEST, "Prod": samples.PROD}
 WORKFLOWS = ("PromoteToCentral", "ValidateInTest", "ReleaseToProd")
-LAMBDA_AND_TOPIC_RULES = ("Decision", "EndpointState", "Notifications", "ReviewOverdue")
+LAMBDA_AND_TOPIC_RULES = (
+    "Decision",
+    "EndpointState",
+    "Notifications",
+    "ReviewOverdue",
+    "Denials",
+    "PolicyChanges",
+)
 FORWARDED = "Forwarding"
 PARAMETERS = {"TrustedAccountIds": list(MEMBERS.values()), "AWS::AccountId": samples.CENTRAL}
 
@@ -206,8 +213,18 @@ AWS_EVENTS: dict[str, set[str]] = {
     "cloudtrail-update-model-package.prod-approved": set(),
     "cloudtrail-update-model-package.denied": set(),
 }
+
+
+def _told_by(name: str) -> str:
+    """People hear of every entry once, and of a denial with all its reasons."""
+    detail = events.example(name)["detail"]
+    if detail["kind"] == "PolicyChanged":
+        return "PolicyChanges"
+    return "Notifications" if (detail.get("verdict") or {}).get("allowed", True) else "Denials"
+
+
 EXPECTED = AWS_EVENTS | {
-    name: {"Notifications"} for name in events.EXAMPLES if name.startswith("governed-path-")
+    name: {_told_by(name)} for name in events.EXAMPLES if name.startswith("governed-path-")
 }
 EXPECTED["governed-path-mandatory-review-overdue.complete"] |= {"ReviewOverdue"}
 
@@ -326,15 +343,20 @@ OURS = [name for name in events.EXAMPLES if name.startswith("governed-path-")]
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_notification_says_what_the_event_says(name: str) -> None:
-    """Each path of the input transformer leads to text, in every event of ours."""
-    (target,) = _rule(CENTRAL_TEMPLATE, "NotificationsRule")["Targets"]
+    """Each path of the input transformer leads to text or a list, in every event of ours."""
+    (target,) = _rule(CENTRAL_TEMPLATE, f"{_told_by(name)}Rule")["Targets"]
     transformer = target["InputTransformer"]
     text = transformer["InputTemplate"]
+    event = events.example(name)
     for variable, path in transformer["InputPathsMap"].items():
-        value: Any = events.example(name)
+        value: Any = event
         for key in path.removeprefix("$.").split("."):
             value = value[key]
-        assert isinstance(value, str)
-        text = text.replace(f"<{variable}>", value)
+        # As EventBridge does: a text goes in as it is, a list as JSON.
+        assert isinstance(value, str | list)
+        said = value if isinstance(value, str) else json.dumps(value)
+        assert variable == "reasons" or '"' not in said, "nothing escapes what goes in"
+        text = text.replace(f"<{variable}>", said)
     assert "<" not in text
-    assert isinstance(json.loads(text), str)
+    told = json.loads(text)
+    assert isinstance(told, str) or told["reasons"] == event["detail"]["verdict"]["reasons"]

@@ -39,6 +39,8 @@ PROVISIONED = (
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
+EMIL = "emil"
+EMERGENCY = "Version 1 gives wrong risks for patients over 80; version 2 repairs it. Incident 4711."
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,15 @@ class DemoPath:
 
 
 def demo_path(organisation: Organisation, trained: Trained) -> DemoPath:
-    """Dana, Alex and Grace approve the first version, although there is a second by then."""
+    """Dana, Alex and Grace approve the first version, although there is a second by then.
+
+    Before Grace does, four others review it, as tier high asks for.
+    """
     promoted = organisation.approve("dev", trained.first)
     central = promoted.entry["model_package_arn"]
     validated = organisation.approve("test", central)
+    for kind in REVIEWS:
+        organisation.review(central, kind)
     released = organisation.approve("prod", central)
     # The notification of the release comes over the same bus as the events of our own last writes.
     eventually(
@@ -135,20 +142,28 @@ def untested(organisation: Organisation, trained: Trained) -> Untested:
 
 @dataclass(frozen=True)
 class Replaced:
-    """A version that is released at the second try, and the version that replaces it."""
+    """A version that is released at the second try, and the one that replaces it at once."""
 
     refused: Outcome
     first: Outcome
     second: Outcome
+    emergency: dict[str, Any]  # the entry of the request
 
 
 def replaced(organisation: Organisation, trained: Trained) -> Replaced:
-    """Both versions go to Prod, one after the other; the first reason that is given is none."""
+    """Both versions go to Prod, one after the other.
+
+    The first is signed without a reason and without reviews, then with both. The second must go at
+    once: Emil asks for it, Grace signs.
+    """
     first = _tested(organisation, organisation.register_again(trained.first, REPLACED))
     refused = organisation.approve("prod", first, because=NO_REASON)
+    for kind in REVIEWS:
+        organisation.review(first, kind)
     released = organisation.approve("prod", first)
     second = _tested(organisation, organisation.register_again(trained.second, REPLACED))
-    return Replaced(refused, released, organisation.approve("prod", second))
+    emergency = organisation.break_glass(second, EMIL, EMERGENCY)
+    return Replaced(refused, released, organisation.approve("prod", second), emergency)
 
 
 def _tested(organisation: Organisation, origin: str) -> str:

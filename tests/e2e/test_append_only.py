@@ -42,7 +42,7 @@ LEDGER, HEADS = (
 WRITERS = {
     f"governed-path-{name}"
     for name in (
-        *("record", "record-decision", "record-registration"),
+        *("record", "record-decision", "record-policy-change", "record-registration"),
         *("check-review-deadlines", "detect-tampering"),
     )
 }

@@ -27,6 +27,7 @@ KINDS = [
     "CandidatePromoted",
     "ValidationStarted",
     "ValidationPassed",
+    *["ReviewGiven"] * 4,
     "ReleaseStarted",
     "CandidateReleased",
 ]
@@ -170,8 +171,9 @@ def test_ledger_tells_the_story_in_order(
 ) -> None:
     assert organisation.kinds(MODEL) == KINDS
     assert {entry["model_package_arn"] for entry in organisation.story(MODEL)} == {arn}
-    sequences = [entry["sequence"] for entry in organisation.entries(MODEL)]
-    assert sequences == list(range(1, len(sequences) + 1))
+    entries = organisation.entries(MODEL)
+    assert entries[0]["kind"] == "PolicyChanged"
+    assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
 
 
 def test_every_version_is_a_candidate_from_its_registration_on(
@@ -206,13 +208,14 @@ def test_every_entry_is_announced(organisation: Organisation, demo_path: DemoPat
         f"since {entry['recorded_at']}."
         for entry in organisation.story(MODEL)
     ]
-    heard = [
+    told, *heard = [
         text.strip('"').split(" Version:")[0]
         for text in organisation.heard(CENTRAL, "notifications")
         if f" {MODEL} " in text and "CandidateRegistered" not in text
     ]
-    # A replay announces again; the first five are the path's own.
-    assert heard[:5] == expected
+    assert f"PolicyChanged: adam gave {MODEL} policy" in told
+    # A replay announces again; the first are the path's own.
+    assert heard[: len(KINDS)] == expected
 
 
 def test_cloudtrail_confirmed_who_signed_off(organisation: Organisation, arn: str) -> None:

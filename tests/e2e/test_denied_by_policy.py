@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.e2e.organisation import CENTRAL, PROD, Organisation, Outcome, eventually, rules, said
 from tests.e2e.scenarios import OWN_WORK, UNTESTED, Replaced, Untested
 
@@ -26,14 +28,18 @@ def test_rejected_promotion_copies_nothing(organisation: Organisation, own_work:
     assert organisation.central_versions(OWN_WORK) == []
 
 
-def test_rejected_promotion_is_announced(organisation: Organisation, own_work: Outcome) -> None:
-    eventually(
-        lambda: any(
-            f"PromotionRejected: {OWN_WORK}" in text
+def test_rejected_promotion_is_announced_with_every_reason(
+    organisation: Organisation, own_work: Outcome
+) -> None:
+    (text,) = eventually(
+        lambda: [
+            text
             for text in organisation.heard(CENTRAL, "notifications")
-        ),
+            if f"PromotionRejected: {OWN_WORK}" in text
+        ],
         "the notification of the rejection",
     )
+    assert json.loads(text)["reasons"] == own_work.entry["verdict"]["reasons"]
 
 
 def test_release_without_test_is_rejected(untested: Untested) -> None:
@@ -43,14 +49,15 @@ def test_release_without_test_is_rejected(untested: Untested) -> None:
     assert "An AI Engineer approves the version for Test" in said(entry)
 
 
-def test_release_without_a_substantive_reason_is_rejected(replaced: Replaced) -> None:
+def test_release_without_reviews_and_a_substantive_reason_is_rejected(replaced: Replaced) -> None:
     entry = replaced.refused.entry
     assert (entry["kind"], entry["stage"], entry["stage_status"]) == (
         "ReleaseRejected",
         "Prod",
         "Rejected",
     )
-    assert rules(entry) == {"approval_description_substantive"}
+    assert rules(entry) == {"approval_description_substantive", "required_reviews_given"}
+    assert "no technical, business, compliance, deployment review is in force" in said(entry)
     assert "ApprovalDescription has 11 characters" in said(entry)
     assert "at least 40" in said(entry)
 

@@ -254,6 +254,10 @@ FUNCTIONS = {
     "record": ("dynamodb:PutItem", _table("ledger")),
     "publish-entry": ("events:PutEvents", HUB_BUS),
     "archive-entry": ("s3:PutObject", ARCHIVED),
+    "record-policy-change": (
+        "sagemaker:DescribeAction",
+        f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{MODEL}-0",
+    ),
 }
 _KEYS = {"publish-entry": {"events:source": "governed-path"}}
 # What no function may do by itself.
@@ -308,8 +312,8 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
     ):
         writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, resource)}
         assert writers == {
-            *("record", "record-decision", "record-registration", "check-review-deadlines"),
-            "detect-tampering",
+            *("record", "record-decision", "record-policy-change", "record-registration"),
+            *("check-review-deadlines", "detect-tampering"),
         }
     archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
     assert archivers == ["archive-entry"]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.domain import gates
-from governance.domain.gates import Facts
-from tests.contracts import samples
+from governance.domain import gates, thresholds
+from governance.domain.explanations import EXPLANATIONS
+from governance.domain.facts import Facts
+from governance.domain.gates import Verdict
+from governance.domain.policies import Policy
+from tests.contracts import policies, samples
 
-POLICY = json.loads(
-    (Path(__file__).parents[2] / "policies" / "tiers" / "high.json").read_text("utf-8")
-)
+POLICY = policies.policy()
+TIER = POLICY.tier
+NOW = "2026-11-21T06:00:30Z"
 PERSONA = {"Dev": "data-scientist", "Test": "ai-engineer", "Prod": "governance-engineer"}
 TRAINER = {**samples.identity("training", "theo"), "persona": "training-pipeline"}
 EVALUATION = {
@@ -27,8 +28,77 @@ EVALUATION = {
     "metrics": {"auc": 0.82, "brier": 0.17, "calibration_error": 0.06},
     "subgroup_auc_gap": 0.05,
 }
+TEST_METRICS = {
+    "auc": 0.82,
+    "brier": 0.17,
+    "calibration_error": 0.06,
+    "latency_p50_ms": 4,
+    "latency_p95_ms": 9.5,
+    "latency_p99_ms": 12,
+}
+SECTIONS = (
+    "additional_information",
+    "business_details",
+    "evaluation_details",
+    "intended_uses",
+    "model_overview",
+    "training_details",
+)
+IMAGE = {"uri": samples.IMAGE, "registry": "683313688378", "critical": None, "scan": "not ours"}
+SCANNED = {"uri": "ours", "registry": samples.CENTRAL, "critical": 0, "scan": "complete"}
+REVIEWERS = {"technical": "alex", "business": "bea", "compliance": "cleo", "deployment": "dirk"}
 MISMATCH = {"name": "model-data sha256", "declared": "a" * 64, "actual": "b" * 64}
 DIFFERENCE = {"name": "environment", "expected": '{"A": "1"}', "actual": '{"A": "2"}'}
+
+
+def review(kind: str, person: str, **more: Any) -> dict[str, Any]:
+    """A review in force."""
+    persona = "ai-engineer" if kind == "technical" else "governance-engineer"
+    return {
+        "kind": kind,
+        "person": person,
+        "persona": persona,
+        "role_arn": f"arn:aws:iam::{samples.DEV}:role/governed-path-{persona}",
+        "given_at": "2026-11-20T06:00:00Z",
+        "expires_at": "2026-12-20T06:00:00Z",
+        "entry_id": "e" * 64,
+        "description": "Read the model card and the test report.",
+        **more,
+    }
+
+
+def reviews(**people: str) -> list[dict[str, Any]]:
+    """All four reviews; `people` are those who give other than the usual."""
+    return [review(kind, person) for kind, person in {**REVIEWERS, **people}.items()]
+
+
+def approvals(dev: str = "dora", test: str = "tom") -> list[dict[str, Any]]:
+    """The approvals of the stages before Prod."""
+    return [
+        {"stage": "Dev", "person": dev, "decided_at": "2026-11-19T06:00:00Z"},
+        {"stage": "Test", "person": test, "decided_at": "2026-11-20T05:00:00Z"},
+    ]
+
+
+EMERGENCY = {
+    "person": "emil",
+    "persona": "governance-engineer",
+    "reason": "The released model returns wrong risks; this version repairs it. Incident 4711.",
+    "requested_at": "2026-11-21T05:00:00Z",
+    "expires_at": "2026-11-22T05:00:00Z",
+    "entry_id": "b" * 64,
+}
+
+
+# CloudTrail names the approver, whoever a test makes that.
+CONFIRMED: dict[str, Any] = {"approver": "the same"}
+
+
+def evaluate(facts: Facts, policy: Policy = POLICY) -> Verdict:
+    if facts.confirmation is CONFIRMED:
+        approver = {"session_arn": "arn:aws:sts::444455556666:assumed-role/r/s", **facts.approver}
+        facts = replace(facts, approver=approver, confirmation={"approver": approver})
+    return gates.evaluate(facts, policy, policies.decide(policy))
 
 
 def _good(stage: str) -> Facts:
@@ -45,9 +115,19 @@ def _good(stage: str) -> Facts:
             "model_approval_status": "Approved",
             "approval_description": "Reviewed the validation report and the model card with Dana.",
         },
-        policy=POLICY,
+        asked_at=NOW,
+        decided_at=samples.DECIDED,
+        policy_recorded=True,
+        confirmation=CONFIRMED,
         evaluation=EVALUATION,
         tests_passed=True,
+        test_metrics=TEST_METRICS,
+        phase={"Dev": None, "Test": "Test/PendingApproval", "Prod": "Test/Passed"}[stage],
+        reviews=reviews(),
+        approvals=approvals()[: ["Dev", "Test", "Prod"].index(stage)],
+        card_sections=SECTIONS,
+        dataset_version="s3://b/dataset.csv version v1",
+        image=IMAGE,
     )
 
 
@@ -148,44 +228,186 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
         {"approval": {"model_approval_status": "Approved", "approval_description": None}},
         "ApprovalDescription has 0 characters",
     ),
+    *(
+        (stage, "model_card_complete", {"card_sections": SECTIONS[1:]}, "additional_information")
+        for stage in ("Dev", "Prod")
+    ),
+    *(
+        (stage, "dataset_version_known", {"dataset_version": None}, "which version")
+        for stage in ("Dev", "Prod")
+    ),
+    *(
+        (stage, "image_scan_clean", {"image": image}, says)
+        for stage in ("Dev", "Prod")
+        for image, says in (
+            ({**SCANNED, "critical": 2}, "2 critical findings"),
+            ({**SCANNED, "critical": None, "scan": "no scan was made"}, "no scan was made"),
+            ({**IMAGE, "registry": "999999999999"}, "not ours"),
+            ({}, "nothing is known of its scan"),
+        )
+    ),
+    *(
+        (stage, "policy_is_recorded", {"policy_recorded": False}, POLICY.digest[:12])
+        for stage in PERSONA
+    ),
+    *(
+        (
+            stage,
+            "approvers_are_different_people",
+            {"approvals": approvals(dev="Dana ")[: ["Dev", "Test", "Prod"].index(stage)]},
+            f"dana approved for {stage} after Dana  for Dev",
+        )
+        for stage in ("Test", "Prod")
+    ),
+    (
+        "Prod",
+        "approvers_are_different_people",
+        {"approvals": approvals(test="")},
+        "an unknown person for Test",
+    ),
+    *(
+        ("Prod", "test_results_meet_thresholds", {"test_metrics": {**TEST_METRICS, **bad}}, says)
+        for bad, says in (
+            ({"latency_p95_ms": 500.01}, "latency_p95_ms is 500"),
+            ({"auc": 0.7}, "auc is 0.7"),
+            ({"brier": None}, "brier is not measured"),
+            ({"calibration_error": float("nan")}, "calibration_error is nan"),
+        )
+    ),
+    ("Prod", "test_results_meet_thresholds", {"test_metrics": {}}, "latency_p95_ms is not"),
+    (
+        "Prod",
+        "approvals_not_expired",
+        {"asked_at": "2026-12-19T06:00:00Z"},
+        "dora approved for Dev 2026-11-19T06:00:00Z",
+    ),
+    ("Prod", "approvals_not_expired", {"decided_at": None}, "at an unknown time"),
+    *(
+        ("Prod", "required_reviews_given", facts, says)
+        for facts, says in (
+            ({"reviews": []}, "no technical, business, compliance, deployment review is in force"),
+            ({"reviews": reviews()[1:]}, "no technical review"),
+            ({"reviews": reviews(compliance="")}, "no compliance review"),
+            ({"reviews": [*reviews()[1:], review("technical", "alex", persona="admin")]}, "techn"),
+            ({"reviews": [*reviews()[1:], review("technical", "alex", persona=None)]}, "techn"),
+            (
+                {
+                    "reviews": [
+                        *reviews()[1:],
+                        review("technical", "alex", role_arn="arn:aws:iam::999999999999:role/x"),
+                    ]
+                },
+                "no technical review",
+            ),
+            (
+                {
+                    "reviews": [
+                        *reviews()[1:],
+                        review("technical", "alex", given_at="2026-10-22T06:00:30Z"),
+                    ]
+                },
+                "no technical review",
+            ),
+            (
+                {"reviews": [], "break_glass": {**EMERGENCY, "person": "Dana"}},
+                "it needs two people",
+            ),
+            (
+                {"reviews": [], "break_glass": {**EMERGENCY, "reason": "Urgent" + " " * 99}},
+                "its reason has less than 40 characters",
+            ),
+            (
+                {
+                    "reviews": [],
+                    "break_glass": {**EMERGENCY, "requested_at": "2026-11-20T06:00:30Z"},
+                },
+                "it is older than 24 hours",
+            ),
+        )
+    ),
+    (
+        "Prod",
+        "reviewers_are_different_people",
+        {"reviews": reviews(business="cleo")},
+        "cleo gave business, cleo gave compliance",
+    ),
+    (
+        "Prod",
+        "reviewers_are_not_trainer",
+        {"reviews": reviews(technical="Theo")},
+        "theo trained and reviewed",
+    ),
+    ("Prod", "approver_confirmed", {"confirmation": None}, "has not confirmed who approved"),
+    (
+        "Prod",
+        "approver_confirmed",
+        {"confirmation": {"approver": samples.identity("governance-engineer", "emil")}},
+        "CloudTrail arn:aws:sts::444455556666:assumed-role/governed-path-governance-engineer/emil",
+    ),
+    (
+        "Prod",
+        "approver_is_not_reviewer",
+        {"reviews": reviews(deployment="DANA")},
+        "dana signs off and gave a required review",
+    ),
 ]
+_ALWAYS = ["approver_holds_the_role", "approver_is_not_trainer", "decision_is_current"]
 RULES = {
     "Dev": [
-        "approver_holds_the_role",
-        "approver_is_not_trainer",
-        "decision_is_current",
+        *_ALWAYS,
         "artifacts_match_registration",
         "evaluation_report_valid",
         "evaluation_meets_thresholds",
+        "model_card_complete",
+        "dataset_version_known",
+        "image_scan_clean",
+        "policy_is_recorded",
     ],
     "Test": [
-        "approver_holds_the_role",
-        "approver_is_not_trainer",
-        "decision_is_current",
+        *_ALWAYS,
         "follows_the_stage_machine",
         "candidate_unchanged",
+        "approvers_are_different_people",
+        "policy_is_recorded",
     ],
     "Prod": [
-        "approver_holds_the_role",
-        "approver_is_not_trainer",
-        "decision_is_current",
+        *_ALWAYS,
+        "approver_confirmed",
         "follows_the_stage_machine",
         "candidate_unchanged",
         "tests_passed_for_candidate",
+        "test_results_meet_thresholds",
+        "model_card_complete",
+        "dataset_version_known",
+        "image_scan_clean",
         "model_approval_status_approved",
         "approval_description_substantive",
+        "approvals_not_expired",
+        "approvers_are_different_people",
+        "required_reviews_given",
+        "reviewers_are_different_people",
+        "reviewers_are_not_trainer",
+        "approver_is_not_reviewer",
+        "policy_is_recorded",
     ],
 }
 
 
 @pytest.mark.parametrize(("stage", "rules"), RULES.items())
 def test_a_gate_asks_all_its_rules_and_allows_what_is_right(stage: str, rules: list[str]) -> None:
-    assert gates.evaluate(_good(stage)).to_dict() == {
+    assert evaluate(_good(stage)).to_dict() == {
         "allowed": True,
         "stage": stage,
         "reasons": [],
         "rules": rules,
-        "policy_digest": gates.policy_digest(POLICY),
+        "tier": "high",
+        "policy_digest": POLICY.digest,
+        "policy_digests": POLICY.digests,
+        "facts": {
+            **_good(stage).to_dict(),
+            "confirmation": {"approver": samples.identity(PERSONA[stage], "dana")},
+        },
+        "break_glass": None,
         "description": f"Gate {stage}: allowed by {len(rules)} rules",
         "leaves": None,
     }
@@ -195,7 +417,7 @@ def test_a_gate_asks_all_its_rules_and_allows_what_is_right(stage: str, rules: l
 def test_a_broken_rule_is_the_one_reason(
     stage: str, rule: str, facts: dict[str, Any], says: str
 ) -> None:
-    verdict = gates.evaluate(replace(_good(stage), **facts))
+    verdict = evaluate(replace(_good(stage), **facts))
     (reason,) = verdict.reasons
     assert not verdict.allowed
     assert reason.rule == rule
@@ -211,26 +433,40 @@ def test_every_rule_of_every_gate_is_broken_above() -> None:
 
 @pytest.mark.parametrize("stage", PERSONA)
 def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
-    """But for the thresholds of a report that is not valid: those were not measured."""
-    facts = replace(
-        _good(stage),
+    """But for what cannot be broken together: what was not measured, who did not review."""
+    facts = Facts(
+        stage=stage,
+        model_package_arn=samples.version_arn(samples.DEV),
+        candidate_id=samples.CANDIDATE,
         approver={},
+        trainer={},
         decision_current=False,
+        approval={},
+        asked_at=NOW,
         declared_mismatches=[MISMATCH],
         differences=[DIFFERENCE],
-        evaluation={},
-        tests_passed=False,
         phase="Retired/Retired",
-        approval={},
     )
-    reasons = [reason.rule for reason in gates.evaluate(facts).reasons]
-    assert reasons == [rule for rule in RULES[stage] if rule != "evaluation_meets_thresholds"]
+    never = {
+        "evaluation_meets_thresholds",
+        "test_results_meet_thresholds",
+        "reviewers_are_different_people",
+        "reviewers_are_not_trainer",
+        "approver_is_not_reviewer",
+    }
+    verdict = evaluate(facts)
+    assert [reason.rule for reason in verdict.reasons] == [
+        rule for rule in RULES[stage] if rule not in never
+    ]
+    description = verdict.describe()
+    assert len(description) <= 1024
+    assert all(f"[{reason.rule}]" in description for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize(("stage", "other"), [("Test", "Dev"), ("Prod", "Test"), ("Dev", "Prod")])
 def test_the_persona_of_another_stage_does_not_approve(stage: str, other: str) -> None:
     facts = replace(_good(stage), approver=samples.identity(PERSONA[other], "dana"))
-    (reason,) = gates.evaluate(facts).reasons
+    (reason,) = evaluate(facts).reasons
     assert (reason.rule, reason.expected) == (
         "approver_holds_the_role",
         f"the role governed-path-{PERSONA[stage]} of account {samples.DEV}",
@@ -238,36 +474,32 @@ def test_the_persona_of_another_stage_does_not_approve(stage: str, other: str) -
 
 
 def test_metrics_at_their_thresholds_are_good_enough() -> None:
-    limits = POLICY["thresholds"]
+    limits = TIER["thresholds"]
     facts = _evaluation(
         auc=limits["auc_min"],
         brier=limits["brier_max"],
         calibration_error=limits["calibration_error_max"],
         subgroup_auc_gap=limits["subgroup_auc_gap_max"],
     )
-    assert gates.evaluate(replace(_good("Dev"), **facts)).allowed
+    assert evaluate(replace(_good("Dev"), **facts)).allowed
 
 
 def test_a_tier_without_a_subgroup_threshold_does_not_ask_for_it() -> None:
-    thresholds = {k: v for k, v in POLICY["thresholds"].items() if k != "subgroup_auc_gap_max"}
-    facts = replace(
-        _good("Dev"),
-        policy={**POLICY, "thresholds": thresholds},
-        **_evaluation(subgroup_auc_gap=None),
-    )
-    assert gates.evaluate(facts).allowed
+    limits = {k: v for k, v in TIER["thresholds"].items() if k != "subgroup_auc_gap_max"}
+    facts = replace(_good("Dev"), **_evaluation(subgroup_auc_gap=None))
+    assert evaluate(facts, policies.policy(thresholds=limits)).allowed
 
 
 def test_a_description_of_exactly_the_least_length_is_enough() -> None:
-    least = POLICY["description_min_chars"]
+    least = TIER["description_min_chars"]
     for length, allowed in ((least, True), (least - 1, False)):
         approval = {"model_approval_status": "Approved", "approval_description": "x" * length}
-        assert gates.evaluate(replace(_good("Prod"), approval=approval)).allowed is allowed
+        assert evaluate(replace(_good("Prod"), approval=approval)).allowed is allowed
 
 
 def test_a_stage_without_a_gate_is_a_fault_of_ours() -> None:
     with pytest.raises(KeyError, match="Retired"):
-        gates.evaluate(replace(_good("Dev"), stage="Retired"))
+        evaluate(replace(_good("Dev"), stage="Retired"))
 
 
 @given(
@@ -285,24 +517,17 @@ def test_a_verdict_always_fits_into_the_stage_description(
         declared_mismatches=[{**MISMATCH, "name": name} for name in names],
         differences=[{**DIFFERENCE, "name": name} for name in names],
     )
-    description = gates.evaluate(facts).to_dict()["description"]
+    description = evaluate(facts).to_dict()["description"]
     assert re.fullmatch(r".{1,1024}", description)
     assert not re.search(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]", description)
     assert description.startswith(f"Gate {stage}: denied. [approver_holds_the_role]")
-
-
-def test_the_policy_digest_is_of_what_the_policy_says() -> None:
-    shuffled = dict(reversed(POLICY.items()))
-    assert gates.policy_digest(shuffled) == gates.policy_digest(POLICY)
-    assert gates.policy_digest({**POLICY, "description_min_chars": 1}) != gates.policy_digest(
-        POLICY
-    )
+    assert all(f"[{reason.rule}]" in description for reason in evaluate(facts).reasons)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_threshold_divides_the_measured_in_two(value: float, limit: float) -> None:
-    low = gates.threshold_misses({"auc": value}, {"auc_min": limit})
-    high = gates.threshold_misses({"brier": value}, {"brier_max": limit})
+    low = thresholds.threshold_misses({"auc": value}, {"auc_min": limit})
+    high = thresholds.threshold_misses({"brier": value}, {"brier_max": limit})
     assert bool(low) == (value < limit)
     assert bool(high) == (value > limit)
     assert low in ([], [("auc", value, f"at least {limit}")])
@@ -312,17 +537,19 @@ def test_a_threshold_divides_the_measured_in_two(value: float, limit: float) -> 
 @pytest.mark.parametrize("value", [None, float("nan")])
 @pytest.mark.parametrize("threshold", ["auc_min", "auc_max"])
 def test_what_was_not_measured_misses_every_threshold(value: Any, threshold: str) -> None:
-    assert len(gates.threshold_misses({"auc": value}, {threshold: 0.5})) == 1
+    assert len(thresholds.threshold_misses({"auc": value}, {threshold: 0.5})) == 1
 
 
 def test_thresholds_of_others_are_not_asked() -> None:
-    assert gates.threshold_misses({"auc": 1.0}, {"latency_p95_ms_max": 1, "auc_min": 0.5}) == []
+    assert (
+        thresholds.threshold_misses({"auc": 1.0}, {"latency_p95_ms_max": 1, "auc_min": 0.5}) == []
+    )
 
 
 @pytest.mark.parametrize("stage", PERSONA)
 def test_a_role_of_the_same_name_in_another_account_is_not_the_persona(stage: str) -> None:
     foreign = samples.identity(PERSONA[stage], "dana", samples.PROD)
-    verdict = gates.evaluate(replace(_good(stage), approver=foreign))
+    verdict = evaluate(replace(_good(stage), approver=foreign))
     (reason,) = verdict.reasons
     assert reason.rule == "approver_holds_the_role"
     assert samples.PROD in reason.fact
@@ -340,15 +567,177 @@ def test_a_role_of_the_same_name_in_another_account_is_not_the_persona(stage: st
 def test_a_refusal_leaves_the_version_rejected_or_where_it_was(
     facts: dict[str, Any], left: tuple[str, str]
 ) -> None:
-    verdict = gates.evaluate(replace(_good("Prod"), **facts)).to_dict()
+    verdict = evaluate(replace(_good("Prod"), **facts)).to_dict()
     assert (verdict["leaves"]["stage"], verdict["leaves"]["stage_status"]) == left
 
 
 @pytest.mark.parametrize("facts", [{}, {"decision_current": False, "phase": "Prod/Deployed"}])
 def test_what_is_allowed_or_stale_leaves_the_version_alone(facts: dict[str, Any]) -> None:
-    assert gates.evaluate(replace(_good("Prod"), **facts)).to_dict()["leaves"] is None
+    assert evaluate(replace(_good("Prod"), **facts)).to_dict()["leaves"] is None
 
 
 @pytest.mark.parametrize("stage", ["Test", "Prod"])
 def test_a_version_that_the_ledger_does_not_know_is_not_held_up_by_where_it_was(stage: str) -> None:
-    assert gates.evaluate(replace(_good(stage), phase=None)).allowed
+    assert evaluate(replace(_good(stage), phase=None)).allowed
+
+
+# ------------------------------------------------------------------ reviews and break-glass
+
+
+@pytest.mark.parametrize(
+    ("tier", "given", "allowed"),
+    [
+        ("low", {"technical"}, True),
+        ("low", {"business", "compliance", "deployment"}, False),
+        ("medium", {"technical", "business"}, True),
+        ("medium", {"technical"}, False),
+        ("high", {"technical", "business", "compliance"}, False),
+        ("high", set(REVIEWERS), True),
+    ],
+)
+def test_a_tier_says_which_reviews_it_takes(tier: str, given: set[str], allowed: bool) -> None:
+    facts = replace(_good("Prod"), reviews=[r for r in reviews() if r["kind"] in given])
+    assert evaluate(facts, policies.policy(tier)).allowed is allowed
+
+
+def test_one_person_may_give_all_reviews_where_the_tier_does_not_separate_them() -> None:
+    facts = replace(_good("Prod"), reviews=reviews(**dict.fromkeys(REVIEWERS, "bea")))
+    tier = {"separate_people": ["approvers", "approver-and-reviewers"]}
+    assert not evaluate(facts).allowed
+    assert evaluate(facts, policies.policy(**tier)).allowed
+
+
+def test_who_gave_two_kinds_counts_for_the_one_that_nobody_else_gave() -> None:
+    """Bea's second review is one too many only if nobody else gave either kind."""
+    twice = [*reviews(compliance="bea"), review("business", "bob")]
+    assert evaluate(replace(_good("Prod"), reviews=twice)).allowed
+
+
+def test_the_approver_may_have_reviewed_where_the_tier_does_not_separate_them() -> None:
+    facts = replace(_good("Prod"), reviews=reviews(deployment="dana"))
+    assert evaluate(facts, policies.policy(separate_people=["approvers", "reviewers"])).allowed
+
+
+@pytest.mark.parametrize("stage", ["Test", "Prod"])
+def test_one_person_may_approve_two_stages_where_the_tier_does_not_separate_them(
+    stage: str,
+) -> None:
+    facts = replace(_good(stage), approvals=approvals(dev="dana")[:1])
+    assert not evaluate(facts).allowed
+    assert evaluate(facts, policies.policy(separate_people=[])).allowed
+
+
+def test_break_glass_waives_the_missing_reviews_and_says_so() -> None:
+    facts = replace(_good("Prod"), reviews=reviews()[:2], break_glass=EMERGENCY)
+    verdict = evaluate(facts).to_dict()
+    assert verdict["allowed"]
+    assert verdict["break_glass"] == {
+        **EMERGENCY,
+        "waived": ["compliance", "deployment"],
+        "review_due_at": "2026-11-24T06:00:30Z",
+    }
+    assert "break-glass: compliance, deployment review waived" in verdict["description"]
+    assert "emil" in verdict["description"]
+
+
+def test_break_glass_that_was_not_needed_is_not_used() -> None:
+    assert evaluate(replace(_good("Prod"), break_glass=EMERGENCY)).break_glass is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "facts"),
+    [
+        ("approver_is_not_trainer", {"approver": samples.identity("governance-engineer", "theo")}),
+        ("tests_passed_for_candidate", {"tests_passed": False}),
+        ("candidate_unchanged", {"differences": [DIFFERENCE]}),
+        ("image_scan_clean", {"image": {**SCANNED, "critical": 1}}),
+        ("approvals_not_expired", {"decided_at": None}),
+    ],
+)
+def test_break_glass_waives_nothing_else(rule: str, facts: dict[str, Any]) -> None:
+    verdict = evaluate(replace(_good("Prod"), reviews=[], break_glass=EMERGENCY, **facts))
+    assert [reason.rule for reason in verdict.reasons] == [rule]
+    assert verdict.break_glass is None
+
+
+def test_a_tier_can_forbid_break_glass() -> None:
+    terms = {"allowed": False, "valid_hours": 24, "review_within_hours": 72}
+    facts = replace(_good("Prod"), reviews=[], break_glass=EMERGENCY)
+    (reason,) = evaluate(facts, policies.policy(break_glass=terms)).reasons
+    assert reason.rule == "required_reviews_given"
+    assert "tier high allows none" in reason.fact
+
+
+def test_a_missing_review_says_who_gives_it() -> None:
+    (reason,) = evaluate(replace(_good("Prod"), reviews=reviews()[2:])).reasons
+    assert (
+        reason.remedy == "technical: AI Engineer; business: Governance Engineer (`govern review`)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "required", "allowed"),
+    [
+        (SCANNED, True, True),
+        (SCANNED, False, True),
+        ({**SCANNED, "critical": 1}, False, False),
+        ({**SCANNED, "critical": None}, False, True),
+        ({**SCANNED, "critical": None}, True, False),
+        (IMAGE, True, True),
+        ({**IMAGE, "critical": 1}, True, False),
+    ],
+)
+def test_a_missing_scan_is_for_the_tier_and_a_bad_one_for_nobody(
+    image: dict[str, Any], required: bool, allowed: bool
+) -> None:
+    scan = {**TIER["image_scan"], "required": required}
+    facts = replace(_good("Prod"), image=image)
+    assert evaluate(facts, policies.policy(image_scan=scan)).allowed is allowed
+
+
+# ------------------------------------------------------------------ Cedar and the words
+
+
+def test_every_rule_of_the_policy_is_explained_and_every_explanation_is_a_rules() -> None:
+    forbids = {rule for rules in RULES.values() for rule in rules}
+    assert forbids == set(EXPLANATIONS)
+
+
+def test_a_stage_that_no_permit_opens_is_denied_and_says_so() -> None:
+    closed = POLICY.cedar.replace(
+        'permit (principal is Person, action == Action::"approve-Prod"',
+        ('permit (principal is Person, action == Action::"approve-Test"'),
+    )
+    (reason,) = evaluate(_good("Prod"), policies.policy(cedar=closed)).reasons
+    assert (reason.rule, reason.fact) == (
+        "stage_is_permitted",
+        "no rule of the policy permits Prod",
+    )
+
+
+def test_every_denial_fits_and_names_every_rule_with_facts_of_any_length() -> None:
+    facts = replace(
+        _good("Prod"),
+        approver={"person": "x" * 900, "persona": None, "role_arn": "y" * 900},
+        differences=[DIFFERENCE] * 90,
+        reviews=[],
+        approvals=[],
+        card_sections=(),
+        dataset_version=None,
+        image={"uri": "z" * 900},
+        policy_recorded=False,
+        tests_passed=False,
+        decision_current=False,
+        approval={},
+        decided_at=None,
+    )
+    verdict = evaluate(facts)
+    description = verdict.describe()
+    assert len(verdict.reasons) == 12
+    assert len(description) <= 1024
+    assert all(f"[{reason.rule}]" in description for reason in verdict.reasons)
+
+
+def test_a_short_denial_is_not_cut() -> None:
+    description = evaluate(replace(_good("Prod"), tests_passed=False)).describe()
+    assert description.endswith("An AI Engineer approves the version for Test.")

@@ -12,7 +12,7 @@ import pytest
 
 from governance import contracts
 from governance.contracts.requests import REQUESTS
-from governance.domain import deployments, gates, suites
+from governance.domain import deployments, phases, suites
 from governance.domain.errors import InvalidInputError
 from tests.contracts import samples
 
@@ -21,6 +21,7 @@ HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 EVENT_HANDLERS = {
     *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
     *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
+    "record_policy_change",
 }
 
 Path_ = tuple[str | int, ...]
@@ -285,4 +286,4 @@ def test_a_long_value_is_not_quoted_whole() -> None:
 def test_the_words_are_the_domains() -> None:
     properties = {name: schema["properties"] for name, schema in REQUESTS.items()}
     assert properties["run_suite"]["suite"]["enum"] == list(suites.NAMES)
-    assert properties["claim_approval"]["stage"]["enum"] == list(gates.RULES)
+    assert properties["claim_approval"]["stage"]["enum"] == list(phases.APPROVALS)

@@ -153,8 +153,15 @@ class Artifacts:
             )
         return arrived
 
-    def store(self, bucket: str, key: str, body: bytes, kms_key: str) -> dict[str, Any]:
-        """Write a JSON document unless it is there already with these bytes; its location."""
+    def store(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        kms_key: str,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Write a small document unless it is there already with these bytes; its location."""
         digest = hashlib.sha256(body)
         there = self.find(bucket, key)
         if there is not None and there["sha256"] == digest.hexdigest():
@@ -164,7 +171,7 @@ class Artifacts:
                 Bucket=bucket,
                 Key=key,
                 Body=body,
-                ContentType="application/json",
+                ContentType=content_type,
                 ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
                 ServerSideEncryption="aws:kms",
                 SSEKMSKeyId=kms_key,

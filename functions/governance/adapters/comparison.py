@@ -8,7 +8,7 @@ from typing import Any
 from governance.adapters import manifests
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
-from governance.domain import candidate, registration
+from governance.domain import candidate, described, registration
 from governance.domain.errors import InvalidInputError, NotFoundError
 
 
@@ -37,9 +37,9 @@ def compare(
     """{candidate, trainer, differences} of the Central version that a decision is about.
 
     `description` is DescribeModelPackage's answer for it.
-    `candidate` {candidate_id, manifest_uri, objects, origin_arn} is the one that the version says
-    it is, `trainer` an identity. NotFoundError for a version that names no candidate, or none that
-    was registered.
+    `candidate` {candidate_id, manifest_uri, objects, origin_arn, described} is the one that the
+    version says it is, `trainer` an identity. NotFoundError for a version that names no candidate,
+    or none that was registered.
     """
     candidate_id = registration.candidate_id_of(description)
     known = candidates.get(candidate_id, decision["model"])
@@ -49,6 +49,7 @@ def compare(
             "manifest_uri": known["manifest_uri"],
             "objects": known["objects"],
             "origin_arn": known["origin_arn"],
+            "described": described.described(description),
         },
         "trainer": known["trainer"],
         "differences": differences(known, description),

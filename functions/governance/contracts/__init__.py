@@ -3,7 +3,19 @@
 JSON Schema decides; an InvalidInputError names the place, what is there and what was expected.
 """
 
-from governance.contracts.documents import evaluation_problems, evaluation_report, tier_policy
+from governance.contracts.documents import (
+    evaluation_problems,
+    evaluation_report,
+    tier_policy,
+    tier_problems,
+)
 from governance.contracts.requests import REQUESTS, request
 
-__all__ = ["REQUESTS", "evaluation_problems", "evaluation_report", "request", "tier_policy"]
+__all__ = [
+    "REQUESTS",
+    "evaluation_problems",
+    "evaluation_report",
+    "request",
+    "tier_policy",
+    "tier_problems",
+]

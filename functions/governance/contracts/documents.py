@@ -8,6 +8,7 @@ from typing import Any
 
 from governance.contracts.validation import problems
 from governance.domain.errors import InvalidInputError
+from governance.domain.policy_request import DIGITS as _DIGITS
 
 _TEXT = {"type": "string", "minLength": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -93,17 +94,34 @@ EVALUATION_REPORT: Mapping[str, Any] = {
     },
 }
 
+
+def _some(*names: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"enum": list(names)}, "uniqueItems": True}
+
+
 TIER_POLICY: Mapping[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "governed-path/tier/v1",
-    "description": "What a risk tier demands of a candidate. Thresholds are named <metric>_min or "
-    "<metric>_max.",
+    "description": "What a risk tier demands of a candidate. The rules that ask for it are in "
+    "approvals.cedar, every number and list that they compare with is here.",
     "type": "object",
-    "required": ["tier", "thresholds", "description_min_chars"],
+    "required": [
+        "tier",
+        "thresholds",
+        "description_min_chars",
+        "required_reviews",
+        "separate_people",
+        "review_valid_days",
+        "break_glass",
+        "required_card_sections",
+        "image_scan",
+    ],
     "additionalProperties": False,
     "properties": {
         "tier": {"enum": ["low", "medium", "high"]},
         "thresholds": {
+            "description": "Named <metric>_min or <metric>_max; at most four digits after the "
+            "point, which is what Cedar compares.",
             "type": "object",
             "required": ["auc_min", "calibration_error_max", "brier_max", "latency_p95_ms_max"],
             "additionalProperties": False,
@@ -112,10 +130,75 @@ TIER_POLICY: Mapping[str, Any] = {
                 "calibration_error_max": _SHARE,
                 "brier_max": _SHARE,
                 "subgroup_auc_gap_max": _SHARE,
-                "latency_p95_ms_max": {"type": "number", "exclusiveMinimum": 0},
+                "latency_p95_ms_max": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": 1_000_000,
+                },
             },
         },
-        "description_min_chars": {"type": "integer", "minimum": 1},
+        "description_min_chars": {
+            "description": "Of the signature for Prod and of a break-glass request.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1024,
+        },
+        "required_reviews": {
+            "description": "Kinds of review that must be in force before Prod.",
+            **_some("technical", "business", "compliance", "deployment"),
+        },
+        "separate_people": {
+            "description": "Who must be different people, besides the trainer from everybody: the "
+            "approvers of Dev, Test and Prod; the reviewers of each required kind; who signs for "
+            "Prod and who reviewed.",
+            **_some("approvers", "reviewers", "approver-and-reviewers"),
+        },
+        "review_valid_days": {
+            "description": "After that, a review or an approval counts no more.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 3650,
+        },
+        "break_glass": {
+            "description": "Whether an emergency request of a second person may stand in for "
+            "missing reviews, how long it counts, and until when they must be given afterwards.",
+            "type": "object",
+            "required": ["allowed", "valid_hours", "review_within_hours"],
+            "additionalProperties": False,
+            "properties": {
+                "allowed": {"type": "boolean"},
+                "valid_hours": {"type": "integer", "minimum": 1, "maximum": 720},
+                "review_within_hours": {"type": "integer", "minimum": 1, "maximum": 720},
+            },
+        },
+        "required_card_sections": {
+            "description": "Sections of the model card that must say something.",
+            **_some(
+                "model_overview",
+                "intended_uses",
+                "business_details",
+                "training_details",
+                "evaluation_details",
+                "additional_information",
+            ),
+        },
+        "image_scan": {
+            "description": "Critical findings that a container image may have; whether an image "
+            "without a finished scan is refused, and registries (accounts) whose images are "
+            "accepted without one, because their owner does not show us their scans.",
+            "type": "object",
+            "required": ["required", "critical_max", "accepted_registries"],
+            "additionalProperties": False,
+            "properties": {
+                "required": {"type": "boolean"},
+                "critical_max": _COUNT,
+                "accepted_registries": {
+                    "type": "array",
+                    "items": {"type": "string", "pattern": "^[0-9]{12}$"},
+                    "uniqueItems": True,
+                },
+            },
+        },
     },
 }
 
@@ -143,9 +226,19 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a JSON number")
 
 
+def tier_problems(document: Any) -> list[str]:
+    """Every place where a tier policy breaks its schema; empty if it is valid."""
+    found = problems(TIER_POLICY, document)
+    return found or [
+        f"thresholds.{name}: is {limit}; expected at most {_DIGITS} digits after the point"
+        for name, limit in document["thresholds"].items()
+        if round(limit, _DIGITS) != limit
+    ]
+
+
 def tier_policy(document: Any) -> dict[str, Any]:
     """The document, if it is a tier policy; InvalidInputError says what is not."""
-    found = problems(TIER_POLICY, document)
+    found = tier_problems(document)
     if found:
         raise InvalidInputError(f"the tier policy is not valid: {'; '.join(found)}")
     policy: dict[str, Any] = document

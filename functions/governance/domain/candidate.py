@@ -105,16 +105,22 @@ def _contents(
         ),
         "source_uri": description.get("SourceUri"),
         "model_card_sha256": card_digest(description),
-        "training_data": [
-            {
-                "uri": metadata.get("dataset-uri"),
-                "version_id": metadata.get("dataset-version-id"),
-                "sha256": metadata.get("dataset-sha256"),
-            }
-        ],
+        "training_data": training_data(description),
         "code_commit": _at(description, "MetadataProperties", "CommitId")
         or metadata.get("code-commit"),
     }
+
+
+def training_data(description: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """[{uri, version_id, sha256}] that the registration names; None for what it does not say."""
+    metadata = description.get("CustomerMetadataProperties", {})
+    return [
+        {
+            "uri": metadata.get("dataset-uri"),
+            "version_id": metadata.get("dataset-version-id"),
+            "sha256": metadata.get("dataset-sha256"),
+        }
+    ]
 
 
 def canonical(manifest_: Mapping[str, Any]) -> bytes:

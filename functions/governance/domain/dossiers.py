@@ -167,6 +167,11 @@ def policy_digests(about: Sequence[Entry]) -> list[str]:
     return sorted({v["policy_digest"] for v in verdicts if v.get("policy_digest")})
 
 
+def _image(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    container = manifest["inference_specification"]["Containers"][0]
+    return {"uri": container.get("Image"), "digest": container.get("ImageDigest")}
+
+
 def lineage(
     manifest: Mapping[str, Any], about: Sequence[Entry], model_package_arn: str
 ) -> dict[str, Any]:
@@ -179,7 +184,7 @@ def lineage(
         "trainer": promoted.get("trainer"),
         "code_commit": manifest.get("code_commit"),
         "training_data": manifest.get("training_data"),
-        "image": manifest.get("image"),
+        "image": _image(manifest),
         "artifacts": [
             {
                 "role": artifact["role"],

@@ -32,6 +32,7 @@ KINDS = (
     "MandatoryReviewOverdue",
     "VersionRecalled",
     "VersionRetired",
+    "PolicyChanged",
 )
 # What is said about a version without moving it: several reviewers overwrite each other's status in
 # the registry, and where the version stands is still where its tests or its release have left it.
@@ -67,6 +68,7 @@ _OPTIONAL = (
     "differences",
     "waived",
     "due_at",
+    "policy",
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import quantiles
 from typing import Any
 
-from governance.domain.gates import threshold_misses
+from governance.domain.thresholds import threshold_misses
 
 NAMES = ("contract", "quality", "latency")
 # The endpoint runs the registered bytes on the registered rows, so its metrics are the registered

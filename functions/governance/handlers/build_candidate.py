@@ -9,7 +9,7 @@ from governance.adapters import manifests
 from governance.adapters.artifacts import Artifacts, of_role
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import candidate, claims, evaluation
+from governance.domain import candidate, claims, described, evaluation
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -33,6 +33,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "candidate_id": built.candidate_id,
             "manifest_uri": uri,
             "objects": built.objects,
+            "described": described.described(description),
         },
         "declared_mismatches": [
             {"name": found["name"], "declared": found["expected"], "actual": found["actual"]}

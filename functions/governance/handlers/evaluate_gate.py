@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
+from governance.adapters import clock
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.directory import Directory
+from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
 from governance.adapters.policies import policy_of
-from governance.domain import gates, ledger
+from governance.adapters.policy_engine import engine
+from governance.domain import gates, history
 from governance.entry import entry_point
 from governance.settings import Settings
 
@@ -18,25 +21,22 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Gather the facts and ask every rule of the stage."""
+    """Gather the facts and ask the policy in force about them."""
     request = contracts.request("evaluate_gate", event)
-    promotion, candidate_id = request["promotion"], request["candidate"]["candidate_id"]
-    model, arn = promotion["model"], promotion["model_package_arn"]
+    promotion, described = request["promotion"], request["candidate"].get("described") or {}
+    model = promotion["model"]
     project = Directory(settings.project_directory_table).project_of(model)
-    story = list(Ledger(settings.ledger_table).story(model, arn))
-    facts = gates.Facts(
-        stage=promotion["stage"],
-        model_package_arn=arn,
-        candidate_id=candidate_id,
-        approver=request["approver"],
-        trainer=request["trainer"],
-        decision_current=request["decision_current"],
-        approval=request["approval"],
-        policy=policy_of(project, Artifacts()),
-        declared_mismatches=request.get("declared_mismatches") or (),
-        differences=request.get("differences") or (),
-        evaluation=request.get("evaluation") or {},
-        tests_passed=ledger.tests_passed(story, candidate_id),
-        phase=ledger.phase(story),
+    policy = policy_of(project, Artifacts())
+    ours = Ledger(settings.ledger_table)
+    accounts = {settings.registry_account_id, *project["accounts"].values()}
+    facts = history.facts(
+        request,
+        story=list(ours.story(model, promotion["model_package_arn"])),
+        policy_recorded=history.is_recorded(
+            policy.digest, ours.newest_first(model, "PolicyChanged")
+        ),
+        image=Images().scan(described.get("image") or {}, accounts),
+        now=clock.now(),
     )
-    return {"verdict": gates.evaluate(facts).to_dict()}
+    decide = engine(policy.cedar, policy.schema).decide
+    return {"verdict": gates.evaluate(facts, policy, decide).to_dict()}

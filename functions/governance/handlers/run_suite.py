@@ -8,7 +8,7 @@ from governance import contracts
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.bench import Bench
 from governance.adapters.directory import Directory
-from governance.adapters.policies import policy_of
+from governance.adapters.policies import tier_of
 from governance.adapters.runtime import Runtime
 from governance.adapters.sessions import Sessions
 from governance.entry import claim_of, entry_point
@@ -28,6 +28,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         runtime=Runtime(session, deployment["endpoint_name"]),
         artifacts=artifacts,
         objects=request["candidate"]["objects"],
-        thresholds=policy_of(project, artifacts)["thresholds"],
+        thresholds=tier_of(project, artifacts)["thresholds"],
     )
     return {"result": bench.run(request["suite"])}

@@ -16,9 +16,10 @@ from uuid import uuid4
 
 import pytest
 
+from governance.adapters import items
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
-from governance.domain import ledger
+from governance.domain import ledger, policy_changes
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -26,6 +27,7 @@ from governance.domain.errors import (
     NotFoundError,
 )
 from governance.domain.identity import identity_of
+from tests.contracts import policies
 
 from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION
 
@@ -40,6 +42,12 @@ POLICY = {
         "latency_p95_ms_max": 500,
     },
     "description_min_chars": 20,
+    "required_reviews": [],
+    "separate_people": ["approvers"],
+    "review_valid_days": 3650,
+    "break_glass": {"allowed": False, "valid_hours": 1, "review_within_hours": 1},
+    "required_card_sections": ["model_overview"],
+    "image_scan": {"required": False, "critical_max": 0, "accepted_registries": []},
 }
 DEV_BUCKET = f"{PROJECT}-here"
 READ_OR_WRITE_A_REGISTRY = (
@@ -103,6 +111,7 @@ class Organisation:
         self.arn = _arn(self.model, 1)
         self.registry = InMemoryRegistry()
         self._aws, self._lambdas = aws, lambdas
+        self.actions: dict[str, dict[str, Any]] = {}
         self.objects = {
             name: self._put(name, body)
             for name, body in {
@@ -289,28 +298,49 @@ class Organisation:
         }
 
     def _provision(self) -> None:
-        body = json.dumps(POLICY).encode()
-        key = f"policies/tiers/{uuid4().hex}.json"
-        answer = self._aws("s3").put_object(Bucket=EVIDENCE, Key=key, Body=body)
-        accounts = {stage: {"S": CENTRAL} for stage in ("dev", "test", "prod")}
-        policy = {
-            "uri": {"S": f"s3://{EVIDENCE}/{key}"},
-            "sha256": {"S": hashlib.sha256(body).hexdigest()},
-            "version_id": {"S": answer["VersionId"]},
+        pins: dict[str, Any] = {}
+        for part, body in {**policies.files(), "tier": json.dumps(POLICY).encode()}.items():
+            key = f"policies/{part}/{uuid4().hex}"
+            answer = self._aws("s3").put_object(Bucket=EVIDENCE, Key=key, Body=body)
+            pins[part] = {
+                "uri": f"s3://{EVIDENCE}/{key}",
+                "sha256": hashlib.sha256(body).hexdigest(),
+                "version_id": answer["VersionId"],
+            }
+        change = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{self.model}-0"
+        self.directory_entry = {
+            "model": self.model,
+            "project": "clinical-risk",
+            "risk_tier": "high",
+            "accounts": dict.fromkeys(("dev", "test", "prod"), CENTRAL),
+            "endpoint_name": self.model,
+            "instance_type": "ml.m5.large",
+            "instance_count": 1,
+            "policy": {**pins, "change": change},
+        }
+        digests = {part: pin["sha256"] for part, pin in pins.items()}
+        self.actions[change] = {
+            "ActionType": policy_changes.ACTION_TYPE,
+            "CreatedBy": _user("admin", "adam"),
+            "CreationTime": DECIDED,
+            "Properties": policy_changes.action_properties(self.model, digests),
         }
         self._aws("dynamodb").put_item(
-            TableName="governed-path-project-directory",
-            Item={
-                "model": {"S": self.model},
-                "project": {"S": "clinical-risk"},
-                "risk_tier": {"S": "high"},
-                "accounts": {"M": accounts},
-                "endpoint_name": {"S": self.model},
-                "instance_type": {"S": "ml.m5.large"},
-                "instance_count": {"N": "1"},
-                "policy": {"M": policy},
-            },
+            TableName="governed-path-project-directory", Item=items.to_item(self.directory_entry)
         )
+
+    def find_action(self, arn: str) -> dict[str, Any] | None:
+        """SageMaker's lineage, in this process."""
+        return self.actions.get(arn)
+
+    def policy_recorded(self, before: dict[str, Any] | None = None) -> list[str]:
+        """What the function answers to the directory entry as the table's stream tells it."""
+        images = {"NewImage": items.to_item(self.directory_entry)}
+        if before is not None:
+            images["OldImage"] = items.to_item(before)
+        record = {"eventName": "MODIFY" if before else "INSERT", "dynamodb": images}
+        outcomes: list[str] = self.call("record_policy_change", Records=[record])["outcomes"]
+        return outcomes
 
 
 @pytest.fixture(scope="session")
@@ -332,6 +362,9 @@ def here(
     for name in READ_OR_WRITE_A_REGISTRY:
         module = importlib.import_module(f"governance.handlers.{name}")
         monkeypatch.setattr(module, "Registry", organisation.registry)
+    recording = importlib.import_module("governance.handlers.record_policy_change")
+    monkeypatch.setattr(recording, "Lineage", lambda: organisation)
+    assert organisation.policy_recorded() == ["recorded"]
     return organisation
 
 
@@ -518,6 +551,7 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
         "approver": identity_of(_user("governance-engineer", "grace")),
         "trainer": {"person": "theo"},
         "decision_current": True,
+        "confirmation": {"approver": identity_of(_user("governance-engineer", "grace"))},
         "approval": {
             "model_approval_status": "Approved",
             "approval_description": "Reviewed the report and the subgroups.",
@@ -533,6 +567,15 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
         "stage": "Test",
         "stage_status": "Passed",
         "candidate_id": candidate["candidate_id"],
+        "approver": identity_of(_user("ai-engineer", "alex")),
+        "summary": {
+            "metrics": {
+                "auc": 0.8,
+                "brier": 0.18,
+                "calibration_error": 0.05,
+                "latency_p95_ms": 12.5,
+            }
+        },
     }
     assert here.call("record", **passed) == here.call("record", **passed)
     assert here.call("evaluate_gate", **facts)["verdict"]["allowed"]
@@ -544,14 +587,64 @@ def test_a_policy_that_was_replaced_decides_nothing(
     aws("dynamodb").update_item(
         TableName="governed-path-project-directory",
         Key={"model": {"S": here.model}},
-        UpdateExpression="SET policy.sha256 = :other",
+        UpdateExpression="SET policy.tier.sha256 = :other",
         ExpressionAttributeValues={":other": {"S": "0" * 64}},
     )
     promotion = here.claim()["promotion"]
     who = here.call("resolve_approver", promotion=promotion)
     built = here.call("build_candidate", promotion=promotion)
-    with pytest.raises(IntegrityError, match="policies/tiers"):
+    with pytest.raises(IntegrityError, match="policies/tier"):
         here.call("evaluate_gate", promotion=promotion, **who, **built)
+
+
+def _policies_recorded(here: Organisation) -> list[dict[str, Any]]:
+    return list(Ledger("governed-path-ledger").newest_first(here.model, "PolicyChanged"))
+
+
+def test_a_published_policy_is_recorded_once_with_who_it_was(here: Organisation) -> None:
+    assert here.policy_recorded() == ["recorded"]
+    (entry,) = _policies_recorded(here)
+    assert entry["approver"]["person"] == "adam"
+    assert entry["policy"]["before"] is None
+    assert [file["part"] for file in entry["policy"]["files"]] == ["cedar", "schema", "tier"]
+    verdict = _gate_of_dev(here)
+    assert entry["policy"]["after"]["digest"] == verdict["policy_digest"]
+
+
+def test_a_policy_that_nobody_recorded_lets_nothing_pass(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    """Somebody writes other pins into the directory and says nothing."""
+    before = copy.deepcopy(here.directory_entry)
+    body = json.dumps({**POLICY, "description_min_chars": 1}).encode()
+    key = f"policies/tier/{uuid4().hex}"
+    version = aws("s3").put_object(Bucket=EVIDENCE, Key=key, Body=body)["VersionId"]
+    here.directory_entry["policy"]["tier"] = {
+        "uri": f"s3://{EVIDENCE}/{key}",
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "version_id": version,
+    }
+    aws("dynamodb").put_item(
+        TableName="governed-path-project-directory", Item=items.to_item(here.directory_entry)
+    )
+    assert here.policy_recorded(before) == ["refused"]
+    assert len(_policies_recorded(here)) == 1
+    reasons = _gate_of_dev(here)["reasons"]
+    assert [reason["rule"] for reason in reasons] == ["policy_is_recorded"]
+
+
+def test_what_is_no_change_of_policy_is_not_looked_at(here: Organisation) -> None:
+    assert here.policy_recorded(copy.deepcopy(here.directory_entry)) == []
+
+
+def _gate_of_dev(here: Organisation) -> dict[str, Any]:
+    promotion = here.claim()["promotion"]
+    who = here.call("resolve_approver", promotion=promotion)
+    built = here.call("build_candidate", promotion=promotion)
+    verdict: dict[str, Any] = here.call("evaluate_gate", promotion=promotion, **who, **built)[
+        "verdict"
+    ]
+    return verdict
 
 
 def test_a_kind_of_entry_that_does_not_exist_is_refused(here: Organisation) -> None:
@@ -637,7 +730,7 @@ def test_a_persons_no_is_recorded_once_with_who_and_why(here: Organisation) -> N
     first = _reject(here, "data-scientist", "dana")
     assert _reject(here, "data-scientist", "dana") == first
     (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "VersionRejected")
-    assert first == {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": 1}
+    assert first == {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": 2}
     assert (entry["stage"], entry["stage_status"]) == ("Dev", "Rejected")
     assert (entry["approver"]["person"], entry["approver"]["persona"]) == ("dana", "data-scientist")
     assert entry["summary"] == {"reasons": ["dana: subgroup too small"]}
@@ -710,6 +803,7 @@ def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
             stage="Test",
             stage_status=kind.removeprefix("Validation"),
             candidate_id=candidate["candidate_id"],
+            approver=identity_of(_user("ai-engineer", "alex")),
         )
     verdict = here.call(
         "evaluate_gate",
@@ -717,6 +811,7 @@ def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
         approver=identity_of(_user("governance-engineer", "grace")),
         trainer={"person": "theo"},
         decision_current=True,
+        confirmation={"approver": identity_of(_user("governance-engineer", "grace"))},
         approval={
             "model_approval_status": "Approved",
             "approval_description": "Reviewed the report and the subgroups.",

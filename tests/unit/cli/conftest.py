@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from cli import target
 from cli.main import cli
 from governance.adapters import items
+from governance.domain.policies import PARTS
 from tests.contracts import samples
 
 REGION = "us-east-1"
@@ -170,7 +171,10 @@ def directory(**more: Any) -> dict[str, Any]:
         "endpoint_name": "clinical-risk",
         "instance_type": "ml.m5.large",
         "instance_count": 1,
-        "policy": {"uri": "s3://b/k", "sha256": "0" * 64, "version_id": "v1"},
+        "policy": {
+            **{part: {"uri": "s3://b/k", "sha256": "0" * 64, "version_id": "v1"} for part in PARTS},
+            "change": f"arn:aws:sagemaker:us-east-1:{CENTRAL}:action/policy-{MODEL}-0",
+        },
         **more,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,30 @@ from click.testing import Result
 
 from cli import provisioning
 from cli.errors import GovernError
+from cli.policies import DIRECTORY, files
 from governance.adapters import items
 from governance.contracts.documents import TIER_POLICY
+from governance.domain.policies import combined
 from tests.unit.cli.conftest import CENTRAL, DEV, MODEL, PROD, REGION, TEST, Stubbed, directory
 
 Govern = Callable[..., Result]
 BUCKET = f"governed-path-evidence-{CENTRAL}-{REGION}"
-KEY = "policies/tiers/high.json"
+TEXT = "text/plain; charset=utf-8"
+KEYS = {
+    "cedar": "policies/approvals.cedar",
+    "schema": "policies/approvals.cedarschema",
+    "tier": "policies/tiers/high.json",
+}
 GROUP = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package-group/{MODEL}"
-BODY = (provisioning.POLICIES / "high.json").read_bytes()
-DIGEST = hashlib.sha256(BODY)
-CHECKSUM = base64.b64encode(DIGEST.digest()).decode()
-POLICY = {"uri": f"s3://{BUCKET}/{KEY}", "sha256": DIGEST.hexdigest(), "version_id": "v7"}
-ENTRY = directory(policy=POLICY)
+BODIES = {part: path.read_bytes() for part, path in files(DIRECTORY, "high").items()}
+DIGESTS = {part: hashlib.sha256(body).hexdigest() for part, body in BODIES.items()}
+CHECKSUMS = {part: base64.b64encode(bytes.fromhex(d)).decode() for part, d in DIGESTS.items()}
+ACTION = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{MODEL}-0"
+PINS = {
+    part: {"uri": f"s3://{BUCKET}/{key}", "sha256": DIGESTS[part], "version_id": "v7"}
+    for part, key in KEYS.items()
+}
+ENTRY = directory(policy={**PINS, "change": ACTION})
 SHARING = {
     "Sid": "ProdMayDeploy",
     "Effect": "Allow",
@@ -87,29 +99,58 @@ def shares(session: Stubbed, *statements: dict[str, Any]) -> None:
     )
 
 
-def published(session: Stubbed, checksum: str | None) -> None:
-    """What is there, looked at by us and again before it would be written."""
-    for _ in range(2):
-        if checksum is None:
-            session.stub("s3").add_client_error("head_object", "404", http_status_code=404)
-            continue
-        head = {"ContentLength": len(BODY), "VersionId": "v7", "ChecksumSHA256": checksum}
-        session.stub("s3").add_response("head_object", head)
+def published(session: Stubbed, checksums: dict[str, str] | None) -> None:
+    """What is there, looked at by us and again before it would be written; it is all there."""
+    for part in KEYS:
+        for _ in range(2):
+            looked_at(session, part, checksums)
 
 
-def publishes(session: Stubbed) -> None:
-    session.stub("s3").add_response(
-        "put_object",
-        {"VersionId": "v7"},
+def looked_at(session: Stubbed, part: str, checksums: dict[str, str] | None) -> None:
+    if checksums is None:
+        session.stub("s3").add_client_error("head_object", "404", http_status_code=404)
+        return
+    body = BODIES[part]
+    head = {"ContentLength": len(body), "VersionId": "v7", "ChecksumSHA256": checksums[part]}
+    session.stub("s3").add_response("head_object", head)
+
+
+def publishes(session: Stubbed, checksums: dict[str, str] | None) -> None:
+    """What is there is something else, so that all three files are written."""
+    for part, key in KEYS.items():
+        looked_at(session, part, checksums)
+        looked_at(session, part, checksums)
+        session.stub("s3").add_response(
+            "put_object",
+            {"VersionId": "v7"},
+            {
+                "Bucket": BUCKET,
+                "Key": key,
+                "Body": BODIES[part],
+                "ContentType": "application/json" if part == "tier" else TEXT,
+                "ChecksumSHA256": CHECKSUMS[part],
+                "ServerSideEncryption": "aws:kms",
+                "SSEKMSKeyId": "alias/governed-path",
+                "BucketKeyEnabled": True,
+            },
+        )
+
+
+def announces(session: Stubbed) -> None:
+    """The Admin says which policy it is, in a place where SageMaker notes who said so."""
+    session.stub("sagemaker").add_response(
+        "create_action",
+        {"ActionArn": ACTION},
         {
-            "Bucket": BUCKET,
-            "Key": KEY,
-            "Body": BODY,
-            "ContentType": "application/json",
-            "ChecksumSHA256": CHECKSUM,
-            "ServerSideEncryption": "aws:kms",
-            "SSEKMSKeyId": "alias/governed-path",
-            "BucketKeyEnabled": True,
+            "ActionName": ANY,
+            "Source": {"SourceUri": PINS["tier"]["uri"]},
+            "ActionType": "GovernedPathPolicyChange",
+            "Status": "Completed",
+            "Properties": {
+                "model": MODEL,
+                "policy-digest": combined(DIGESTS),
+                **{f"{part}-sha256": digest for part, digest in DIGESTS.items()},
+            },
         },
     )
 
@@ -131,27 +172,27 @@ def test_a_new_model_gets_everything(govern: Govern, where: list[Any], session: 
     group(session, exists=False)
     sharing(session, None)
     shares(session, SHARING)
-    published(session, None)
-    publishes(session)
+    publishes(session, None)
     entered(session, None)
+    announces(session)
     enters(session)
     result = govern(*PROVISION, "--json")
     assert result.exit_code == 0, result.output
     assert where[0].persona == "admin"
     done = json.loads(result.output)
     assert done["project"] == ENTRY
-    assert [change["change"] for change in done["changes"]] == ["created"] * 4
+    assert [change["change"] for change in done["changes"]] == ["created"] * 7
 
 
 def test_the_same_again_changes_nothing(govern: Govern, where: list[Any], session: Stubbed) -> None:
     group(session, exists=True)
     sharing(session, [SHARING])
-    published(session, CHECKSUM)
+    published(session, CHECKSUMS)
     entered(session, ENTRY)
     result = govern(*PROVISION)
     assert result.exit_code == 0, result.output
-    assert result.output.count("unchanged") == 4
-    for what in ("model package group", "ProdMayDeploy", POLICY["uri"], "directory entry"):
+    assert result.output.count("unchanged") == 7
+    for what in ("model package group", "ProdMayDeploy", PINS["cedar"]["uri"], "directory entry"):
         assert what in result.output
 
 
@@ -163,13 +204,33 @@ def test_what_differs_is_updated_and_what_others_allowed_stays(
     group(session, exists=True)
     sharing(session, [old, theirs])
     shares(session, theirs, SHARING)
-    published(session, base64.b64encode(bytes(32)).decode())
-    publishes(session)
-    entered(session, {**ENTRY, "risk_tier": "low"})
+    publishes(session, dict.fromkeys(KEYS, base64.b64encode(bytes(32)).decode()))
+    older = {part: {**pin, "version_id": "v6"} for part, pin in PINS.items()}
+    entered(session, {**ENTRY, "policy": {**older, "change": f"{ACTION}-older"}})
+    announces(session)
     enters(session)
     result = govern(*PROVISION, "--json")
     changes = json.loads(result.output)["changes"]
-    assert [change["change"] for change in changes] == ["unchanged", *["updated"] * 3]
+    assert [change["change"] for change in changes] == [
+        "unchanged",
+        *["updated"] * 4,
+        "created",
+        "updated",
+    ]
+
+
+def test_another_project_of_the_same_policy_announces_nothing(
+    govern: Govern, where: list[Any], session: Stubbed
+) -> None:
+    group(session, exists=True)
+    sharing(session, [SHARING])
+    published(session, CHECKSUMS)
+    entered(session, {**ENTRY, "instance_count": 2})
+    enters(session)
+    result = govern(*PROVISION, "--json")
+    changes = {change["what"]: change["change"] for change in json.loads(result.output)["changes"]}
+    assert changes["policy change"] == "unchanged"
+    assert changes["directory entry"] == "updated"
 
 
 def test_a_missing_bucket_says_that_central_is_not_deployed(
@@ -177,7 +238,8 @@ def test_a_missing_bucket_says_that_central_is_not_deployed(
 ) -> None:
     group(session, exists=True)
     sharing(session, [SHARING])
-    published(session, None)
+    looked_at(session, "cedar", None)
+    looked_at(session, "cedar", None)
     session.stub("s3").add_client_error("put_object", "NoSuchBucket", "no", http_status_code=404)
     result = govern(*PROVISION)
     assert result.exit_code == 1
@@ -202,31 +264,33 @@ PROJECT = provisioning.Project(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("name", "content", "said"),
     [
-        (None, "no policy of tier high"),
-        ("{", "high.json: "),
-        ('{"tier": "high"}', "'thresholds' is a required property"),
-        (json.dumps({**json.loads(BODY), "tier": "low"}), "is a policy of tier low; expected high"),
+        ("tiers/high.json", None, "no policy of tier high"),
+        ("tiers/high.json", "{", "high.json:1: not JSON"),
+        ("tiers/high.json", '{"tier": "high"}', "'thresholds' is a required property"),
+        (
+            "tiers/high.json",
+            BODIES["tier"].decode().replace('"high"', '"low"', 1),
+            "high.json:2: a policy of tier low",
+        ),
+        ("approvals.cedar", None, "no policy of tier high"),
+        ("approvals.cedar", "permit (principal, action, resource);", "policy0 has no @id"),
+        ("approvals.cedarschema", "entity {", "Schema parse error"),
     ],
 )
 def test_a_bad_policy_stops_before_anything_is_written(
-    session: Stubbed, tmp_path: Path, content: str | None, said: str
+    session: Stubbed, tmp_path: Path, name: str, content: str | None, said: str
 ) -> None:
+    shutil.copytree(DIRECTORY, tmp_path / "policies")
+    (tmp_path / "policies" / name).unlink()
     if content is not None:
-        (tmp_path / "high.json").write_text(content)
+        (tmp_path / "policies" / name).write_text(content)
     with pytest.raises(GovernError) as refused:
-        provisioning.provision(session, PROJECT, policies=tmp_path)
+        provisioning.provision(session, PROJECT, directory=tmp_path / "policies")
     assert said in refused.value.message
     assert session.made == {}
 
 
-@pytest.mark.parametrize("tier", ["low", "medium", "high"])
-def test_every_tier_has_a_policy_that_the_gates_accept(tier: str) -> None:
-    assert json.loads(provisioning._policy_body(tier, provisioning.POLICIES))["tier"] == tier
-
-
 def test_the_published_schema_is_the_one_that_decides() -> None:
-    assert (
-        json.loads((provisioning.POLICIES.parent / "tier.schema.json").read_text()) == TIER_POLICY
-    )
+    assert json.loads((DIRECTORY / "tier.schema.json").read_text()) == TIER_POLICY

@@ -1,0 +1,54 @@
+"""What a version says about itself, beside its bytes: model card, training data, image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from governance.domain.candidate import OUR_EVALUATION, training_data
+
+
+def described(description: Mapping[str, Any]) -> dict[str, Any]:
+    """{card_sections, dataset_version, image {uri, digest}} of a version.
+
+    `description` is DescribeModelPackage's answer. `dataset_version` is None unless URI, version
+    and digest of the training data are all known.
+    """
+    container = description["InferenceSpecification"]["Containers"][0]
+    return {
+        "card_sections": card_sections(description),
+        "dataset_version": _dataset(training_data(description)),
+        "image": {"uri": container.get("Image"), "digest": container.get("ImageDigest")},
+    }
+
+
+def card_sections(description: Mapping[str, Any]) -> list[str]:
+    """The sections of the model card in which its authors say something, sorted.
+
+    [] without a card. That the card is JSON was established when its digest was taken.
+    """
+    content = (description.get("ModelCard") or {}).get("ModelCardContent")
+    card = json.loads(content) if content else {}
+    details = card.get("evaluation_details") or []
+    theirs = {
+        **card,
+        "evaluation_details": [
+            entry for entry in details if not str(entry.get("name", "")).startswith(OUR_EVALUATION)
+        ],
+    }
+    return sorted(section for section, said in theirs.items() if _says_something(said))
+
+
+def _says_something(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_says_something(entry) for entry in value.values())
+    if isinstance(value, list):
+        return any(_says_something(entry) for entry in value)
+    return bool(value.strip()) if isinstance(value, str) else value is not None
+
+
+def _dataset(sets: Sequence[Mapping[str, Any]]) -> str | None:
+    if not all(data.get(key) for data in sets for key in ("uri", "version_id", "sha256")):
+        return None
+    return ", ".join(f"{data['uri']} version {data['version_id']}" for data in sets)

@@ -1,0 +1,106 @@
+"""What a version's ledger entries say to a gate: earlier approvals, test results, the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from governance.domain import ledger, reviews
+from governance.domain.facts import Facts
+
+Entry = Mapping[str, Any]
+# The entry in which an approval ended well, by the stage that it was for.
+_APPROVED = (("Dev", "CandidatePromoted"), ("Test", "ValidationPassed"))
+_STAGES = ("Dev", "Test", "Prod")
+# The tier says how long a review and an emergency count; the facts keep all that may.
+_LONGEST_DAYS = 3650
+
+
+def facts(
+    request: Mapping[str, Any],
+    story: Sequence[Entry],
+    policy_recorded: bool,
+    image: Mapping[str, Any],
+    now: str,
+) -> Facts:
+    """The facts of one decision: EvaluateGate's `request` and what the ledger says.
+
+    `story` is the entries about the version, the newest first.
+    """
+    promotion, candidate = request["promotion"], request["candidate"]
+    stage, candidate_id = promotion["stage"], candidate["candidate_id"]
+    described = candidate.get("described") or {}
+    passed, measured = tests(story, candidate_id)
+    return Facts(
+        stage=stage,
+        model_package_arn=promotion["model_package_arn"],
+        candidate_id=candidate_id,
+        approver=request["approver"],
+        trainer=request["trainer"],
+        decision_current=request["decision_current"],
+        confirmation=request.get("confirmation"),
+        approval=request["approval"],
+        asked_at=now,
+        decided_at=promotion["decided_at"],
+        policy_recorded=policy_recorded,
+        declared_mismatches=request.get("declared_mismatches") or (),
+        differences=request.get("differences") or (),
+        evaluation=request.get("evaluation") or {},
+        tests_passed=passed,
+        test_metrics=measured,
+        phase=ledger.phase(story),
+        reviews=reviews.standing(story, candidate_id, now, _LONGEST_DAYS),
+        break_glass=reviews.break_glass(story, candidate_id, now, _LONGEST_DAYS * 24),
+        approvals=approvals(story, candidate_id, stage),
+        card_sections=described.get("card_sections") or (),
+        dataset_version=described.get("dataset_version"),
+        image=image,
+    )
+
+
+def approvals(story: Sequence[Entry], candidate_id: str, stage: str) -> list[dict[str, Any]]:
+    """[{stage, person, decided_at}] of the stages before `stage`, the newest approval of each.
+
+    `story` is the entries about the version, the newest first.
+    """
+    found = []
+    for earlier, kind in _APPROVED:
+        if _STAGES.index(earlier) >= _STAGES.index(stage):
+            continue
+        entry = _newest(story, kind, candidate_id)
+        if entry is not None:
+            person = (entry.get("approver") or {}).get("person") or ""
+            found.append({"stage": earlier, "person": person, "decided_at": entry["decided_at"]})
+    return found
+
+
+def tests(story: Sequence[Entry], candidate_id: str) -> tuple[bool, dict[str, Any]]:
+    """(whether the tests passed, what they measured) of this candidate and version.
+
+    What was found before the approvals of the candidate were voided counts no more.
+    """
+    since = list(takewhile(lambda entry: not _voids(entry, candidate_id), story))
+    if not ledger.tests_passed(since, candidate_id):
+        return False, {}
+    passed = _newest(since, "ValidationPassed", candidate_id) or {}
+    return True, dict((passed.get("summary") or {}).get("metrics") or {})
+
+
+def is_recorded(digest: str, changes: Iterable[Entry]) -> bool:
+    """True if the policy of that digest is the last one that the ledger says was published.
+
+    `changes` are the model's PolicyChanged entries, the newest first.
+    """
+    newest = next(iter(changes), None)
+    return newest is not None and newest["policy"]["after"]["digest"] == digest
+
+
+def _newest(story: Iterable[Entry], kind: str, candidate_id: str) -> Entry | None:
+    return next(
+        (e for e in story if e["kind"] == kind and e.get("candidate_id") == candidate_id), None
+    )
+
+
+def _voids(entry: Entry, candidate_id: str) -> bool:
+    return entry["kind"] == "ApprovalsVoided" and entry.get("candidate_id") == candidate_id

@@ -1,0 +1,67 @@
+"""What the ledger says to a gate: who approved before, what the tests measured, which policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from governance.domain import history
+from tests.contracts import samples
+
+CANDIDATE = samples.CANDIDATE
+
+
+def _entry(kind: str, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "candidate_id": CANDIDATE, "decided_at": "2026-11-20T06:00:00Z", **more}
+
+
+PROMOTED = _entry("CandidatePromoted", approver={"person": "dana"}, stage="Test")
+PASSED = _entry(
+    "ValidationPassed",
+    approver={"person": "alex"},
+    summary={"metrics": {"auc": 0.8}},
+    decided_at="2026-11-21T06:00:00Z",
+)
+STORY = [PASSED, PROMOTED]
+
+
+@pytest.mark.parametrize(
+    ("stage", "people"), [("Dev", []), ("Test", ["dana"]), ("Prod", ["dana", "alex"])]
+)
+def test_the_approvals_are_those_of_the_stages_before(stage: str, people: list[str]) -> None:
+    found = history.approvals(STORY, CANDIDATE, stage)
+    assert [approval["person"] for approval in found] == people
+
+
+def test_the_newest_approval_of_a_stage_counts_and_another_candidates_does_not() -> None:
+    again = {**PROMOTED, "approver": {"person": "dora"}, "decided_at": "2026-11-22T06:00:00Z"}
+    other = {**PROMOTED, "approver": {"person": "otto"}, "candidate_id": "other"}
+    (found,) = history.approvals([other, again, PROMOTED], CANDIDATE, "Test")
+    assert found == {"stage": "Dev", "person": "dora", "decided_at": "2026-11-22T06:00:00Z"}
+
+
+def test_an_approval_by_nobody_known_stays_one_by_nobody() -> None:
+    (found,) = history.approvals([{**PROMOTED, "approver": None}], CANDIDATE, "Test")
+    assert found["person"] == ""
+
+
+def test_the_tests_count_with_what_they_measured() -> None:
+    assert history.tests(STORY, CANDIDATE) == (True, {"auc": 0.8})
+    assert history.tests([], CANDIDATE) == (False, {})
+    assert history.tests([_entry("ValidationFailed"), *STORY], CANDIDATE) == (False, {})
+    assert history.tests([{**PASSED, "summary": None}], CANDIDATE) == (True, {})
+
+
+def test_what_was_tested_before_the_approvals_were_voided_counts_no_more() -> None:
+    voided = _entry("ApprovalsVoided")
+    assert history.tests([voided, *STORY], CANDIDATE) == (False, {})
+    assert history.tests([{**voided, "candidate_id": "other"}, *STORY], CANDIDATE)[0]
+    assert history.tests([PASSED, voided, *STORY], CANDIDATE)[0]
+
+
+def test_a_policy_is_recorded_if_it_was_published_last() -> None:
+    changes = [{"policy": {"after": {"digest": digest}}} for digest in ("new", "old")]
+    assert history.is_recorded("new", changes)
+    assert not history.is_recorded("old", changes)
+    assert not history.is_recorded("new", [])
