@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.errors import REFUSED, GovernError, usage
 from cli.options import REVIEWS, STAGES, TIERS, Options, account_id, acting, name
 
 if TYPE_CHECKING:
     from cli.approvals import Decision
     from cli.target import Target
+    from cli.verification import Report
     from governance.domain.phases import Phase
 
 
@@ -292,6 +296,139 @@ def history(options: Options, reference: str, registry: str) -> int:
         present.console().print(present.history(entries, dev))
     else:
         present.console().print(f"The ledger has nothing about {model} yet")
+    return 0
+
+
+_KEY = click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.pem",
+    help="The public key that you trust.",
+)
+_FINGERPRINT = click.option(
+    "--fingerprint", metavar="HEX", help="Instead of --key: the SHA-256 of its DER."
+)
+
+
+@click.command(short_help="Check a model's ledger and evidence, or a dossier.")
+@click.argument("subject", metavar="MODEL[/VERSION] | FILE")
+@_KEY
+@_FINGERPRINT
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE.html",
+    help="FILE: draw the page again from the evidence that was checked.",
+)
+@acting("governance-engineer")
+def verify(
+    options: Options, subject: str, key: Path | None, fingerprint: str | None, page: Path | None
+) -> int:
+    """Check that nothing was changed, dropped, reordered, added or signed by somebody else.
+
+    A model: every entry, signature and link of its ledger, its archive, and every manifest and
+    report that entries name. A version: also that it still is the candidate that was approved. A
+    dossier's file: the same without a network, by what is in it and the key that you trust.
+
+    \b
+    Examples:
+      govern verify clinical-risk-classifier
+      govern verify clinical-risk-classifier/1 --key ledger-key.pem
+      govern verify clinical-risk-classifier-1.dossier.zip --fingerprint 5f0c...e2
+
+    \b
+    Exit codes:
+      0 nothing is wrong   1 something is, and it is named   2 not a dossier, or called wrongly
+    """
+    from cli import dossier, present, verification
+
+    trusted = dossier.trusted_key(key, fingerprint)
+    file = Path(subject)
+    if file.is_file() or file.suffix == ".zip":
+        checked = dossier.check(dossier.read(file), trusted)
+        report = verification.of_file(file.name, checked)
+        if page is not None:
+            dossier.draw(checked, page)
+    else:
+        report = _verify_online(options, subject, trusted, page)
+    if options.as_json:
+        output(report.to_dict())
+    else:
+        present.console().print(present.verification(report, verification.ALL_KINDS))
+    return 0 if report.passed else REFUSED
+
+
+def _verify_online(
+    options: Options, subject: str, trusted: str | None, page: Path | None
+) -> Report:
+    from cli import verification, versions
+    from cli.target import open_target
+
+    if page is not None:
+        raise usage("--page is for a dossier's file", "govern dossier MODEL/VERSION writes one")
+    model, version = versions.parse(subject)
+    where = open_target(options)
+    with _progress(options, f"verify {subject}") as progress:
+        return verification.online(where, model, version, trusted, progress)
+
+
+@contextmanager
+def _progress(options: Options, what: str) -> Iterator[Callable[[str, int], None]]:
+    """Tells on standard error how far a long command is, unless a program reads."""
+    from cli import present
+
+    console = present.console(stderr=True)
+    console.quiet = options.as_json
+    with console.status(f"{what} ...") as spinner:
+        yield lambda what_done, count: spinner.update(f"{what}: {count:,} {what_done}")
+
+
+@click.command(short_help="Write all evidence about a version into one file.")
+@_REFERENCE
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Default: MODEL-VERSION.dossier.zip here.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@acting("governance-engineer")
+def dossier(options: Options, reference: str, file: Path | None, force: bool) -> int:
+    """Write one file that proves who approved which bytes on what evidence.
+
+    It holds the ledger's signed attestations, manifest, reports, model card, policies, approvals,
+    lineage, the public key and a page to read; `govern verify FILE` checks it with no network. The
+    same evidence gives the same file. Nothing is written if the evidence is not in order.
+
+    \b
+    Examples:
+      govern dossier clinical-risk-classifier/1
+      govern dossier clinical-risk-classifier/1 --output /media/audit/crc-1.zip
+    """
+    from cli import dossier as dossiers
+    from cli import present, verification, versions
+    from cli.target import open_target
+
+    model, version = versions.parse(reference)
+    if version is None:
+        raise usage(f"which version of {model}?", f"name one: {model}/VERSION")
+    to = file or Path(f"{model}-{version}.dossier.zip")
+    if to.exists() and not force:
+        raise GovernError("exists", f"{to} is there already", "--force, or another --output")
+    where = open_target(options)
+    with _progress(options, f"dossier {reference}") as progress:
+        files = verification.files_of(where, model, version, progress)
+    written = dossiers.write(to, files)
+    if options.as_json:
+        output(written)
+    else:
+        present.console().print(present.facts_table(written))
+        present.console().print(
+            f"Whoever gets it: govern verify {to.name} --fingerprint {written['fingerprint']}",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0
 
 

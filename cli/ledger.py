@@ -7,18 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.aws import calling
+from cli.errors import GovernError
 from governance.adapters import items
+from governance.domain import attestations
+from governance.domain.errors import IntegrityError
 
 if TYPE_CHECKING:
     import boto3
 
 TABLE = "governed-path-ledger"
+HEADS = "governed-path-ledger-heads"
+_INCIDENT = "treat it as an incident (docs/runbook.md); the archive has what was signed"
 
 
 def entries(session: boto3.Session, model: str, after: int = 0) -> list[dict[str, Any]]:
     """The model's entries whose sequence is greater than `after`, in order; [] if it has none.
 
-    `session` is one of the reader role. GovernError if AWS refuses.
+    `session` is one of the reader role. GovernError if AWS refuses, or if an item of the table is
+    not the entry that was signed.
     """
     with calling(f"read the ledger of model {model}"):
         pages = (
@@ -32,7 +38,13 @@ def entries(session: boto3.Session, model: str, after: int = 0) -> list[dict[str
                 ConsistentRead=True,
             )
         )
-        return [items.from_item(item) for page in pages for item in page["Items"]]
+        rows = [items.from_item(item) for page in pages for item in page["Items"]]
+    try:
+        return [attestations.entry_in(row) for row in rows]
+    except IntegrityError as error:
+        raise GovernError(
+            "integrity", f"the ledger of model {model} was changed: {error}", _INCIDENT
+        ) from error
 
 
 def head(session: boto3.Session, model: str) -> int:
@@ -41,8 +53,8 @@ def head(session: boto3.Session, model: str) -> int:
         item = (
             session.client("dynamodb")
             .get_item(
-                TableName=TABLE,
-                Key={"model": {"S": model}, "sequence": {"N": "0"}},
+                TableName=HEADS,
+                Key={"model": {"S": model}},
                 ConsistentRead=True,
             )
             .get("Item")
@@ -73,6 +85,9 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     for text in (entry.get("summary") or {}).get("reasons") or []:
         suite, _, fact = str(text).partition(": ")
         found.append({"rule": suite, "fact": fact} if fact else {"rule": "tests", "fact": suite})
+    for one in entry.get("differences") or []:
+        fact = f"{one['name']} is {one['actual']}"
+        found.append({"rule": "tampering", "fact": fact, "expected": one["expected"]})
     for objection in entry.get("objections") or []:
         found.append({"rule": "counts for nothing", "fact": str(objection)})
     failure = entry.get("failure")
@@ -85,8 +100,9 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def person(entry: Mapping[str, Any]) -> str:
-    """Who decided what the entry records; "" if it does not say."""
-    return str((entry.get("approver") or {}).get("person") or "")
+    """Who decided or did what the entry records; "" if it does not say."""
+    who = entry.get("approver") or entry.get("changed_by") or {}
+    return str(who.get("person") or "")
 
 
 def _cause(failure: Mapping[str, Any]) -> str:

@@ -13,7 +13,17 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.commands import approve, break_glass, history, provision, reject, review, status
+from cli.commands import (
+    approve,
+    break_glass,
+    dossier,
+    history,
+    provision,
+    reject,
+    review,
+    status,
+    verify,
+)
 from cli.errors import USAGE, GovernError
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
@@ -74,6 +84,8 @@ for command in (
     break_glass,
     status,
     history,
+    verify,
+    dossier,
     explain,
     policy,
 ):

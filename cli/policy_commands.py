@@ -66,6 +66,11 @@ def policy() -> None:
 
     A directory of policies has approvals.cedar, approvals.cedarschema and tiers/<tier>.json, as
     policies/ has here. An Admin publishes one with `govern provision`.
+
+    \b
+    Examples:
+      govern policy check
+      govern policy backtest proposals/2027
     """
 
 

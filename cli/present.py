@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,9 +15,14 @@ from cli import ledger
 from cli.approvals import reason_lines
 from governance.domain.identity import account_of
 
+if TYPE_CHECKING:
+    from cli.verification import Report
+
 _GOOD = {"Approved", "Passed", "Deployed"}
 _BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
 _BUSY = {"Validating", "Releasing", "PendingApproval"}
+_RESULTS = {"passed": "green", "failed": "red", "not checked": "yellow"}
+_MOST_FINDINGS = 20  # that are shown to people
 _PLAIN_WIDTH = 160  # columns when nobody's terminal says how many there are
 _NONE = "-"
 
@@ -181,6 +186,38 @@ def backtest(found: Mapping[str, Any]) -> RenderableType:
             Text("\n".join(why)),
         )
     return Group(table, Text(f"{replayed}: {len(found['changes'])} change"))
+
+
+def verification(report: Report, meaning: Mapping[str, str]) -> RenderableType:
+    """What was checked and how it ended, then everything that is wrong, by name and meaning."""
+    table = _table("Check", "Result", "What")
+    for check in report.checks:
+        style = _RESULTS[check.status]
+        table.add_row(check.name, Text(check.status, style=style), Text(check.detail))
+    parts: list[RenderableType] = [Text(report.subject, style="bold"), table]
+    findings = report.findings
+    for finding in findings[:_MOST_FINDINGS]:
+        parts += [
+            Text.assemble((finding.what, "red"), f" at {finding.where}: {meaning[finding.what]}"),
+            Text(f"  expected  {finding.expected}\n  found     {finding.found}\n"),
+        ]
+    if len(findings) > _MOST_FINDINGS:
+        parts.append(Text(f"... and {len(findings) - _MOST_FINDINGS} more; --json lists them all"))
+    return Group(*parts, _conclusion(report))
+
+
+def _conclusion(report: Report) -> Text:
+    if not report.passed:
+        count = len(report.findings)
+        return Text(f"NOT in order: {count} finding{'s'[: count != 1]}", style="red")
+    if report.trusted:
+        return Text("In order, and signed with the key that you trust", style="green")
+    return Text(
+        "In order, if this is the ledger's key, which was not compared with anything that you "
+        f"trust:\n  {report.fingerprint}\nGet its fingerprint from somebody you trust, and say "
+        "--fingerprint HEX or --key FILE.pem",
+        style="yellow",
+    )
 
 
 def facts_table(facts: Mapping[str, Any]) -> Table:

@@ -24,6 +24,7 @@ from local.seams import (
     object_copies,
     permissions,
     provisioning,
+    table_policies,
     workflow_tasks,
 )
 from local.seams.assertions import require, require_attributes, require_version
@@ -38,6 +39,7 @@ def install() -> None:
     environments.install()
     lambda_errors.install()
     permissions.install()
+    table_policies.install()
     event_targets.install()
     workflow_tasks.install()
     provisioning.install()

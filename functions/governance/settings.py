@@ -19,10 +19,14 @@ class Settings:
     project_directory_table: str
     candidates_table: str
     ledger_table: str
+    ledger_heads_table: str
     endpoint_waits_table: str
+    confirmations_table: str
     artifacts_bucket: str
     evidence_bucket: str
+    ledger_bucket: str
     kms_key_arn: str
+    ledger_key_arn: str
     event_bus_name: str
     registry_account_id: str
     registry_role_name: str

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import s3, sts
+from ministack.services import kms, s3, sts
 
 from local.sagemaker import iam as sagemaker_iam
 from local.seams.assertions import require, require_attributes, require_parameters, require_source
@@ -34,6 +34,7 @@ def role_arn(principal_arn: str) -> str:
 def install() -> None:
     """Teach the evaluator what it does not know."""
     _know_sagemaker()
+    _know_conditional_writes()
     _know_who_owns_and_asks()
     _remember_source_identity()
 
@@ -54,6 +55,7 @@ def _know_sagemaker() -> None:
         *("service", "method", "path", "headers", "body", "query_params"),
     )
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
+    require_parameters("permissions", kms._resolve_key, "key_id_or_arn")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _with_sagemaker_resources(iam_actions.extract_resource_arn)
@@ -68,11 +70,16 @@ def _know_sagemaker() -> None:
 
 def _with_invocations(action: Any) -> Any:
     def extract_iam_action(
-        service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
+        service: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: Any,
     ) -> Any:
         if service == "sagemaker" and path.startswith("/endpoints/"):
             return "sagemaker:InvokeEndpoint"
-        return action(service, method, path, headers, body, query)
+        return action(service, method, path, headers, body, query_params)
 
     return extract_iam_action
 
@@ -89,9 +96,10 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         account_id: str,
     ) -> Any:
         if service != "sagemaker":
-            return resource_arn(
+            arn = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
             )
+            return _key_arn(arn) if service == "kms" else arn
         if path.startswith("/endpoints/"):
             name = unquote(path.split("/")[2]).lower()
             return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
@@ -99,6 +107,12 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
 
     return extract_resource_arn
+
+
+def _key_arn(arn: str) -> str:
+    """AWS asks about the key that an alias stands for, not about the alias."""
+    found = kms._resolve_key(arn) if ":alias/" in arn else None
+    return str(found["Arn"]) if found else arn
 
 
 def _with_condition_keys(tag_context: Any) -> Any:
@@ -110,6 +124,8 @@ def _with_condition_keys(tag_context: Any) -> Any:
             context.update(sagemaker_iam.condition_keys(iam_action.partition(":")[2], _json(body)))
         if iam_action == "events:PutEvents":
             context.update(_put_events_keys(_json(body)))
+        if iam_action == "cloudwatch:PutMetricData":
+            context["cloudwatch:namespace"] = str(_json(body).get("Namespace", ""))
         return context
 
     return request_tag_context
@@ -123,6 +139,31 @@ def _put_events_keys(request: dict[str, Any]) -> dict[str, Any]:
         values = sorted({str(entry.get(member, "")) for entry in entries})
         keys[key] = values[0] if len(values) == 1 else " and ".join(values)
     return keys
+
+
+def _know_conditional_writes() -> None:
+    """s3:if-none-match and s3:if-match, with which a bucket policy demands conditional writes."""
+    require_parameters(
+        "permissions",
+        iam_actions.s3_service_context,
+        *("iam_action", "query_params", "path", "headers"),
+    )
+    original = iam_actions.s3_service_context
+
+    def s3_service_context(
+        iam_action: str,
+        query_params: Any,
+        path: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = dict(original(iam_action, query_params, path, headers))
+        if iam_action == "s3:PutObject":
+            for name in ("if-none-match", "if-match"):
+                if name in (headers or {}):
+                    context[f"s3:{name}"] = (headers or {})[name]
+        return context
+
+    iam_actions.s3_service_context = s3_service_context
 
 
 def _know_who_owns_and_asks() -> None:

@@ -270,6 +270,12 @@ def _finish_table(name: str, old: Properties, props: Properties) -> None:
         changes["DeletionProtectionEnabled"] = _boolean(props["DeletionProtectionEnabled"])
     if changes:
         dynamodb.update_table(TableName=name, **changes)
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    if props.get("ResourcePolicy"):
+        policy = _text(props["ResourcePolicy"]["PolicyDocument"])
+        dynamodb.put_resource_policy(ResourceArn=arn, Policy=policy)
+    elif old.get("ResourcePolicy"):
+        dynamodb.delete_resource_policy(ResourceArn=arn)
     recovery = props.get("PointInTimeRecoverySpecification", {})
     if recovery or old.get("PointInTimeRecoverySpecification"):
         enabled = _boolean(recovery.get("PointInTimeRecoveryEnabled", False))

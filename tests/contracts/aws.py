@@ -19,6 +19,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from governance.adapters import items
 from tests.contracts import samples
@@ -30,10 +32,14 @@ ENVIRONMENT = {
     "PROJECT_DIRECTORY_TABLE": "governed-path-project-directory",
     "CANDIDATES_TABLE": "governed-path-candidates",
     "LEDGER_TABLE": "governed-path-ledger",
+    "LEDGER_HEADS_TABLE": "governed-path-ledger-heads",
     "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+    "CONFIRMATIONS_TABLE": "governed-path-confirmations",
     "ARTIFACTS_BUCKET": samples.CENTRAL_BUCKET,
     "EVIDENCE_BUCKET": samples.EVIDENCE_BUCKET,
+    "LEDGER_BUCKET": samples.LEDGER_BUCKET,
     "KMS_KEY_ARN": KEY,
+    "LEDGER_KEY_ARN": KEY,
     "EVENT_BUS_NAME": "governed-path",
     "REGISTRY_ACCOUNT_ID": samples.CENTRAL,
     "REGISTRY_ROLE_NAME": "governed-path-registry",
@@ -78,6 +84,9 @@ class Aws:
     entries: list[dict[str, Any]] = field(default_factory=list)
     policy_changes: list[dict[str, Any]] = field(default_factory=list)
     actions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    signing_key: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -173,8 +182,19 @@ class Aws:
 
     def _on_Query(self, request: dict[str, Any]) -> dict[str, Any]:
         if "PolicyChanged" in json.dumps(request):
-            return {"Items": [items.to_item(entry) for entry in self.policy_changes]}
-        return {"Items": [items.to_item(entry) for entry in self.entries]}
+            return {"Items": [items.to_item(samples.row(entry)) for entry in self.policy_changes]}
+        return {"Items": [items.to_item(samples.row(entry)) for entry in self.entries]}
+
+    # -------------------------------------------------------------- KMS
+
+    def _on_GetPublicKey(self, request: dict[str, Any]) -> dict[str, Any]:
+        key = self.signing_key.public_key()
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return {"PublicKey": key.public_bytes(serialization.Encoding.DER, form)}
+
+    def _on_Sign(self, request: dict[str, Any]) -> dict[str, Any]:
+        digest = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+        return {"Signature": self.signing_key.sign(request["Message"], digest)}
 
     # -------------------------------------------------------------- SageMaker
 

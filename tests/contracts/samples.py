@@ -5,9 +5,12 @@ Every call returns a new value, so that a test may change what it gets.
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from typing import Any
+
+from governance.domain import attestations
 
 REGION = "us-east-1"
 CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
@@ -16,6 +19,7 @@ IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4
 DEV_BUCKET = f"governed-path-project-{DEV}-{REGION}"
 CENTRAL_BUCKET = f"governed-path-artifacts-{CENTRAL}-{REGION}"
 EVIDENCE_BUCKET = f"governed-path-evidence-{CENTRAL}-{REGION}"
+LEDGER_BUCKET = f"governed-path-ledger-{CENTRAL}-{REGION}"
 DECIDED = "2026-11-21T06:00:00Z"
 CLAIM = "532eaabd9574880dbf76b9b8cc00832c20a6ec113d682299550d7a6e0f345e25"
 CANDIDATE = "dda18a0e21ae47c53b4309434cbc02ae8bf764fa83a6defbb719431242722aa7"
@@ -235,6 +239,31 @@ def _pin(name: str) -> dict[str, str]:
     }
 
 
+def envelope(statement: dict[str, Any]) -> str:
+    """The statement in an envelope whose signature nobody made."""
+    return attestations.envelope_text(
+        {
+            "payload": base64.b64encode(attestations.canonical(statement)).decode(),
+            "payloadType": attestations.PAYLOAD_TYPE,
+            "signatures": [{"keyid": digest("key"), "sig": "c2ln"}],
+        }
+    )
+
+
+def row(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry as an item of the ledger table; `digest` is the event's, not the entry's."""
+    placed = {"previous": attestations.NO_PREVIOUS, **entry}
+    placed.pop("digest", None)
+    return attestations.row_of(envelope(attestations.statement_of(placed)))
+
+
+def head(model: str, number: int) -> dict[str, Any]:
+    """The model's item in the table of heads."""
+    at = digest(f"entry {number}")
+    checkpoint = attestations.checkpoint_of(model, number, at, DECIDED)
+    return {"model": model, "head": number, "digest": at, "checkpoint": envelope(checkpoint)}
+
+
 def evaluation_report() -> dict[str, Any]:
     """A valid evaluation report."""
     report = {
@@ -250,6 +279,10 @@ def evaluation_report() -> dict[str, Any]:
         },
         "threshold": {"name": "progression", "value": 200, "rationale": "documented"},
         "metrics": _METRICS,
+        "calibration": [
+            {"from": 0.0, "to": 0.1, "rows": 59, "predicted": 0.04, "observed": 0.05},
+            {"from": 0.6, "to": 0.7, "rows": 30, "predicted": 0.66, "observed": 0.7},
+        ],
         "subgroups": [
             {
                 "attribute": "sex",

@@ -20,8 +20,8 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from governance.adapters import items, sessions
-from governance.domain import policy_changes, registration
+from governance.adapters import items, sessions, signing
+from governance.domain import attestations, policy_changes, registration
 from governance.domain.policies import PARTS
 from local.sagemaker import validation
 from tests.contracts import events, policies, samples
@@ -32,6 +32,8 @@ OPERATIONS = {
     "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject"],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "ecr": ["DescribeImageScanFindings"],
+    "kms": ["GetPublicKey", "Sign"],
+    "cloudwatch": ["PutMetricData"],
     "events": ["PutEvents"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
@@ -52,6 +54,7 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         aws = Aws()
+        signing._signer.cache_clear()
         patch.setattr(sessions, "own_client", aws.client)
         patch.setattr(sessions, "client", lambda session, service, config=None: aws.client(service))
         _provision(aws)
@@ -63,6 +66,7 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         for call in aws.calls:
             found[call.service, call.operation].append(call.request)
         yield dict(found)
+        signing._signer.cache_clear()
 
 
 def _provision(aws: Aws) -> None:
@@ -102,12 +106,12 @@ def _publish_policy(aws: Aws, project: dict[str, Any]) -> None:
     answer = aws.handler("record_policy_change")({"Records": [record]})
     assert answer == {"outcomes": ["recorded"]}
     put = [call for call in aws.calls if call.operation == "TransactWriteItems"][-1]
-    (entry,) = [
-        items.from_item(item["Put"]["Item"])
+    (envelope,) = [
+        items.from_item(item["Put"]["Item"])["envelope"]
         for item in put.request["TransactItems"]
         if "kind" in item.get("Put", {}).get("Item", {})
     ]
-    aws.policy_changes = [entry]
+    aws.policy_changes = [attestations.entry_of(envelope)]
 
 
 def _promote(aws: Aws) -> dict[str, Any]:
@@ -148,6 +152,7 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     promotion = samples.promotion("Test")
     who = aws.handler("resolve_approver")({"promotion": promotion})
     verified = aws.handler("verify_candidate")({"promotion": promotion})
+    assert verified.pop("tampering") == []
     assert verified["differences"] == []
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
     assert verdict["allowed"], verdict
@@ -210,7 +215,8 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)
     aws.versions[previous] = {"ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Deployed"}}
-    aws.entries = [{"model_package_arn": previous}]
+    released = events.example("governed-path-candidate-released.first-release")["detail"]
+    aws.entries = [{**released, "model_package_arn": previous}]
     superseded = aws.handler("supersede_version")(
         {"promotion": promotion, "deployment": deployment}
     )
@@ -259,8 +265,17 @@ def _record(aws: Aws) -> None:
     aws.versions[samples.version_arn()].update(decided)
     assert aws.handler("record_decision")(rejected)["outcome"] == "recorded"
     entry = events.example("governed-path-validation-passed.complete")["detail"]
-    image = {"SequenceNumber": "1", "NewImage": items.to_item(entry)}
+    image = {"SequenceNumber": "1", "NewImage": items.to_item(samples.row(entry))}
     aws.handler("publish_entry")({"Records": [{"eventName": "INSERT", "dynamodb": image}]})
+    changed = {**image, "OldImage": image["NewImage"]}
+    aws.handler("archive_entry")(
+        {
+            "Records": [
+                {"eventName": "INSERT", "dynamodb": image},
+                {"eventName": "MODIFY", "dynamodb": changed},
+            ]
+        }
+    )
 
 
 @cache

@@ -30,10 +30,11 @@ BROKEN = "broken-model"
 REJECTED = "rejected-model"
 REPLACED = "replaced-model"
 UNPROVEN = "unproven-model"
+TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
 REVIEWED = "reviewed-model"
 PROVISIONED = (
-    *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN),
+    *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
     REVIEWED,
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
@@ -170,6 +171,33 @@ def _tested(organisation: Organisation, origin: str) -> str:
     central = str(organisation.approve("dev", origin).entry["model_package_arn"])
     organisation.approve("test", central)
     return central
+
+
+@dataclass(frozen=True)
+class Tampered:
+    """A Central version that an administrator changed after it was promoted."""
+
+    promoted: Outcome
+    voided: dict[str, Any]
+    refused: Outcome
+
+
+def tampered(organisation: Organisation, trained: Trained) -> Tampered:
+    """Somebody with every right replaces the program of an approved version; Alex approves it."""
+    origin = organisation.register_again(trained.first, TAMPERED)
+    promoted = organisation.approve("dev", origin)
+    central = promoted.entry["model_package_arn"]
+    specification = organisation.central(central)["InferenceSpecification"]
+    specification["Containers"][0]["Environment"]["SAGEMAKER_PROGRAM"] = "other.py"
+    specification["Containers"][0].pop("ModelDataETag", None)
+    organisation.root(CENTRAL, "sagemaker").update_model_package(
+        ModelPackageArn=central, InferenceSpecification=specification
+    )
+    (voided,) = eventually(
+        lambda: [e for e in organisation.story(TAMPERED) if e["kind"] == "ApprovalsVoided"],
+        "the entry of the tampering",
+    )
+    return Tampered(promoted, voided, organisation.approve("test", central))
 
 
 @dataclass(frozen=True)
@@ -311,6 +339,7 @@ SCENARIOS = (
     unknown_shape,
     untested,
     replaced,
+    tampered,
     reviewed,
     crashing,
 )

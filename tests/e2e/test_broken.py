@@ -120,7 +120,9 @@ def test_refusals_are_counted_without_a_gap(
     other_bytes: Outcome,
     bad_report: Outcome,
 ) -> None:
-    assert [entry["sequence"] for entry in organisation.entries(BROKEN)] == [1, 2, 3, 4, 5]
+    entries = organisation.entries(BROKEN)
+    assert len(organisation.story(BROKEN)) == 4
+    assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
 
 
 def test_model_that_nobody_provisioned_is_named(

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from cli import ledger
 from tests.e2e.organisation import Organisation, Outcome, eventually, said
 from tests.e2e.scenarios import MODEL, OWN_WORK, REJECTED, UNTESTED, DemoPath, Trained, Untested
 
@@ -103,9 +102,7 @@ def test_rejection_is_recorded_and_starts_nothing(
         *("--user", "dora", "--because", because),
     )
     assert answer.returncode == 0, answer.stderr
-    (entry,) = eventually(
-        lambda: ledger.of_versions(organisation.entries(REJECTED)), "the entry of the rejection"
-    )
+    (entry,) = eventually(lambda: organisation.story(REJECTED), "the entry of the rejection")
     assert entry["kind"] == "VersionRejected"
     assert entry["approver"]["person"] == "dora"
     assert because in said(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -168,11 +169,25 @@ def test_endpoint_in_prod_answers(organisation: Organisation, demo_path: DemoPat
 def test_ledger_tells_the_story_in_order(
     organisation: Organisation, demo_path: DemoPath, arn: str
 ) -> None:
-    policy, *entries = organisation.entries(MODEL)
-    assert policy["kind"] == "PolicyChanged"
-    assert [entry["kind"] for entry in entries] == KINDS
-    assert [entry["sequence"] for entry in entries] == list(range(2, len(KINDS) + 2))
-    assert {entry["model_package_arn"] for entry in entries} == {arn}
+    assert organisation.kinds(MODEL) == KINDS
+    assert {entry["model_package_arn"] for entry in organisation.story(MODEL)} == {arn}
+    sequences = [entry["sequence"] for entry in organisation.entries(MODEL)]
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+def test_every_version_is_a_candidate_from_its_registration_on(
+    organisation: Organisation, demo_path: DemoPath, trained: Trained
+) -> None:
+    registered = {
+        entry["model_package_arn"]: entry
+        for entry in organisation.entries(MODEL)
+        if entry["kind"] == "CandidateRegistered"
+    }
+    assert set(registered) == {trained.first, trained.second}
+    first, second = registered[trained.first], registered[trained.second]
+    assert first["candidate_id"] == demo_path.promoted.entry["candidate_id"]
+    assert first["candidate_id"] != second["candidate_id"]
+    assert first["trainer"]["person"] == "theo"
 
 
 def test_ledger_names_the_people(demo_path: DemoPath) -> None:
@@ -190,15 +205,28 @@ def test_every_entry_is_announced(organisation: Organisation, demo_path: DemoPat
     expected = [
         f"{entry['kind']}: {MODEL} is {entry['stage']} / {entry['stage_status']} "
         f"since {entry['recorded_at']}."
-        for entry in organisation.entries(MODEL)[1:]
+        for entry in organisation.story(MODEL)
     ]
-    told, *heard = [
-        text for text in organisation.heard(CENTRAL, "notifications") if f" {MODEL} " in text
+    heard = [
+        text.strip('"').split(" Version:")[0]
+        for text in organisation.heard(CENTRAL, "notifications")
+        if f" {MODEL} " in text
+        and not any(kind in text for kind in ("CandidateRegistered", "PolicyChanged"))
     ]
-    assert f"PolicyChanged: adam gave {MODEL} policy" in told
     # A replay announces again; the first are the path's own.
-    announced = [text.strip('"').split(" Version:")[0] for text in heard[: len(KINDS)]]
-    assert announced == expected
+    assert heard[: len(KINDS)] == expected
+
+
+def test_cloudtrail_confirmed_who_signed_off(organisation: Organisation, arn: str) -> None:
+    (started,) = (e for e in organisation.story(MODEL) if e["kind"] == "ReleaseStarted")
+    confirmation = started["confirmation"]
+    assert confirmation["model_package_arn"] == arn
+    assert confirmation["approver"] == started["approver"]
+    called, decided = (
+        datetime.fromisoformat(at) for at in (confirmation["called_at"], started["decided_at"])
+    )
+    assert abs(called - decided) <= timedelta(seconds=2)
+    assert confirmation["source_ip"]
 
 
 def test_our_own_writes_start_nothing(demo_path: DemoPath) -> None:

@@ -20,6 +20,7 @@ from tests.e2e.organisation import (
     CENTRAL,
     DEV,
     EVIDENCE_BUCKET,
+    LEDGER_BUCKET,
     PROD,
     PROJECT_BUCKET,
     REGION,
@@ -35,8 +36,10 @@ VERSION = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/{MODEL}/1"
 DEV_VERSION = f"arn:aws:sagemaker:{REGION}:{DEV}:model-package/{MODEL}/1"
 MODELS = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate/model-data/model.tar.gz"
 MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
+MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
+ARCHIVED = f"arn:aws:s3:::{LEDGER_BUCKET}/entries/model={MODEL}/000000001.json"
 HUB_BUS = f"arn:aws:events:{REGION}:{CENTRAL}:event-bus/governed-path"
 STAGE = "sagemaker:modellifecycle:stage"
 STAGE_STATUS = "sagemaker:modellifecycle:stagestatus"
@@ -242,10 +245,15 @@ FUNCTIONS = {
     "smoke-test": ("s3:GetObject", MODELS),
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", _table("ledger")),
+    "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
+    "record-confirmation": ("dynamodb:PutItem", _table("confirmations")),
+    "record-registration": ("s3:PutObject", MANIFEST),
     "record-decision": ("dynamodb:GetItem", _table("candidates")),
     "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
+    "detect-tampering": ("s3:GetObject", MODELS),
     "record": ("dynamodb:PutItem", _table("ledger")),
     "publish-entry": ("events:PutEvents", HUB_BUS),
+    "archive-entry": ("s3:PutObject", ARCHIVED),
     "record-policy-change": (
         "sagemaker:DescribeAction",
         f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{MODEL}-0",
@@ -257,7 +265,12 @@ FOREIGN = [
     ("sagemaker:UpdateModelPackage", VERSION),
     ("sagemaker:CreateModelPackage", GROUP),
     ("sagemaker:CreateEndpoint", _endpoint(PROD)),
+    ("dynamodb:UpdateItem", _table("ledger")),
     ("dynamodb:DeleteItem", _table("ledger")),
+    ("dynamodb:BatchWriteItem", _table("ledger")),
+    ("dynamodb:DeleteItem", _table("ledger-heads")),
+    ("s3:DeleteObjectVersion", ARCHIVED),
+    ("s3:PutObjectRetention", ARCHIVED),
     ("dynamodb:DeleteItem", _table("claims")),
     ("dynamodb:PutItem", _table("project-directory")),
     ("s3:DeleteObject", REPORT),
@@ -292,12 +305,18 @@ def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], fun
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_ledger_has_three_writers(deployed: dict[str, Deployed]) -> None:
-    for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
-        writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, _table("ledger"))}
+def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
+    for action, resource in (
+        ("dynamodb:PutItem", _table("ledger")),
+        ("dynamodb:UpdateItem", _table("ledger-heads")),
+    ):
+        writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, resource)}
         assert writers == {
-            *("record", "record-decision", "record-policy-change", "check-review-deadlines")
+            *("record", "record-decision", "record-registration", "check-review-deadlines"),
+            *("detect-tampering", "record-policy-change"),
         }
+    archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
+    assert archivers == ["archive-entry"]
 
 
 def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:
@@ -345,6 +364,9 @@ OTHERS = [
     (CENTRAL, "registry", "dynamodb:PutItem", _table("ledger"), {}, False),
     (CENTRAL, "event-forwarding", "events:PutEvents", HUB_BUS, {}, True),
     (CENTRAL, "event-forwarding", "states:StartExecution", _START["stateMachineArn"], {}, False),
+    (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/evaluation/evaluation.json", {}, True),
+    (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/holdout/holdout.csv", {}, False),
+    (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/model-data/model.tar.gz", {}, False),
     (DEV, "hub", "sagemaker:DescribeModelPackage", DEV_VERSION, {}, True),
     (DEV, "hub", "s3:GetObjectVersion", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, True),
     (DEV, "hub", "s3:PutObject", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, False),

@@ -14,7 +14,9 @@ TO_GATE = [
     "ClaimApproval",
     "ApprovalClaimed?",
     "ResolveApprover",
+    "ConfirmApprover",
     "VerifyCandidate",
+    "CandidateUnchanged?",
     "EvaluateGate",
     "ReleaseAllowed?",
 ]
@@ -28,6 +30,8 @@ TO_SERVICE = [
 ]
 TO_SUPERSEDED = [
     *TO_SERVICE,
+    "VerifyCandidateInService",
+    "ServedCandidateUnchanged?",
     "SmokeTest",
     "SmokeTestPassed?",
     "TagEndpoint",
@@ -38,6 +42,8 @@ RELEASED = ["SetStageDeployed", "RecordRelease", "GlassBroken?", "ReleaseSucceed
 HAPPY = [*TO_SUPERSEDED, "RecordSupersession", *RELEASED]
 EMERGENCY = [*HAPPY[:-1], "RecordMandatoryReview", "ReleaseSucceeded"]
 FIRST = [*TO_SUPERSEDED, *RELEASED]
+# Found at the gate, recorded before the gate says no.
+TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
 ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
 OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
@@ -57,6 +63,7 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("Rejected", REJECTED, "rejected"),
         # What came after the decision stays in the registry: only the ledger tells of it.
         ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ReleaseRejected"], "rejected"),
+        ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
         ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
     ],
 )
@@ -85,11 +92,13 @@ def test_a_release_names_what_it_replaced(
             (f"{state}Fails", [*until(state), *ERRORED])
             for state in (
                 "ResolveApprover",
+                "ConfirmApprover",
                 "VerifyCandidate",
                 "EvaluateGate",
                 "SetStageReleasing",
                 "RecordReleaseStarted",
                 "PlanDeployment",
+                "VerifyCandidateInService",
                 "SmokeTest",
                 "TagEndpoint",
                 "SupersedeVersion",
@@ -101,6 +110,11 @@ def test_a_release_names_what_it_replaced(
         ("RecordMandatoryReviewFails", [*until("RecordMandatoryReview", EMERGENCY), *ERRORED]),
         ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
         ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
+        ("RecordTamperingFails", [*until("RecordTampering", TAMPERED), *ERRORED]),
+        (
+            "RecordServedTamperingFails",
+            [*until("ServedCandidateUnchanged?"), "RecordServedTampering", *ERRORED],
+        ),
         # Whatever breaks in the telling, the end is reached and the first error keeps its name.
         ("SetStageErroredFails", [*until("TagEndpoint"), *ERRORED]),
         ("RecordErroredFails", [*until("TagEndpoint"), *ERRORED]),
@@ -147,6 +161,27 @@ def test_a_release_that_does_not_serve_alarms(
     assert (ended.states, ended.status) == ([*until(last), *ERRORED], "FAILED")
     assert ended.error == error
     assert cause in str(ended.cause)
+
+
+def test_a_decision_that_cloudtrail_does_not_confirm_is_errored_and_never_an_approval(
+    run: Callable[[str], Run],
+) -> None:
+    ended = run("NeverConfirmed")
+    assert ended.states == [*until("ConfirmApprover"), *ERRORED]
+    assert (ended.status, ended.error) == ("FAILED", "States.Timeout")
+
+
+def test_a_version_that_changes_while_it_is_released_is_recorded_and_alarms(
+    run: Callable[[str], Run],
+) -> None:
+    ended = run("TamperedWhileReleased")
+    assert ended.states == [
+        *until("ServedCandidateUnchanged?"),
+        "RecordServedTampering",
+        *ERRORED,
+    ]
+    assert (ended.status, ended.error) == ("FAILED", "TamperedCandidate")
+    assert "model-data sha256 is 2e" in str(ended.cause)
 
 
 @pytest.mark.parametrize("case", ["ClaimApprovalFails"])

@@ -15,6 +15,7 @@ TO_GATE = [
     "ApprovalClaimed?",
     "ResolveApprover",
     "VerifyCandidate",
+    "CandidateUnchanged?",
     "EvaluateGate",
     "ValidationAllowed?",
 ]
@@ -30,6 +31,8 @@ RESULTS = ["AggregateResults", "RemoveEndpoint", "WriteResults", "TestsPassed?"]
 HAPPY = [*TO_SERVICE, "RunSuites", *RESULTS, "RecordValidationPassed", "ValidationSucceeded"]
 FAILED = [*TO_SERVICE, "RunSuites", *RESULTS, "RecordValidationFailed", "ValidationFailed"]
 NOT_SERVING = [*TO_SERVICE, *RESULTS, "RecordValidationFailed", "ValidationFailed"]
+# Found at the gate, recorded before the gate says no.
+TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ValidationRejected"]
 ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ValidationErrored"]
 CLEANED = ["RemoveEndpointAfterError", *ERRORED]
@@ -49,6 +52,7 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("Rejected", REJECTED, "rejected"),
         # What came after the decision stays in the registry: only the ledger tells of it.
         ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ValidationRejected"], "rejected"),
+        ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
         (
             "Duplicate",
             ["ClaimApproval", "ApprovalClaimed?", "ValidationAlreadyHandled"],
@@ -96,6 +100,7 @@ def test_failed_tests_say_why(run: Callable[[str], Run], case: str) -> None:
         ("RecordValidationFailedFails", [*until("RecordValidationFailed", FAILED), *ERRORED]),
         ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
         ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
+        ("RecordTamperingFails", [*until("RecordTampering", TAMPERED), *ERRORED]),
         # Whatever breaks in the telling, the end is reached.
         ("RemoveEndpointAfterErrorFails", [*until("AggregateResults"), *CLEANED]),
         ("SetStageErroredFails", [*until("WriteResults"), *ERRORED]),

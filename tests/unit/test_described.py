@@ -47,7 +47,7 @@ def test_a_version_without_a_card_has_no_sections() -> None:
 def test_the_sample_says_everything() -> None:
     manifest = {
         "training_data": [{"uri": "s3://b/d.csv", "version_id": "v", "sha256": "d" * 64}],
-        "image": {"uri": samples.IMAGE, "digest": None},
+        "inference_specification": {"Containers": [{"Image": samples.IMAGE}]},
     }
     assert described(samples.description(), manifest) == {
         "card_sections": [
@@ -66,6 +66,6 @@ def test_the_sample_says_everything() -> None:
 @pytest.mark.parametrize("missing", ["uri", "version_id", "sha256"])
 def test_a_dataset_is_known_by_place_version_and_digest(missing: str) -> None:
     data = {"uri": "s3://b/d.csv", "version_id": "v", "sha256": "d" * 64, missing: None}
-    manifest: dict[str, Any] = {"training_data": [data], "image": {}}
+    manifest: dict[str, Any] = {"training_data": [data]}
     assert described({}, manifest)["dataset_version"] is None
-    assert described({}, {"training_data": [], "image": {}})["dataset_version"] is None
+    assert described({}, {"training_data": []})["dataset_version"] is None

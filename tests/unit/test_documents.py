@@ -49,6 +49,12 @@ def test_a_valid_report_is_read() -> None:
     assert contracts.evaluation_report(json.dumps(report).encode()) == (report, [])
 
 
+def test_a_calibration_curve_may_be_given() -> None:
+    curve = [{"from": 0.1, "to": 0.2, "rows": 3, "predicted": 0.15, "observed": 0.33}]
+    assert _problems(("calibration",), curve) == []
+    assert _problems(("calibration",), [{**curve[0], "observed": 1.5}]) != []
+
+
 def test_an_auc_that_could_not_be_computed_may_be_null_in_a_subgroup() -> None:
     assert _problems(("subgroups", 0, "auc"), None) == []
 

@@ -19,11 +19,9 @@ from tests.contracts import samples
 HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 # They read AWS's own events, whose shape is checked where it is read.
 EVENT_HANDLERS = {
-    "check_review_deadlines",
-    "publish_entry",
-    "record_decision",
+    *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
+    *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
     "record_policy_change",
-    "resolve_endpoint_wait",
 }
 
 Path_ = tuple[str | int, ...]
@@ -92,6 +90,7 @@ def _requests() -> dict[str, dict[str, Any]]:
             "plan_deployment": {**only_promotion, "candidate": candidate},
             "create_model": only_deployment,
             "create_endpoint_config": only_deployment,
+            "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
             "check_served_config": only_deployment,
             "run_suite": {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.domain import reviews
+from governance.domain import ledger, reviews
 from tests.contracts import samples
 
 NOW = "2026-11-21T12:00:00Z"
@@ -216,6 +216,8 @@ def opened(hours: float = 10, **more: Any) -> Entry:
         **{
             "waived": ["technical", "business"],
             "due_at": "2026-11-23T00:00:00Z",
+            "stage": "Prod",
+            "stage_status": "Deployed",
             "verdict": {"allowed": True, "break_glass": {"person": "alex"}},
             **more,
         },
@@ -282,6 +284,26 @@ def test_that_it_is_overdue_is_known_once_it_was_recorded() -> None:
     again = reviews.open_mandatory_review(told(first, late, opened(0.5)))
     assert again
     assert again["overdue_recorded"] is False, "that was another release"
+
+
+@pytest.mark.parametrize(
+    ("now", "late"),
+    [("2026-11-22T23:59:59Z", False), ("2026-11-23T00:00:00Z", True)],
+)
+def test_what_is_owed_is_overdue_at_its_deadline_and_said_once(now: str, late: bool) -> None:
+    first, other = opened(), opened(5) | {"model_package_arn": samples.version_arn(version=9)}
+    found = reviews.overdue(told(first, gave("ben", 2), other), now)
+    expected = {ARN: ["business"], samples.version_arn(version=9): ["technical", "business"]}
+    told_late = {review["model_package_arn"]: review["missing"] for review in found}
+    assert told_late == (expected if late else {})
+    for review in found:
+        request = reviews.overdue_request(review, "check_review_deadlines")
+        recorded = ledger.entry("MandatoryReviewOverdue", request, now)
+        assert recorded["waived"] == review["missing"]
+        assert recorded["reason"].startswith("not reviewed by 2026-11-23T00:00:00Z: ")
+        story = told(first, gave("ben", 2), other, recorded)
+        again = {r["model_package_arn"] for r in reviews.overdue(story, now)}
+        assert review["model_package_arn"] not in again
 
 
 # ------------------------------------------------------------------ whatever happens

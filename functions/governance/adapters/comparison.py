@@ -5,35 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from governance.adapters.artifacts import Artifacts, parse_uri
+from governance.adapters import manifests
+from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
 from governance.domain import candidate, described, registration
 from governance.domain.errors import InvalidInputError, NotFoundError
 
 
+def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> list[dict[str, str]]:
+    """How a Central version and its bytes of now differ from its candidate's manifest.
+
+    `known` is the candidate's item, `description` the version (DescribeModelPackage); a difference
+    is {name, expected, actual}. What counts is the present version of each object: an endpoint
+    would load that one.
+    """
+    manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
+    return _differences(known, description, manifest)
+
+
+def _differences(
+    known: Mapping[str, Any], description: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    central = Artifacts()
+    present = [
+        {"role": kept["role"], **central.locate(kept["bucket"], kept["key"])}
+        for kept in known["objects"]
+    ]
+    return [
+        *registration.other_version(known, description["ModelPackageArn"]),
+        *candidate.differences(manifest, description, present),
+    ]
+
+
 def compare(
-    decision: Mapping[str, Any],
-    description: Mapping[str, Any],
-    candidates: Candidates,
-    artifacts: Artifacts,
+    decision: Mapping[str, Any], description: Mapping[str, Any], candidates: Candidates
 ) -> dict[str, Any]:
     """{candidate, trainer, differences} of the Central version that a decision is about.
 
     `description` is DescribeModelPackage's answer for it.
     `candidate` {candidate_id, manifest_uri, objects, origin_arn, described} is the one that the
-    version says it is, `trainer` an identity, `differences` [{name, expected, actual}] between that
-    candidate and the version and its objects as they are now. NotFoundError for a version
-    that names no candidate, or none that was registered.
+    version says it is, `trainer` an identity. NotFoundError for a version that names no candidate,
+    or none that was registered.
     """
     candidate_id = registration.candidate_id_of(description)
     known = candidates.get(candidate_id, decision["model"])
-    bucket, key = parse_uri(known["manifest_uri"])
-    manifest = artifacts.read_json({"bucket": bucket, "key": key, "sha256": candidate_id})
-    # The present versions, since that is what an endpoint would load from these places.
-    present = [
-        {"role": kept["role"], **artifacts.locate(kept["bucket"], kept["key"])}
-        for kept in known["objects"]
-    ]
+    manifest = manifests.read(known["manifest_uri"], candidate_id)
     return {
         "candidate": {
             "candidate_id": candidate_id,
@@ -43,21 +59,15 @@ def compare(
             "described": described.described(description, manifest),
         },
         "trainer": known["trainer"],
-        "differences": [
-            *registration.other_version(known, decision["model_package_arn"]),
-            *candidate.differences(manifest, description, present),
-        ],
+        "differences": _differences(known, description, manifest),
     }
 
 
 def compare_if_possible(
-    decision: Mapping[str, Any],
-    description: Mapping[str, Any],
-    candidates: Candidates,
-    artifacts: Artifacts,
+    decision: Mapping[str, Any], description: Mapping[str, Any], candidates: Candidates
 ) -> dict[str, Any]:
     """What `compare` returns, or {problem}: why the version cannot be compared with a candidate."""
     try:
-        return compare(decision, description, candidates, artifacts)
+        return compare(decision, description, candidates)
     except (NotFoundError, InvalidInputError) as error:
         return {"problem": str(error)}

@@ -18,6 +18,14 @@ class Directory:
         self._table = table
         self._dynamodb: DynamoDBClient = sessions.own_client("dynamodb")
 
+    def find(self, model: str) -> dict[str, Any] | None:
+        """The model's entry, or None if nobody has provisioned a project for the model."""
+        with errors.translated(f"read the directory entry of model {model}"):
+            item = self._dynamodb.get_item(
+                TableName=self._table, Key={"model": {"S": model}}, ConsistentRead=True
+            ).get("Item")
+        return None if item is None else items.from_item(item)
+
     def models(self) -> list[str]:
         """Every model that is provisioned. It reads the whole table."""
         with errors.translated(f"list the models of {self._table}"):
@@ -32,13 +40,10 @@ class Directory:
 
         NotFoundError if nobody has provisioned a project for the model.
         """
-        with errors.translated(f"read the directory entry of model {model}"):
-            item = self._dynamodb.get_item(
-                TableName=self._table, Key={"model": {"S": model}}, ConsistentRead=True
-            ).get("Item")
-        if item is None:
+        project = self.find(model)
+        if project is None:
             raise NotFoundError(
                 f"model {model} is not in the project directory {self._table}; "
                 "an Admin adds it with `govern provision`"
             )
-        return items.from_item(item)
+        return project

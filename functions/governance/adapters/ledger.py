@@ -1,20 +1,26 @@
-"""The ledger: every state change of a model, numbered without gaps, never changed.
+"""The ledger: every state change of a model, numbered without gaps, signed and chained.
 
-Three items in one transaction: the entry (model, n), the model's head (model, 0) that counts to
-n, and a marker ("entry#" + entry_id, 0) that makes writing the same entry again a no-op. The head
-moves from n-1 to n or the transaction fails, so two writers never get the same number and no
-number is skipped.
+Three items in one transaction: the entry (model, n), the model's head in a table of its own, and
+a marker ("entry#" + entry_id, 0) that makes writing the same entry again a no-op. The head moves
+from the number and digest that the entry names as the one before it, or the transaction fails: two
+writers never get the same number, no number is skipped and no link is lost. Only heads are ever
+updated, so no role needs to update or delete in the ledger table itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from governance.adapters import errors, items, sessions
-from governance.domain.errors import TransientError
+from governance.adapters.artifacts import Artifacts
+from governance.adapters.signing import Signed, Signing
+from governance.domain import attestations
+from governance.domain.errors import IntegrityError, NotFoundError, TransientError
+from governance.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,30 +32,11 @@ _RECENT = 50  # entries that `recent` reads at once
 
 
 class Ledger:
-    """The ledger table: PK `model`, SK `sequence`."""
+    """The ledger table, read: PK `model`, SK `sequence`. An entry comes out of its envelope."""
 
     def __init__(self, table: str) -> None:
         self._table = table
         self._dynamodb: DynamoDBClient = sessions.own_client("dynamodb")
-
-    def append(self, entry: Mapping[str, Any]) -> int:
-        """Write the entry as the next of its model; returns its number (1 is the first).
-
-        An entry with the same `entry_id` that is there already is left as it is and its number
-        returned. TransientError if other writers won every round.
-        """
-        with errors.translated(f"record entry {entry['entry_id']} of model {entry['model']}"):
-            for _ in range(_ROUNDS):
-                sequence = self._sequence_of(entry["entry_id"])
-                if sequence is not None:
-                    return sequence
-                sequence = self._head(entry["model"]) + 1
-                if self._append_as(entry, sequence):
-                    return sequence
-        raise TransientError(
-            f"could not record entry {entry['entry_id']} of model {entry['model']}: other "
-            f"executions wrote first {_ROUNDS} times; the state machine retries"
-        )
 
     def newest_first(self, model: str, kind: str) -> Iterator[dict[str, Any]]:
         """The model's entries of one kind, the newest first, read page by page as they are used."""
@@ -67,16 +54,15 @@ class Ledger:
         with errors.translated(f"read the ledger of model {model}"):
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
-                KeyConditionExpression="model = :model AND #sequence > :head",
-                ExpressionAttributeNames={"#sequence": "sequence"},
-                ExpressionAttributeValues={":model": {"S": model}, ":head": {"N": "0"}},
+                KeyConditionExpression="model = :model",
+                ExpressionAttributeValues={":model": {"S": model}},
                 ScanIndexForward=False,
                 ConsistentRead=True,
                 PaginationConfig={"PageSize": _RECENT},
             )
             for page in pages:
                 for item in page["Items"]:
-                    entry = items.from_item(item)
+                    entry = attestations.entry_in(items.from_item(item))
                     if entry["recorded_at"] < since:
                         return
                     yield entry
@@ -85,52 +71,99 @@ class Ledger:
         with errors.translated(f"read the ledger of model {model}"):
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
-                KeyConditionExpression="model = :model AND #sequence > :head",
+                KeyConditionExpression="model = :model",
                 FilterExpression="#field = :value",
-                ExpressionAttributeNames={"#sequence": "sequence", "#field": field},
-                ExpressionAttributeValues={
-                    ":model": {"S": model},
-                    ":head": {"N": "0"},
-                    ":value": {"S": value},
-                },
+                ExpressionAttributeNames={"#field": field},
+                ExpressionAttributeValues={":model": {"S": model}, ":value": {"S": value}},
                 ScanIndexForward=False,
                 ConsistentRead=True,
             )
             for page in pages:
                 for item in page["Items"]:
-                    yield items.from_item(item)
+                    yield attestations.entry_in(items.from_item(item))
+
+
+class Writer(Ledger):
+    """The ledger, appended to: signs each entry and, with it, a checkpoint of the whole."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.ledger_table)
+        self._heads = settings.ledger_heads_table
+        self._evidence = settings.evidence_bucket
+        self._signing = Signing(settings.ledger_key_arn)
+
+    def append(self, entry: Mapping[str, Any]) -> int:
+        """Write the entry as the next of its model; returns its number (1 is the first).
+
+        An entry with the same `entry_id` that is there already is left as it is and its number
+        returned. A lost race signs anew. TransientError if other writers won every round.
+        """
+        model, entry_id = entry["model"], entry["entry_id"]
+        with errors.translated(f"record entry {entry_id} of model {model}"):
+            artifacts = self._artifacts_of(entry)
+            for _ in range(_ROUNDS):
+                head, previous = self._head(model)
+                sequence = head + 1
+                placed = attestations.linked(entry, sequence, previous)
+                signed = self._signing.sign(attestations.statement_of(placed, artifacts))
+                checkpoint = self._signing.sign(
+                    attestations.checkpoint_of(model, sequence, signed.digest, entry["recorded_at"])
+                )
+                if self._write(signed, checkpoint, previous):
+                    return sequence
+                # Another entry was faster, or this one is there already.
+                recorded = self._sequence_of(entry_id)
+                if recorded is not None:
+                    return recorded
+        raise TransientError(
+            f"could not record entry {entry_id} of model {model}: other "
+            f"executions wrote first {_ROUNDS} times; the state machine retries"
+        )
+
+    def _artifacts_of(self, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+        """The artefacts in the manifest of the entry's candidate, if there is one that proves it.
+
+        What happened is recorded even when the manifest is gone or was replaced.
+        """
+        candidate_id = entry.get("candidate_id")
+        if not candidate_id:
+            return ()
+        try:
+            return _artifacts(self._evidence, str(entry["model"]), str(candidate_id))
+        except (NotFoundError, IntegrityError):
+            return ()
 
     def _sequence_of(self, entry_id: str) -> int | None:
-        found = self._item(_marker_key(entry_id), 0)
+        key = {"model": {"S": _marker_key(entry_id)}, "sequence": {"N": "0"}}
+        found = self._item(self._table, key)
         return None if found is None else int(found["entry_sequence"])
 
-    def _head(self, model: str) -> int:
-        found = self._item(model, 0)
-        return 0 if found is None else int(found["head"])
+    def _head(self, model: str) -> tuple[int, str]:
+        """The number and the digest of the newest entry."""
+        found = self._item(self._heads, {"model": {"S": model}})
+        if found is None:
+            return 0, attestations.NO_PREVIOUS
+        return int(found["head"]), str(found["digest"])
 
-    def _item(self, model: str, sequence: int) -> dict[str, Any] | None:
-        item = self._dynamodb.get_item(
-            TableName=self._table,
-            Key={"model": {"S": model}, "sequence": {"N": str(sequence)}},
-            ConsistentRead=True,
-        ).get("Item")
+    def _item(self, table: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        item = self._dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
         return None if item is None else items.from_item(item)
 
-    def _append_as(self, entry: Mapping[str, Any], sequence: int) -> bool:
-        """Try to write the entry under that number; False if another writer was faster."""
+    def _write(self, signed: Signed, checkpoint: Signed, previous: str) -> bool:
+        """Try to write the entry under its number; False if another writer was faster."""
+        row = attestations.row_of(signed.envelope)
+        marker = {
+            "model": _marker_key(row["entry_id"]),
+            "sequence": 0,
+            "entry_model": row["model"],
+            "entry_sequence": row["sequence"],
+        }
         try:
             self._dynamodb.transact_write_items(
                 TransactItems=[
-                    self._move_head(entry["model"], sequence),
-                    self._put({**entry, "sequence": sequence}),
-                    self._put(
-                        {
-                            "model": _marker_key(entry["entry_id"]),
-                            "sequence": 0,
-                            "entry_model": entry["model"],
-                            "entry_sequence": sequence,
-                        }
-                    ),
+                    self._move_head(row, checkpoint.envelope, previous),
+                    self._put(row),
+                    self._put(marker),
                 ]
             )
         except ClientError as error:
@@ -142,17 +175,26 @@ class Ledger:
             raise
         return True
 
-    def _move_head(self, model: str, sequence: int) -> TransactWriteItemTypeDef:
-        first = sequence == 1
-        values = {":new": {"N": str(sequence)}}
+    def _move_head(
+        self, row: Mapping[str, Any], checkpoint: str, previous: str
+    ) -> TransactWriteItemTypeDef:
+        first = row["sequence"] == 1
+        values = {
+            ":new": {"N": str(row["sequence"])},
+            ":digest": {"S": row["digest"]},
+            ":checkpoint": {"S": checkpoint},
+        }
         if not first:
-            values[":old"] = {"N": str(sequence - 1)}
+            values |= {":old": {"N": str(row["sequence"] - 1)}, ":previous": {"S": previous}}
         return {
             "Update": {
-                "TableName": self._table,
-                "Key": {"model": {"S": model}, "sequence": {"N": "0"}},
-                "UpdateExpression": "SET head = :new",
-                "ConditionExpression": "attribute_not_exists(head)" if first else "head = :old",
+                "TableName": self._heads,
+                "Key": {"model": {"S": row["model"]}},
+                "UpdateExpression": "SET head = :new, digest = :digest, #checkpoint = :checkpoint",
+                "ConditionExpression": "attribute_not_exists(model)"
+                if first
+                else "head = :old AND digest = :previous",
+                "ExpressionAttributeNames": {"#checkpoint": "checkpoint"},
                 "ExpressionAttributeValues": values,
             }
         }
@@ -165,6 +207,15 @@ class Ledger:
                 "ConditionExpression": "attribute_not_exists(model)",
             }
         }
+
+
+@lru_cache(maxsize=64)
+def _artifacts(bucket: str, model: str, candidate_id: str) -> tuple[Mapping[str, Any], ...]:
+    """The artefacts of a candidate's manifest, whose bytes its id digests: they never change."""
+    manifest = Artifacts().read_json(
+        {"bucket": bucket, "key": f"manifests/{model}/{candidate_id}.json", "sha256": candidate_id}
+    )
+    return tuple(manifest["artifacts"])
 
 
 def _marker_key(entry_id: str) -> str:

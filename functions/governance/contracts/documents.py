@@ -49,6 +49,22 @@ EVALUATION_REPORT: Mapping[str, Any] = {
             "additionalProperties": False,
             "properties": {"auc": _SHARE, "brier": _SHARE, "calibration_error": _SHARE},
         },
+        # The curve that the error sums up; for people, no rule asks for it.
+        "calibration": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["from", "to", "rows", "predicted", "observed"],
+                "additionalProperties": False,
+                "properties": {
+                    "from": _SHARE,
+                    "to": _SHARE,
+                    "rows": {"type": "integer", "minimum": 1},
+                    "predicted": _SHARE,
+                    "observed": _SHARE,
+                },
+            },
+        },
         "subgroups": {
             "type": "array",
             "minItems": 1,

@@ -107,6 +107,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         {
             "declared_mismatches": _OPTIONAL_LIST,
             "differences": _OPTIONAL_LIST,
+            "confirmation": _OPTIONAL_OBJECT,
             "evaluation": _OPTIONAL_OBJECT,
         },
     ),
@@ -134,6 +135,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "plan_deployment": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
     "create_model": _ONLY_DEPLOYMENT,
     "create_endpoint_config": _ONLY_DEPLOYMENT,
+    "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
     "check_served_config": _ONLY_DEPLOYMENT,
     "run_suite": _closed(
@@ -174,6 +176,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "candidate_id": {"type": ["string", "null"]},
             "origin_arn": {"type": ["string", "null"]},
             "superseded": {"type": ["string", "null"]},
+            "differences": _OPTIONAL_LIST,
+            "confirmation": _OPTIONAL_OBJECT,
             "reason": {"type": ["string", "null"]},
             "due_at": {"type": ["string", "null"]},
             "waived": _OPTIONAL_LIST,

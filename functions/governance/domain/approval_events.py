@@ -74,6 +74,33 @@ def review_phase(review: str, revoked: bool = False) -> phases.Phase:
     return phases.BY_NAME[f"Prod/{review.capitalize()}-{status}"]
 
 
+def registration(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
+    """The registration that an event tells of, like a promotion without execution_arn.
+
+    InvalidInputError names the field if the event is not a Model Package State Change, or tells
+    of a change and not of a new version.
+    """
+    detail, version = _read(event)
+    if detail.get("UpdatedModelPackageFields"):
+        raise InvalidInputError(
+            f"detail.UpdatedModelPackageFields is {detail['UpdatedModelPackageFields']!r}; "
+            "a new version has none"
+        )
+    return _decision(event, detail, version, workflow, "Dev")
+
+
+def change(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
+    """The change of a version that an event tells of, like a promotion without execution_arn.
+
+    `stage` is where the version is by now. InvalidInputError names the field if the event is not
+    a Model Package State Change.
+    """
+    detail, version = _read(event)
+    life_cycle = detail.get("ModelLifeCycle")
+    stage = life_cycle.get("Stage") if isinstance(life_cycle, Mapping) else None
+    return _decision(event, detail, version, workflow, str(stage or "Dev"))
+
+
 def approved_stage(detail: Mapping[str, Any]) -> str | None:
     """The stage that an event's detail approves, or None.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -22,6 +22,8 @@ OUR_EVALUATION = "governed-path"
 
 # Metadata that the training pipeline declares about an artefact, by role.
 _DECLARED = {"model-data": "model-data", "evaluation": "evaluation", "holdout": "holdout"}
+# What SageMaker says of an object where it is; the digests say what it is.
+_OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
 
 
@@ -70,11 +72,9 @@ def manifest(
     """The manifest of a version whose objects were located.
 
     `artifacts` [{role, bucket, key, version_id, size (bytes), sha256 (hex)}] are the origin
-    locations of what `references` listed.
+    locations of what `references` listed. InvalidInputError if the version has not one container.
     """
-    container = _container(description)
-    inference = description["InferenceSpecification"]
-    metadata = description.get("CustomerMetadataProperties", {})
+    _container(description)
     return {
         "schema": SCHEMA,
         "model": description["ModelPackageGroupName"],
@@ -88,13 +88,22 @@ def manifest(
             ),
             key=lambda artifact: (artifact["role"], artifact["key"]),
         ),
-        "image": {"uri": container.get("Image"), "digest": container.get("ImageDigest")},
-        "inference_specification": {
-            "content_types": inference.get("SupportedContentTypes", []),
-            "response_types": inference.get("SupportedResponseMIMETypes", []),
-            "realtime_instance_types": inference.get("SupportedRealtimeInferenceInstanceTypes", []),
-        },
-        "environment": container.get("Environment", {}),
+        **_contents(description, artifacts),
+    }
+
+
+def _contents(
+    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What a version says besides the bytes of its artefacts, wherever these are."""
+    metadata = description.get("CustomerMetadataProperties", {})
+    roles = {_uri(artifact): f"artifact:{artifact['role']}" for artifact in artifacts}
+    return {
+        "inference_specification": _by_role(description["InferenceSpecification"], roles),
+        "additional_inference_specifications": _by_role(
+            description.get("AdditionalInferenceSpecifications") or [], roles
+        ),
+        "source_uri": description.get("SourceUri"),
         "model_card_sha256": card_digest(description),
         "training_data": [
             {
@@ -123,6 +132,12 @@ def card_digest(description: Mapping[str, Any]) -> str | None:
 
     InvalidInputError if the card's content is not a JSON object.
     """
+    card = canonical_card(description)
+    return None if card is None else hashlib.sha256(card).hexdigest()
+
+
+def canonical_card(description: Mapping[str, Any]) -> bytes | None:
+    """The bytes that `card_digest` digests: the card as its authors wrote it, RFC 8785."""
     content = _at(description, "ModelCard", "ModelCardContent")
     if not content:
         return None
@@ -135,11 +150,10 @@ def card_digest(description: Mapping[str, Any]) -> str | None:
         if not isinstance(details, list):
             raise InvalidInputError(f"evaluation_details of {what} is not a list")
         theirs = [entry for entry in details if not _is_ours(entry)]
-        canonical_card = rfc8785.dumps({**card, "evaluation_details": theirs})
+        return rfc8785.dumps({**card, "evaluation_details": theirs})
     # No JSON at all, or numbers that canonical JSON does not know.
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
-    return hashlib.sha256(canonical_card).hexdigest()
 
 
 def _is_ours(evaluation: Any) -> bool:
@@ -183,20 +197,12 @@ def differences(
         _difference(f"{role} sha256", digests.get(role), present.get(role))
         for role in sorted(digests.keys() | present.keys())
     ]
-    places = {location["role"]: _uri(location) for location in objects}
-    found.append(
-        _difference("model-data uri", places.get("model-data"), _model_data_uri(description))
-    )
-    found.append(_difference("other data", "none", _other_data(description, places.values())))
-    now = manifest(description, approved["artifacts"])
-    # The registration moved every reference to Central, those in the environment too.
-    moved = {_uri(artifact): places.get(artifact["role"]) for artifact in approved["artifacts"]}
-    environment = {key: moved.get(value, value) for key, value in approved["environment"].items()}
-    expected = {**approved, "environment": environment}
+    expected = {**approved, "artifacts": [], "schema": None}
+    now = {"model": description["ModelPackageGroupName"], **_contents(description, objects)}
+    before, after = dict(_leaves(expected)), dict(_leaves(now))
     found += [
-        _difference(name.replace("_", " "), expected.get(name), now.get(name))
-        for name in sorted(now)
-        if name != "artifacts"
+        _difference(name, before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
     ]
     return [difference for difference in found if difference]
 
@@ -243,24 +249,25 @@ def _model_data_uri(description: Mapping[str, Any]) -> str:
     return str(uri)
 
 
-def _other_data(description: Mapping[str, Any], known: Iterable[str]) -> str:
-    """Objects that the containers would load and that the candidate does not hold, or "none"."""
-    loaded = _s3_uris(
-        [
-            description.get(field)
-            for field in ("InferenceSpecification", "AdditionalInferenceSpecifications")
-        ]
-    )
-    others = loaded - {*known, _model_data_uri(description)}
-    return ", ".join(sorted(others)) or "none"
-
-
-def _s3_uris(value: Any) -> set[str]:
+def _by_role(value: Any, roles: Mapping[str, str]) -> Any:
+    """The value with each artefact's place replaced by its role, as Dev and Central agree on."""
     if isinstance(value, str):
-        return {value} if value.startswith("s3://") else set()
+        return roles.get(value, value)
     if isinstance(value, Mapping):
-        value = list(value.values())
-    return {uri for entry in value for uri in _s3_uris(entry)} if isinstance(value, list) else set()
+        return {
+            key: _by_role(entry, roles) for key, entry in value.items() if key not in _OF_THE_PLACE
+        }
+    return [_by_role(entry, roles) for entry in value] if isinstance(value, list) else value
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of everything in a JSON value that holds nothing itself."""
+    if isinstance(value, Mapping | list) and value:
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, entry in entries:
+            yield from _leaves(entry, f"{path}.{key}" if path else str(key))
+    elif value not in (None, [], {}):
+        yield path, value
 
 
 def _reports(description: Mapping[str, Any]) -> list[tuple[str, str]]:

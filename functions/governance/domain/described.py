@@ -18,7 +18,7 @@ def described(description: Mapping[str, Any], manifest: Mapping[str, Any]) -> di
     return {
         "card_sections": card_sections(description),
         "dataset_version": _dataset(manifest),
-        "image": dict(manifest["image"]),
+        "image": _image(manifest),
     }
 
 
@@ -45,6 +45,12 @@ def _says_something(value: Any) -> bool:
     if isinstance(value, list):
         return any(_says_something(entry) for entry in value)
     return bool(value.strip()) if isinstance(value, str) else value is not None
+
+
+def _image(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """That a candidate has one container was established when its manifest was made."""
+    containers = (manifest.get("inference_specification") or {}).get("Containers") or [{}]
+    return {"uri": containers[0].get("Image"), "digest": containers[0].get("ImageDigest")}
 
 
 def _dataset(manifest: Mapping[str, Any]) -> str | None:

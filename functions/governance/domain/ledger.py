@@ -9,6 +9,7 @@ from typing import Any
 import rfc8785
 
 KINDS = (
+    "CandidateRegistered",
     "CandidatePromoted",
     "PromotionRejected",
     "PromotionErrored",
@@ -23,6 +24,7 @@ KINDS = (
     "ReleaseErrored",
     "CandidateSuperseded",
     "VersionRejected",
+    "ApprovalsVoided",
     "ReviewGiven",
     "ReviewRevoked",
     "BreakGlassRequested",
@@ -34,8 +36,10 @@ KINDS = (
 )
 # What is said about a version without moving it: several reviewers overwrite each other's status in
 # the registry, and where the version stands is still where its tests or its release have left it.
+# Tampering takes the approvals away and not the version.
 UNMOVING = frozenset(
     {
+        "ApprovalsVoided",
         "ReviewGiven",
         "ReviewRevoked",
         "BreakGlassRequested",
@@ -56,6 +60,8 @@ _OPTIONAL = (
     "summary",
     "failure",
     "superseded",
+    "confirmation",
+    "changed_by",
     "review",
     "reason",
     "objections",
@@ -110,9 +116,10 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
     """True if the last validation of the candidate that ended, in any way, ended as passed.
 
-    `story` is the entries about its version, the newest first.
+    `story` is the entries about its version, the newest first. Tampering ends it too: what comes
+    back afterwards is tested and approved again.
     """
-    ends = ("ValidationPassed", "ValidationFailed", "ValidationErrored")
+    ends = ("ValidationPassed", "ValidationFailed", "ValidationErrored", "ApprovalsVoided")
     ended = (e for e in story if e["kind"] in ends and e.get("candidate_id") == candidate_id)
     newest = next(ended, None)
     return newest is not None and newest["kind"] == "ValidationPassed"
@@ -122,8 +129,8 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     """The phase ("Stage/Status") in which a version's entries leave it; None if there are none.
 
     `story` is the entries about the version, the newest first. A refusal that left the version
-    where it was says so in its verdict; reviews, and promoting a candidate that is registered,
-    move nothing.
+    where it was says so in its verdict; reviews, tampering, and promoting a candidate that is
+    registered, move nothing.
     """
     registered = None
     for entry in story:

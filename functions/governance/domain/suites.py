@@ -131,6 +131,16 @@ def aggregate(
     }
 
 
+def failed_by(reasons: Sequence[str]) -> list[str]:
+    """The suites that did not pass, by what `aggregate` said; all if it names none of them."""
+    named = [
+        name
+        for name in NAMES
+        if any(reason.startswith((f"{name}: ", f"suite {name} ")) for reason in reasons)
+    ]
+    return named or list(NAMES)
+
+
 def _close(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other

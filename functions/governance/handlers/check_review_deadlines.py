@@ -6,7 +6,7 @@ from typing import Any
 
 from governance.adapters import clock
 from governance.adapters.directory import Directory
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.domain import ledger, reviews
 from governance.entry import entry_point
 from governance.settings import Settings
@@ -21,7 +21,7 @@ settings = Settings.load()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Record MandatoryReviewOverdue, once each, for every model that owes a review."""
     now, since = clock.now(), clock.now(later_by=-_LOOK_BACK_SECONDS)
-    ours = Ledger(settings.ledger_table)
+    ours = Writer(settings)
     found = [
         review
         for model in Directory(settings.project_directory_table).models()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters.artifacts import Artifacts, parse_uri
+from governance.adapters import manifests
 from governance.adapters.directory import Directory
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
@@ -28,9 +28,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     promotion, approved = request["promotion"], request["candidate"]
     registry = Registry(Sessions(settings, claim_of(request)).registry())
     description = registry.describe(promotion["model_package_arn"])
-    bucket, key = parse_uri(approved["manifest_uri"])
-    stored = {"bucket": bucket, "key": key, "sha256": approved["candidate_id"]}
-    manifest = Artifacts().read_json(stored)
+    manifest = manifests.read(approved["manifest_uri"], approved["candidate_id"])
     changed = candidate.differences(manifest, description, approved["objects"])
     if changed:
         raise IntegrityError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters import clock
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.domain import ledger
 from governance.domain.errors import InvalidInputError
 from governance.entry import entry_point
@@ -25,5 +25,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             f"{kind!r} is no kind of ledger entry; known are {', '.join(ledger.KINDS)}"
         )
     entry = ledger.entry(kind, request, recorded_at=clock.now())
-    sequence = Ledger(settings.ledger_table).append(entry)
+    sequence = Writer(settings).append(entry)
     return {"entry_id": entry["entry_id"], "sequence": sequence}

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from governance.adapters import clock
-from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
 from governance.adapters.comparison import compare_if_possible
 from governance.adapters.directory import Directory
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import approval_events, decisions, ledger
@@ -39,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     # A later change has replaced who it was.
     by = identity_of(description.get("LastModifiedBy")) if current else None
     reason = approval_events.reason_of(event)
-    ours = Ledger(settings.ledger_table)
+    ours = Writer(settings)
     story = list(ours.story(decision["model"], decision["model_package_arn"]))
     if _is_the_hubs(decision, by, reason, story):
         return {"outcome": "ignored"}
@@ -77,4 +76,4 @@ def _compared(
     if not (current and decisions.is_weighed(decision["kind"])):
         return {"candidate": next((e for e in story if e.get("candidate_id")), None)}
     candidates = Candidates(settings.candidates_table)
-    return compare_if_possible(decision, description, candidates, Artifacts())
+    return compare_if_possible(decision, description, candidates)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from governance.adapters import clock, items
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Writer
 from governance.adapters.lineage import Lineage
 from governance.domain import ledger, policy_changes
 from governance.entry import entry_point, logger
@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     A pin that no Admin answers for is logged and left alone: no gate accepts such a policy.
     """
-    ours, lineage = Ledger(settings.ledger_table), Lineage()
+    ours, lineage = Writer(settings), Lineage()
     outcomes = [
         _record(items.from_item(record["dynamodb"]["NewImage"]), ours, lineage)
         for record in event["Records"]
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"outcomes": outcomes}
 
 
-def _record(entry: Mapping[str, Any], ours: Ledger, lineage: Lineage) -> str:
+def _record(entry: Mapping[str, Any], ours: Writer, lineage: Lineage) -> str:
     action = lineage.find_action(entry["policy"]["change"])
     objection = policy_changes.objection(entry, action, settings.registry_account_id)
     if objection or action is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
 from governance.adapters.comparison import compare
 from governance.adapters.registry import Registry
@@ -19,16 +18,18 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Compare the version and its objects as they are now with the manifest that was approved."""
+    """Compare the version and its objects as they are now with the manifest that was approved.
+
+    `tampering` is what differs from the candidate; `differences` also tells of a later change that
+    left the candidate as it is, such as a newer decision.
+    """
     promotion = contracts.request("verify_candidate", event)["promotion"]
     registry = Registry(Sessions(settings, claim_of(event)).registry())
     description = registry.describe(promotion["model_package_arn"])
-    candidates = Candidates(settings.candidates_table)
-    compared = compare(promotion, description, candidates, Artifacts())
+    compared = compare(promotion, description, Candidates(settings.candidates_table))
+    tampering = compared["differences"]
     return {
         "candidate": compared["candidate"],
-        "differences": [
-            *claims.changed_since(promotion["decided_at"], description),
-            *compared["differences"],
-        ],
+        "tampering": tampering,
+        "differences": [*claims.changed_since(promotion["decided_at"], description), *tampering],
     }

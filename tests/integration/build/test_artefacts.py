@@ -103,6 +103,37 @@ def test_the_statistics_layer_computes_without_the_librarys_own_tests(
     assert done.stdout.strip() == "0.75", done.stderr
 
 
+_SIGN = """
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from governance.adapters import sessions, signing
+from governance.domain import attestations
+
+class Kms:
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    def get_public_key(self, KeyId):
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        public = self.key.public_key().public_bytes(serialization.Encoding.DER, form)
+        return {"PublicKey": public}
+
+    def sign(self, Message, **_):
+        digest = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+        return {"Signature": self.key.sign(Message, digest)}
+
+sessions.own_client = lambda service: Kms()
+signed = signing.Signing("key").sign(attestations.checkpoint_of("m", 1, "0" * 64, "now"))
+print(attestations.statement_in(signed.envelope)["predicate"]["entries"])
+"""
+
+
+def test_the_attestations_layer_signs(artefacts: Path, runtime: Path) -> None:
+    """Its libraries are imported no earlier than that."""
+    layers = [artefacts / name / "python" for name in ("DependenciesLayer", "AttestationsLayer")]
+    done = _python(_SIGN, _functions(artefacts), *layers, runtime)
+    assert done.stdout.strip() == "1", done.stderr
+
+
 @pytest.mark.parametrize("layer", ["StatisticsLayer", "AttestationsLayer", "PolicyLayer"])
 def test_function_and_layers_together_stay_below_lambdas_limit(artefacts: Path, layer: str) -> None:
     parts = (_functions(artefacts), artefacts / "DependenciesLayer", artefacts / layer)

@@ -22,10 +22,10 @@ from typing import Any
 import boto3
 import pytest
 
-from governance.adapters import sessions
+from governance.adapters import sessions, signing
 
 # Taken here, since a test may put something else in their place.
-MADE_ONCE = (sessions.own_client, sessions._own_session)
+MADE_ONCE = (sessions.own_client, sessions._own_session, signing._signer)
 
 CENTRAL, DEV, TEST = "111122223333", "444455556666", "777788889999"
 REGION = "us-east-1"
@@ -35,9 +35,12 @@ TABLES = {
     "project-directory": {"model": "S"},
     "candidates": {"candidate_id": "S", "model": "S"},
     "ledger": {"model": "S", "sequence": "N"},
+    "ledger-heads": {"model": "S"},
     "endpoint-waits": {"endpoint_arn": "S"},
+    "confirmations": {"decision": "S", "item": "S"},
 }
 ARTIFACTS, EVIDENCE = "governed-path-artifacts", "governed-path-evidence"
+LEDGER = "governed-path-ledger"
 PROJECT = "governed-path-project"
 
 
@@ -112,6 +115,12 @@ def key_arn(aws: Callable[..., Any]) -> str:
 
 
 @pytest.fixture(scope="session")
+def signing_key_arn(aws: Callable[..., Any]) -> str:
+    created = aws("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    return str(created["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture(scope="session")
 def stores(aws: Callable[..., Any]) -> None:
     """The tables, buckets and bus of the hub, and a project bucket in Dev."""
     dynamodb = aws("dynamodb")
@@ -131,6 +140,12 @@ def stores(aws: Callable[..., Any]) -> None:
         s3 = aws("s3", account)
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    aws("s3").create_bucket(Bucket=LEDGER, ObjectLockEnabledForBucket=True)
+    retention = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    aws("s3").put_object_lock_configuration(
+        Bucket=LEDGER,
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": retention},
+    )
     aws("events").create_event_bus(Name="governed-path")
     for account, role in (
         (CENTRAL, "governed-path-registry"),
@@ -161,7 +176,11 @@ def _create_role(iam: Any, name: str) -> None:
 
 @pytest.fixture
 def lambdas(
-    gateway: str, stores: None, key_arn: str, monkeypatch: pytest.MonkeyPatch
+    gateway: str,
+    stores: None,
+    key_arn: str,
+    signing_key_arn: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Any]]:
     """lambdas(name): that function's handler, with the environment of the deployed one."""
     for name, value in {
@@ -169,10 +188,14 @@ def lambdas(
         "PROJECT_DIRECTORY_TABLE": "governed-path-project-directory",
         "CANDIDATES_TABLE": "governed-path-candidates",
         "LEDGER_TABLE": "governed-path-ledger",
+        "LEDGER_HEADS_TABLE": "governed-path-ledger-heads",
         "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+        "CONFIRMATIONS_TABLE": "governed-path-confirmations",
         "ARTIFACTS_BUCKET": ARTIFACTS,
         "EVIDENCE_BUCKET": EVIDENCE,
+        "LEDGER_BUCKET": LEDGER,
         "KMS_KEY_ARN": key_arn,
+        "LEDGER_KEY_ARN": signing_key_arn,
         "EVENT_BUS_NAME": "governed-path",
         "REGISTRY_ACCOUNT_ID": CENTRAL,
         "REGISTRY_ROLE_NAME": "governed-path-registry",
@@ -200,3 +223,78 @@ def _forget_own_clients() -> None:
     """Another test may run against another endpoint; a Lambda's process never does."""
     for made_once in MADE_ONCE:
         made_once.cache_clear()
+
+
+class Waiting:
+    """An execution that waits with a real task token."""
+
+    def __init__(self, aws: Callable[..., Any], machine: str, queue: str) -> None:
+        self._aws = aws
+        self._execution = aws("stepfunctions").start_execution(stateMachineArn=machine, input="{}")
+        self.token = self._receive(queue)
+
+    def _receive(self, queue: str) -> str:
+        (message,) = self._aws("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)[
+            "Messages"
+        ]
+        self._aws("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return str(json.loads(message["Body"])["token"])
+
+    def answer(self, within: float = 5.0) -> dict[str, Any] | None:
+        """What the execution ended with, or None if it still waits."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            found = self._aws("stepfunctions").describe_execution(
+                executionArn=self._execution["executionArn"]
+            )
+            if found["status"] == "SUCCEEDED":
+                answer: dict[str, Any] = json.loads(found["output"])
+                return answer
+            assert found["status"] == "RUNNING"
+            time.sleep(0.05)
+        return None
+
+
+@pytest.fixture(scope="session")
+def machine(aws: Callable[..., Any], stores: None) -> tuple[str, str]:
+    """A state machine that sends its task token to a queue and waits; (machine, queue)."""
+    queue = aws("sqs").create_queue(QueueName="tokens")["QueueUrl"]
+    role = aws("iam").create_role(
+        RoleName="waiting-machine",
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "states.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            }
+        ),
+    )["Role"]["Arn"]
+    definition = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Wait",
+        "States": {
+            "Wait": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+                "Arguments": {
+                    "QueueUrl": queue,
+                    "MessageBody": {"token": "{% $states.context.Task.Token %}"},
+                },
+                "End": True,
+            }
+        },
+    }
+    machine = aws("stepfunctions").create_state_machine(
+        name="waiting", definition=json.dumps(definition), roleArn=role
+    )["stateMachineArn"]
+    return machine, queue
+
+
+@pytest.fixture
+def waiting(aws: Callable[..., Any], machine: tuple[str, str]) -> Waiting:
+    return Waiting(aws, *machine)

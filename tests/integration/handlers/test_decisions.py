@@ -132,8 +132,13 @@ def test_a_review_of_other_bytes_says_how_they_differ(here: Organisation) -> Non
     container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
     _decide(here, arn, "Technical-Approved", TESS)
     entry, _ = _story(here, arn)
-    assert [difference["name"] for difference in entry["differences"]] == ["image"]
-    assert "not its candidate any more: image" in entry["objections"][0]
+    assert [difference["name"] for difference in entry["differences"]] == [
+        "inference_specification.Containers.0.Image"
+    ]
+    assert (
+        "not its candidate any more: inference_specification.Containers.0.Image"
+        in entry["objections"][0]
+    )
     assert reviews.standing(_story(here, arn), candidate_id, LATER) == []
 
 
@@ -199,7 +204,12 @@ def test_an_approval_or_our_own_write_is_none_of_its_business(here: Organisation
 def _released_in_an_emergency(here: Organisation, due_at: str) -> tuple[str, str]:
     arn, candidate_id = _tested(here)
     known = {"candidate_id": candidate_id}
-    verdict = {"allowed": True, "break_glass": {"person": "alex", "reason": "outage"}}
+    verdict = {
+        "allowed": True,
+        "stage": "Prod",
+        "policy_digest": "0" * 64,
+        "break_glass": {"person": "alex", "reason": "outage"},
+    }
     _record(here, arn, "CandidateReleased", "Prod", "Deployed", **known, verdict=verdict)
     owed = {"waived": ["technical"], "due_at": due_at, "reason": "outage"}
     grace = {"person": "grace"}
@@ -246,5 +256,5 @@ def test_what_is_read_for_it_does_not_grow_with_the_history(here: Organisation) 
     _released_in_an_emergency(here, _hours_from_now(-1))
     ours = Ledger("governed-path-ledger")
     newest = ours.recent(here.model, _hours_from_now(-1))
-    assert [entry["sequence"] for entry in newest] == [3, 2, 1]
+    assert [entry["sequence"] for entry in newest] == [4, 3, 2, 1]
     assert list(ours.recent(here.model, _hours_from_now(1))) == []

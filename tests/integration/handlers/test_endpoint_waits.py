@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +13,7 @@ from governance.adapters.waits import Waits
 from governance.domain import outcomes
 from governance.domain.errors import InvalidInputError, TransientError
 
-from .conftest import CENTRAL, DEV, REGION
+from .conftest import CENTRAL, DEV, REGION, Waiting
 
 TABLE = "governed-path-endpoint-waits"
 INTENDED, BEFORE = "config-new", "config-old"
@@ -69,81 +67,6 @@ def hosting(lambdas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Hos
     monkeypatch.setattr(deploy_endpoint, "Endpoints", hosting)
     monkeypatch.setattr(resolve_endpoint_wait, "Endpoints", hosting)
     return hosting
-
-
-class Waiting:
-    """An execution that waits with a real task token."""
-
-    def __init__(self, aws: Callable[..., Any], machine: str, queue: str) -> None:
-        self._aws = aws
-        self._execution = aws("stepfunctions").start_execution(stateMachineArn=machine, input="{}")
-        self.token = self._receive(queue)
-
-    def _receive(self, queue: str) -> str:
-        (message,) = self._aws("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)[
-            "Messages"
-        ]
-        self._aws("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return str(json.loads(message["Body"])["token"])
-
-    def answer(self, within: float = 5.0) -> dict[str, Any] | None:
-        """What the execution ended with, or None if it still waits."""
-        deadline = time.monotonic() + within
-        while time.monotonic() < deadline:
-            found = self._aws("stepfunctions").describe_execution(
-                executionArn=self._execution["executionArn"]
-            )
-            if found["status"] == "SUCCEEDED":
-                answer: dict[str, Any] = json.loads(found["output"])
-                return answer
-            assert found["status"] == "RUNNING"
-            time.sleep(0.05)
-        return None
-
-
-@pytest.fixture(scope="module")
-def machine(aws: Callable[..., Any], stores: None) -> tuple[str, str]:
-    """A state machine that sends its task token to a queue and waits; (machine, queue)."""
-    queue = aws("sqs").create_queue(QueueName="tokens")["QueueUrl"]
-    role = aws("iam").create_role(
-        RoleName="waiting-machine",
-        AssumeRolePolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "states.amazonaws.com"},
-                        "Action": "sts:AssumeRole",
-                    }
-                ],
-            }
-        ),
-    )["Role"]["Arn"]
-    definition = {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Wait",
-        "States": {
-            "Wait": {
-                "Type": "Task",
-                "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-                "Arguments": {
-                    "QueueUrl": queue,
-                    "MessageBody": {"token": "{% $states.context.Task.Token %}"},
-                },
-                "End": True,
-            }
-        },
-    }
-    machine = aws("stepfunctions").create_state_machine(
-        name="waiting", definition=json.dumps(definition), roleArn=role
-    )["stateMachineArn"]
-    return machine, queue
-
-
-@pytest.fixture
-def waiting(aws: Callable[..., Any], machine: tuple[str, str]) -> Waiting:
-    return Waiting(aws, *machine)
 
 
 def _deploy(token: str, name: str, claim_id: str = "a" * 64) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pytest
 from governance.adapters import items
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
-from governance.domain import policy_changes
+from governance.domain import ledger, policy_changes
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -52,7 +52,9 @@ POLICY = {
 DEV_BUCKET = f"{PROJECT}-here"
 READ_OR_WRITE_A_REGISTRY = (
     "build_candidate",
+    "detect_tampering",
     "plan_deployment",
+    "record_registration",
     "record_decision",
     "register_version",
     "resolve_approver",
@@ -81,10 +83,10 @@ class InMemoryRegistry(Registry):
         arn = _arn(request["ModelPackageGroupName"], 100 + len(self.versions))
         fields = {key: value for key, value in request.items() if key != "ClientToken"}
         self.versions[arn] = {
-            "ModelPackageArn": arn,
             "CreatedBy": _user("hub", "hub"),
             "LastModifiedTime": DECIDED,
             **fields,
+            "ModelPackageArn": arn,
         }
         return arn
 
@@ -783,7 +785,7 @@ def test_a_version_that_changes_after_the_gate_is_not_deployed(here: Organisatio
     assert here.call("plan_deployment", **asked)["deployment"]["source"] == "containers"
     container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]
     container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
-    with pytest.raises(IntegrityError, match="image"):
+    with pytest.raises(IntegrityError, match=r"Image is .*other:1"):
         here.call("plan_deployment", **asked)
 
 
@@ -818,3 +820,130 @@ def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
     rules = {reason["rule"] for reason in verdict["reasons"]}
     assert rules == {"follows_the_stage_machine", "tests_passed_for_candidate"}
     assert verdict["leaves"] == {"stage": "Test", "stage_status": "Failed"}
+
+
+# ---------------------------------------------------------------- registration and tampering
+
+
+def _new(here: Organisation) -> dict[str, Any]:
+    event = here.event(ModelLifeCycle={"Stage": "Dev", "StageStatus": "Registered"})
+    del event["detail"]["UpdatedModelPackageFields"]
+    return here.call("record_registration", **event)
+
+
+def test_a_version_is_a_candidate_from_its_registration_on(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    first = _new(here)
+    assert _new(here) == first
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "CandidateRegistered")
+    assert (entry["entry_id"], entry["trainer"]["person"]) == (first["entry_id"], "theo")
+    assert (entry["stage"], entry["stage_status"]) == ("Dev", "Registered")
+    key = f"manifests/{here.model}/{entry['candidate_id']}.json"
+    body = aws("s3").get_object(Bucket=EVIDENCE, Key=key)["Body"].read()
+    assert hashlib.sha256(body).hexdigest() == entry["candidate_id"]
+    # What is approved later without a change is that very candidate.
+    assert here.promoted()[1]["candidate_id"] == entry["candidate_id"]
+
+
+def test_an_incomplete_version_is_no_candidate_and_no_error(here: Organisation) -> None:
+    here.registry.versions[here.arn]["ModelMetrics"] = {}
+    assert "evaluation" in _new(here)["reason"]
+    assert not list(Ledger("governed-path-ledger").newest_first(here.model, "CandidateRegistered"))
+
+
+def test_a_model_that_nobody_provisioned_is_none_of_ours(here: Organisation) -> None:
+    arn = _arn("somebody-elses", 1)
+    event = here.event(ModelPackageArn=arn, ModelPackageGroupName="somebody-elses")
+    change = here.call("detect_tampering", **event)
+    del event["detail"]["UpdatedModelPackageFields"]
+    assert here.call("record_registration", **event) == change == {"outcome": "ignored"}
+
+
+def _changed(here: Organisation, arn: str, second: int = 5) -> dict[str, Any]:
+    at = f"2026-01-31T12:00:{second:02}Z"
+    here.registry.versions[arn] |= {
+        "LastModifiedTime": at,
+        "LastModifiedBy": _user("admin", "adam"),
+    }
+    life_cycle = {"Stage": "Test", "StageStatus": "Passed"}
+    return here.call(
+        "detect_tampering",
+        **here.event(
+            ModelPackageArn=arn,
+            ModelLifeCycle=life_cycle,
+            UpdatedModelPackageFields=["InferenceSpecification"],
+            LastModifiedTime=at,
+        ),
+    )
+
+
+def _recorded_promotion(here: Organisation) -> tuple[str, str]:
+    promotion, candidate, arn = here.promoted()
+    here.call(
+        "record",
+        kind="CandidatePromoted",
+        promotion=promotion,
+        stage="Test",
+        stage_status="PendingApproval",
+        model_package_arn=arn,
+        origin_arn=promotion["model_package_arn"],
+        candidate_id=candidate["candidate_id"],
+    )
+    return arn, candidate["candidate_id"]
+
+
+def test_a_change_of_an_approved_version_voids_its_approvals_with_before_and_after(
+    here: Organisation,
+) -> None:
+    arn, candidate_id = _recorded_promotion(here)
+    here.call(
+        "record",
+        kind="ValidationPassed",
+        promotion=here.in_central(arn),
+        stage="Test",
+        stage_status="Passed",
+        candidate_id=candidate_id,
+    )
+    container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]
+    before, container["Image"] = container["Image"], "elsewhere/other:1"
+
+    first = _changed(here, arn)
+    assert _changed(here, arn) == first
+    entries = Ledger("governed-path-ledger")
+    (entry,) = entries.newest_first(here.model, "ApprovalsVoided")
+    assert entry["entry_id"] == first["entry_id"]
+    assert (entry["candidate_id"], entry["changed_by"]["person"]) == (candidate_id, "adam")
+    assert entry["differences"] == [
+        {
+            "name": "inference_specification.Containers.0.Image",
+            "expected": before,
+            "actual": "elsewhere/other:1",
+        }
+    ]
+    # Put back as it was, the version is its candidate again: but nobody's approval of it stands.
+    container["Image"] = before
+    assert _changed(here, arn, second=6) == {"outcome": "unchanged"}
+    story = list(entries.story(here.model, arn))
+    assert not ledger.tests_passed(story, candidate_id)
+    assert ledger.phase(story) == "Test/Passed"
+
+
+def test_what_changes_nothing_of_the_candidate_is_no_tampering(here: Organisation) -> None:
+    arn, _ = _recorded_promotion(here)
+    here.registry.versions[arn]["CustomerMetadataProperties"]["note"] = "looked at"
+    assert _changed(here, arn) == {"outcome": "unchanged"}
+
+
+def test_what_nobody_approved_cannot_be_tampered_with(here: Organisation) -> None:
+    assert _changed(here, here.arn) == {"outcome": "not approved"}
+
+
+def test_a_version_cannot_hide_by_forgetting_which_candidate_it_is(here: Organisation) -> None:
+    arn, candidate_id = _recorded_promotion(here)
+    version = here.registry.versions[arn]
+    del version["CustomerMetadataProperties"]["candidate-id"]
+    version["InferenceSpecification"]["Containers"][0]["Image"] = "elsewhere/other:1"
+    assert _changed(here, arn)["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert entry["candidate_id"] == candidate_id

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from governance.adapters import items, sessions
+from tests.contracts import samples
 
 from .conftest import CENTRAL, REGION
 
@@ -53,29 +54,36 @@ def _record(number: int, event_name: str = "INSERT", **image: Any) -> dict[str, 
     }
 
 
-def _entry(number: int, **more: Any) -> dict[str, Any]:
-    return _record(
-        number,
-        model="m",
-        sequence=number,
-        entry_id=f"entry-{number}",
-        kind="CandidatePromoted",
-        model_package_arn="arn:aws:sagemaker:us-east-1:111122223333:model-package/m/1",
+def _row(number: int, **more: Any) -> dict[str, Any]:
+    entry = {
+        "model": "m",
+        "sequence": number,
+        "entry_id": samples.digest(f"entry-{number}"),
+        "kind": "CandidatePromoted",
+        "recorded_at": samples.DECIDED,
+        "model_package_arn": samples.version_arn(model="m"),
         **more,
-    )
+    }
+    return samples.row(entry)
+
+
+def _entry(number: int, **more: Any) -> dict[str, Any]:
+    return _record(number, **_row(number, **more))
 
 
 def test_entries_are_published_and_bookkeeping_is_not(
     lambdas: Callable[..., Any], heard: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    head = _record(1, model="m", sequence=0, head=1)
     marker = _record(2, model="entry#x", sequence=0, entry_sequence=1)
-    changed = _record(3, "MODIFY", model="m", sequence=0, head=2)
-    batch = {"Records": [head, marker, changed, _entry(4, summary={"auc": 0.75})]}
+    changed = _record(3, "MODIFY", **_row(3))
+    batch = {"Records": [marker, changed, _entry(4, summary={"auc": 0.75})]}
     assert lambdas("publish_entry")(batch) == {"batchItemFailures": []}
     (event,) = heard()
     assert (event["source"], event["detail-type"]) == ("governed-path", "CandidatePromoted")
     assert (event["detail"]["sequence"], event["detail"]["summary"]) == (4, {"auc": 0.75})
+    row = _row(4, summary={"auc": 0.75})
+    assert (event["detail"]["digest"], event["detail"]["previous"]) == (row["digest"], "0" * 64)
+    assert "envelope" not in event["detail"]
 
 
 def test_a_repeated_batch_gives_the_same_events(
@@ -87,7 +95,9 @@ def test_a_repeated_batch_gives_the_same_events(
     lambdas("publish_entry")(batch)
     details = [event["detail"] for event in heard()]
     assert len(details) == 24
-    assert {detail["entry_id"] for detail in details} == {f"entry-{n}" for n in range(1, 13)}
+    assert {detail["entry_id"] for detail in details} == {
+        samples.digest(f"entry-{n}") for n in range(1, 13)
+    }
 
 
 def test_the_batch_is_repeated_from_the_first_entry_that_the_bus_did_not_take(

@@ -218,6 +218,57 @@ def test_put_events_tells_its_source(aws: Aws) -> None:
             events.put_events(Entries=entries)
 
 
+# ---------------------------------------------------------------- conditional writes, metrics
+
+
+def test_a_bucket_policy_can_demand_conditional_writes(aws: Aws) -> None:
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::written-once/*",
+        "Condition": {"Null": {"s3:if-none-match": "true"}},
+    }
+    aws.client("s3").create_bucket(Bucket="written-once")
+    aws.client("s3").put_bucket_policy(Bucket="written-once", Policy=document(statement))
+    s3 = aws.client("s3", aws.assume(aws.role(CENTRAL, "archiver", allow("s3:*"))))
+    with denied():
+        s3.put_object(Bucket="written-once", Key="k", Body=b"1")
+    s3.put_object(Bucket="written-once", Key="k", Body=b"1", IfNoneMatch="*")
+    with denied("PreconditionFailed"):
+        s3.put_object(Bucket="written-once", Key="k", Body=b"2", IfNoneMatch="*")
+    with denied():
+        s3.copy_object(
+            Bucket="written-once", Key="l", CopySource={"Bucket": "written-once", "Key": "k"}
+        )
+    with denied():
+        s3.create_multipart_upload(Bucket="written-once", Key="l")
+
+
+def test_a_metric_is_put_into_the_namespace_that_is_allowed(aws: Aws) -> None:
+    condition = {"StringEquals": {"cloudwatch:namespace": "Ours"}}
+    role = aws.role(CENTRAL, "metrics", allow("cloudwatch:PutMetricData", Condition=condition))
+    cloudwatch = aws.client("cloudwatch", aws.assume(role))
+    cloudwatch.put_metric_data(Namespace="Ours", MetricData=[{"MetricName": "m", "Value": 1}])
+    with denied():
+        cloudwatch.put_metric_data(Namespace="Others", MetricData=[{"MetricName": "m", "Value": 1}])
+
+
+def test_who_names_an_alias_is_asked_about_its_key(aws: Aws) -> None:
+    keys = aws.client("kms")
+    allowed, other = (
+        keys.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+        for _ in range(2)
+    )
+    for name, key in (("allowed", allowed), ("other", other)):
+        keys.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
+    role = aws.role(CENTRAL, "verifier", allow("kms:GetPublicKey", resource=allowed["Arn"]))
+    kms = aws.client("kms", aws.assume(role))
+    assert kms.get_public_key(KeyId="alias/allowed")["KeyId"] == allowed["Arn"]
+    with denied():
+        kms.get_public_key(KeyId="alias/other")
+
+
 # ---------------------------------------------------------------- SageMaker
 
 

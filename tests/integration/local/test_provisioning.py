@@ -320,7 +320,15 @@ def test_tables_with_encryption_recovery_and_protection(aws: Aws, deploy: Deploy
         backups = found["ContinuousBackupsDescription"]
         return str(backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"])
 
+    arn = f"arn:aws:dynamodb:{REGION}:{CENTRAL}:table/ledger"
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "dynamodb:DeleteItem",
+        "Resource": arn,
+    }
     secured = {
+        "ResourcePolicy": {"PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}},
         "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": "true"},
         "DeletionProtectionEnabled": "true",  # as a parameter gives it
@@ -332,6 +340,8 @@ def test_tables_with_encryption_recovery_and_protection(aws: Aws, deploy: Deploy
     assert described["SSEDescription"]["KMSMasterKeyArn"] == key
     assert described["DeletionProtectionEnabled"] is True
     assert recovery() == "ENABLED"
+    policy = dynamodb.get_resource_policy(ResourceArn=arn)["Policy"]
+    assert json.loads(policy)["Statement"] == [statement]
     with denied("protected"):
         dynamodb.delete_table(TableName="ledger")
     dynamodb.put_item(TableName="ledger", Item={"id": {"S": "kept"}})
@@ -341,6 +351,8 @@ def test_tables_with_encryption_recovery_and_protection(aws: Aws, deploy: Deploy
     assert described["DeletionProtectionEnabled"] is False
     assert described.get("SSEDescription", {}).get("Status") in (None, "DISABLED")
     assert recovery() == "DISABLED"
+    with denied("PolicyNotFoundException"):
+        dynamodb.get_resource_policy(ResourceArn=arn)
     assert dynamodb.get_item(TableName="ledger", Key={"id": {"S": "kept"}})["Item"]
 
     assert deploy("tables", T=table(DeletionProtectionEnabled="true")) == "UPDATE_COMPLETE"

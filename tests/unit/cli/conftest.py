@@ -15,6 +15,7 @@ from cli import target
 from cli.main import cli
 from governance.adapters import items
 from governance.domain.policies import PARTS
+from tests.contracts import samples
 
 REGION = "us-east-1"
 CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
@@ -181,7 +182,7 @@ def directory(**more: Any) -> dict[str, Any]:
 def knows(reader: Stubbed, *entries: dict[str, Any]) -> None:
     """The next read of the ledger returns these entries."""
     reader.stub("dynamodb").add_response(
-        "query", {"Items": [items.to_item(entry) for entry in entries]}
+        "query", {"Items": [items.to_item(samples.row(entry)) for entry in entries]}
     )
 
 

@@ -269,7 +269,7 @@ def test_wait_follows_the_workflow_to_its_good_end(
             "ValidationFailed",
             "Failed",
             {
-                "verdict": {"allowed": True, "reasons": []},
+                "verdict": {"allowed": True, "reasons": [], "policy_digest": "d" * 64},
                 "summary": {"reasons": ["latency: p95: 900, expected at most 500"]},
             },
             {

@@ -11,6 +11,7 @@ from click.testing import Result
 
 from cli import board, ledger, present
 from governance.adapters import items
+from tests.contracts import samples
 from tests.unit.cli.conftest import (
     CANDIDATE,
     CENTRAL,
@@ -262,7 +263,8 @@ def test_history_of_a_version_is_its_story_in_both_registries(
     knows(reader, *everything)
     result = govern("history", reference, "--registry", registry, "--json")
     found = json.loads(result.output)["entries"]
-    assert found == [e for e in everything if e["sequence"] in sequences]
+    told = [{**e, "previous": "0" * 64} for e in everything if e["sequence"] in sequences]
+    assert found == told
 
 
 def test_history_of_an_unknown_version_is_an_error(
@@ -315,10 +317,23 @@ def test_the_ledger_is_read_behind_a_sequence_page_by_page(reader: Stubbed) -> N
         "ConsistentRead": True,
     }
     key = {"model": {"S": MODEL}, "sequence": {"N": "4"}}
-    first, second = (items.to_item(entry(n, "ValidationStarted")) for n in (4, 5))
+    first, second = (items.to_item(samples.row(entry(n, "ValidationStarted"))) for n in (4, 5))
     dynamodb.add_response("query", {"Items": [first], "LastEvaluatedKey": key}, expected)
     dynamodb.add_response("query", {"Items": [second]}, {**expected, "ExclusiveStartKey": key})
     assert [e["sequence"] for e in ledger.entries(reader, MODEL, after=3)] == [4, 5]
+
+
+def test_a_ledger_that_was_changed_is_not_told_as_history(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    changed = {**samples.row(PROMOTED), "kind": "CandidateReleased"}
+    reader.stub("dynamodb").add_response("query", {"Items": [items.to_item(changed)]})
+    result = govern("history", MODEL, "--json")
+    error = json.loads(result.output)["error"]
+    assert (result.exit_code, error["code"]) == (1, "integrity")
+    assert f"item 1 of model {MODEL} differs" in error["message"]
+    assert "archive" in error["hint"]
 
 
 def test_a_model_without_entries_has_head_0(reader: Stubbed) -> None:

@@ -14,6 +14,7 @@ from click.testing import Result
 from cli import board, reviews
 from cli.options import REVIEWS
 from governance.domain import reviews as domain
+from governance.domain.attestations import NO_PREVIOUS
 from local import organisation
 from tests.unit.cli.conftest import (
     CANDIDATE,
@@ -102,7 +103,7 @@ def test_a_review_is_one_update_and_waits_for_its_entry(
     assert result.exit_code == 0, result.output
     said = json.loads(result.output)
     assert said["decision"]["stage_status"] == "Technical-Approved"
-    assert said["entry"] == review
+    assert said["entry"] == review | {"previous": NO_PREVIOUS}
     assert [found["person"] for found in said["reviews"]["standing"]] == ["tess"]
     assert said["reviews"]["missing"] == ["business"]
     assert where[0].user == "tess", "the embedded organisation has a technical reviewer"
@@ -263,7 +264,7 @@ def test_an_emergency_is_asked_for_and_shown(
         *("break-glass", f"{MODEL}/1", "--as", "ai-engineer", "--because", "outage", "--json")
     )
     assert result.exit_code == 0, result.output
-    assert json.loads(result.output)["entry"] == asked
+    assert json.loads(result.output)["entry"] == asked | {"previous": NO_PREVIOUS}
 
 
 def test_status_shows_the_reviews_of_what_is_in_review(

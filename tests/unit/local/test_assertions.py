@@ -13,8 +13,10 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, router
 from ministack.services import (
     cloudwatch,
+    dynamodb,
     eventbridge,
     iam,
+    kms,
     lambda_svc,
     s3,
     sqs,
@@ -34,12 +36,13 @@ from local.seams import (
     object_copies,
     permissions,
     provisioning,
+    table_policies,
     workflow_tasks,
 )
 
 MODULES = (
     *(app, iam_actions, iam_evaluator, lambda_runtime, router),
-    *(cloudwatch, eventbridge, iam, lambda_svc, s3, sqs, stepfunctions, sts),
+    *(cloudwatch, dynamodb, eventbridge, iam, kms, lambda_svc, s3, sqs, stepfunctions, sts),
     *(provisioners, stacks),
 )
 # What a seam changes in place.
@@ -101,6 +104,7 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("extract_iam_action", _differs),
         ("extract_resource_arn", _differs),
         ("request_tag_context", _differs),
+        ("s3_service_context", _differs),
     ],
     (permissions, iam_evaluator): [
         ("_RESOURCE_POLICY_LOOKUPS", {}),
@@ -108,10 +112,17 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("evaluate_trust_policy", _differs),
     ],
     (permissions, s3): [("_bucket_owner_account", _differs)],
+    (permissions, kms): [("_resolve_key", _differs)],
     (permissions, sts): [
         ("handle_request", _differs),
         *_missing("_sessions", "_caller_identity", "_error", "extract_access_key_id"),
     ],
+    (table_policies, iam_evaluator): [("_RESOURCE_POLICY_LOOKUPS", {})],
+    (table_policies, iam_actions): [
+        ("extract_iam_action", _differs),
+        ("extract_resource_arn", _differs),
+    ],
+    (table_policies, dynamodb): [("_resource_policies", None), ("_resource_policies", {})],
     (event_targets, eventbridge): [
         ("_invoke_target", _differs),
         ("_invoke_target", lambda target, event, rule, view: None),

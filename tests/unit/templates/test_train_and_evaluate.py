@@ -190,6 +190,21 @@ def test_calibration_error_is_the_weighted_distance_of_the_calibration_curve() -
     assert metrics.calibration_error(truth, predicted) == pytest.approx(expected)
 
 
+def test_the_calibration_bins_are_the_curve_and_add_up_to_the_error(trained: Run) -> None:
+    rows = from_csv(trained["work"] / "holdout" / "holdout.csv")
+    labels = [int(row[LABEL]) for row in rows]
+    scored = evaluate.score(trained["work"] / "model.tar.gz", rows)
+    report = json.loads((trained["work"] / "evaluation.json").read_text())
+    bins = report["calibration"]
+    observed, mean = calibration_curve(labels, scored, n_bins=10, strategy="uniform")
+    assert [one["observed"] for one in bins] == pytest.approx(observed.tolist(), abs=1e-6)
+    assert [one["predicted"] for one in bins] == pytest.approx(mean.tolist(), abs=1e-6)
+    assert all(one["from"] <= one["predicted"] <= one["to"] for one in bins)
+    assert sum(one["rows"] for one in bins) == report["holdout"]["rows"]
+    error = sum(one["rows"] * abs(one["predicted"] - one["observed"]) for one in bins)
+    assert error / len(labels) == pytest.approx(report["metrics"]["calibration_error"], abs=1e-5)
+
+
 def test_a_perfect_and_a_wrong_forecast_have_the_errors_one_expects() -> None:
     truth = np.array([0, 1, 0, 1])
     assert metrics.calibration_error(truth, np.array([0.0, 1.0, 0.0, 1.0])) == 0

@@ -26,7 +26,7 @@ from pipeline.features import (
     age_band,
     sex_code,
 )
-from pipeline.metrics import metrics, subgroup_metrics
+from pipeline.metrics import calibration_bins, metrics, subgroup_metrics
 from pipeline.prepare import Row, from_csv, instance
 
 EVALUATION_SCHEMA = "governed-path/evaluation/v1"
@@ -60,6 +60,7 @@ def evaluate(
             "rationale": HIGH_RISK_RATIONALE,
         },
         "metrics": metrics(labels, probabilities),
+        "calibration": calibration_bins(labels, probabilities),
         "subgroups": [
             *subgroup_metrics("sex", sexes, labels, probabilities),
             *subgroup_metrics("age_band", bands, labels, probabilities),

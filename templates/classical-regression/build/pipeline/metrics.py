@@ -31,12 +31,41 @@ def calibration_error(truth: Any, predicted: Any) -> float:
     Probabilities Using Bayesian Binning, AAAI 2015, section "Calibration metrics"). It is what
     sklearn.calibration.calibration_curve draws, as one number; the Test account measures the same.
     """
-    bins = np.minimum((predicted * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     distance = sum(
-        abs(float((predicted[bins == one] - truth[bins == one]).sum()))
-        for one in range(CALIBRATION_BINS)
+        one["rows"] * abs(one["predicted"] - one["observed"]) for one in _bins(truth, predicted)
     )
-    return distance / len(truth)
+    return float(distance) / len(truth)
+
+
+def calibration_bins(labels: Sequence[int], probabilities: Sequence[float]) -> list[dict[str, Any]]:
+    """The calibration curve: [{from, to, rows, predicted, observed}] of the bins that have rows.
+
+    Ten bins of equal width; predicted is the mean probability of a bin's rows, observed the share
+    of them with label 1.
+    """
+    found = _bins(np.asarray(labels, dtype=int), np.asarray(probabilities, dtype=float))
+    return [
+        {
+            **one,
+            "predicted": round(one["predicted"], _DIGITS),
+            "observed": round(one["observed"], _DIGITS),
+        }
+        for one in found
+    ]
+
+
+def _bins(truth: Any, predicted: Any) -> list[dict[str, Any]]:
+    numbers = np.minimum((predicted * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return [
+        {
+            "from": number / CALIBRATION_BINS,
+            "to": (number + 1) / CALIBRATION_BINS,
+            "rows": int((numbers == number).sum()),
+            "predicted": float(predicted[numbers == number].mean()),
+            "observed": float(truth[numbers == number].mean()),
+        }
+        for number in sorted(set(numbers.tolist()))
+    ]
 
 
 def subgroup_metrics(

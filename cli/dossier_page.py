@@ -1,0 +1,181 @@
+"""The dossier's page: what its files say, for a person who signs or audits. It is not evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cli import dossier_plots as plots
+from governance.domain import attestations, dossiers, evaluation
+from governance.domain.verification import Key
+
+_TEMPLATE = Path(__file__).with_name("dossier.html.j2")
+_GOOD = {"Approved", "Passed", "Deployed"}
+_BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
+
+
+@cache
+def renderer() -> str:
+    """What pages are drawn with: two of the same name draw the same bytes from the same files."""
+    import jinja2
+
+    sources = (_TEMPLATE, Path(__file__), Path(plots.__file__), Path(dossiers.__file__))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    return ", ".join((f"page {digest[:12]}", f"jinja2 {jinja2.__version__}", *plots.versions()))
+
+
+def render(files: Mapping[str, bytes]) -> bytes:
+    """The page of a dossier's other files; the same files give the same bytes."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"moment": _moment, "short": lambda text: str(text)[:12]}
+    return environment.from_string(_TEMPLATE.read_text()).render(**facts(files)).encode()
+
+
+def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What the template shows, read from the dossier's files."""
+    contents = json.loads(files[dossiers.CONTENTS])
+    entries = dossiers.entries_in(files)
+    about = dossiers.story(entries, contents["model_package_arn"])
+    report = json.loads(files[dossiers.EVALUATION])
+    tests = _tests(files, about)
+    thresholds = _thresholds(files, about)
+    last_ledger_line = files[dossiers.LEDGER].rstrip(b"\n").rpartition(b"\n")[2].decode()
+    return {
+        "contents": contents,
+        "version": contents["model_package_arn"].rpartition("/")[2],
+        "standing": about[-1],
+        "tone": _tone(about[-1].get("stage_status")),
+        "decisions": [_decision(entry) for entry in about],
+        "entries": len(entries),
+        "head": attestations.digest_of(attestations.payload_of(last_ledger_line)),
+        "recorded_at": entries[-1]["recorded_at"],
+        "fingerprint": Key(files[dossiers.KEY]).fingerprint,
+        "manifest": json.loads(files[dossiers.MANIFEST]),
+        "lineage": json.loads(files[dossiers.LINEAGE]),
+        "card": _card(files),
+        "evaluation": report,
+        "tests": tests,
+        "thresholds": thresholds,
+        "limits": _limits(tests, thresholds),
+        "plots": _plots(report, tests, thresholds),
+    }
+
+
+def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = entry.get("verdict") or {}
+    summary = entry.get("summary") or {}
+    failure = entry.get("failure") or {}
+    said = [str(reason) for reason in summary.get("reasons") or []]
+    if failure:
+        said.append(f"{failure.get('Error')}: {failure.get('Cause', '')}")
+    if entry.get("reason"):
+        said.insert(0, str(entry["reason"]))
+    return {
+        "sequence": entry["sequence"],
+        "kind": _words(entry["kind"]),
+        "decided_at": entry.get("decided_at"),
+        "recorded_at": entry["recorded_at"],
+        "approver": entry.get("approver") or {},
+        "phase": " / ".join(str(entry[k]) for k in ("stage", "stage_status") if entry.get(k)),
+        "tone": _tone(entry.get("stage_status")),
+        "verdict": verdict,
+        "policy": verdict.get("policy_digest", ""),
+        "report": entry.get("report") or {},
+        "reasons": verdict.get("reasons") or [],
+        "said": said,
+    }
+
+
+def _tests(files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The last validation's report, {} if there was none."""
+    reports = dossiers.named_reports(about)
+    if not reports:
+        return {}
+    found: dict[str, Any] = json.loads(files[dossiers.report_name(max(reports))])
+    return found
+
+
+def _thresholds(files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The limits of the policy that the newest verdict names, {} if it is not in the dossier."""
+    for entry in reversed(about):
+        digest = (entry.get("verdict") or {}).get("policy_digest")
+        policy = files.get(f"policies/{digest}.json")
+        if policy is not None:
+            limits: dict[str, float] = json.loads(policy).get("thresholds", {})
+            return limits
+    return {}
+
+
+def _limits(tests: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The tests' measurements that the plot does not show, with their limits."""
+    measured = (tests.get("summary") or {}).get("metrics", {})
+    return [
+        {
+            "name": name.removeprefix("latency_").removesuffix("_ms"),
+            "value": value,
+            "limit": thresholds.get(f"{name}_max"),
+        }
+        for name, value in sorted(measured.items())
+        if name.startswith("latency_") and value is not None
+    ]
+
+
+def _plots(
+    report: Mapping[str, Any], tests: Mapping[str, Any], thresholds: Mapping[str, float]
+) -> dict[str, str]:
+    holdout = dict(report["metrics"])
+    holdout["subgroup_auc_gap"] = evaluation.subgroup_auc_gap(report["subgroups"])
+    measured = (tests.get("summary") or {}).get("metrics", {})
+    drawn = {
+        "metrics": plots.metrics(holdout, measured, thresholds),
+        "subgroups": plots.subgroups(report["subgroups"], report["metrics"]),
+    }
+    if report.get("calibration"):
+        drawn["calibration"] = plots.calibration(report["calibration"])
+    return drawn
+
+
+def _card(files: Mapping[str, bytes]) -> dict[str, str]:
+    """What the model card says of purpose and limits, in its authors' words."""
+    if dossiers.CARD not in files:
+        return {}
+    card = json.loads(files[dossiers.CARD])
+    wanted = (
+        ("Intended use", "intended_uses", "intended_uses"),
+        ("Purpose", "intended_uses", "purpose_of_model"),
+        ("Risk rating", "intended_uses", "risk_rating"),
+        ("Ethical considerations", "additional_information", "ethical_considerations"),
+        ("Caveats", "additional_information", "caveats_and_recommendations"),
+    )
+    sections = {title: card.get(section) or {} for title, section, _ in wanted}
+    return {
+        title: str(sections[title][name])
+        for title, _, name in wanted
+        if isinstance(sections[title], Mapping) and sections[title].get(name)
+    }
+
+
+def _tone(status: str | None) -> str:
+    return "good" if status in _GOOD else "bad" if status in _BAD else "plain"
+
+
+def _words(name: str) -> str:
+    """CandidatePromoted as "Candidate promoted"."""
+    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+    return spaced.strip().capitalize()
+
+
+def _moment(text: str | None) -> str:
+    return str(text or "")[:19].replace("T", " ").rstrip("Z")

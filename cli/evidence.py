@@ -1,0 +1,206 @@
+"""The evidence in Central as the reader role sees it: ledger, archive, key, manifests, reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cli import ledger, projects
+from cli.aws import calling, explain
+from cli.errors import GovernError
+from governance.adapters import errors, items
+from governance.adapters.artifacts import parse_uri
+from governance.domain import attestations
+
+if TYPE_CHECKING:
+    import boto3
+
+KEY_ALIAS = "alias/governed-path-ledger"
+CANDIDATES = "governed-path-candidates"
+LARGEST_DOCUMENT = 8 * 1024**2  # bytes of a manifest, report, policy or envelope that are read
+_READERS = 16  # objects of the archive that are read at once
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the ledger's tables hold of one model. `rows` are items in order, `head` {} if none."""
+
+    model: str
+    rows: list[dict[str, Any]]
+    head: Mapping[str, Any]
+
+    @property
+    def envelopes(self) -> list[bytes]:
+        """The envelopes, the oldest first."""
+        return [str(row.get("envelope", "")).encode() for row in self.rows]
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """The newest checkpoint's envelope."""
+        text = self.head.get("checkpoint")
+        return None if text is None else str(text).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What the archive holds of one model: {key: bytes}, and keys that are not as they were put.
+
+    `newest_checkpoint` is the archived one with the highest number.
+    """
+
+    entries: Mapping[str, bytes]
+    checkpoints: frozenset[str]
+    newest_checkpoint: bytes | None
+    altered: Mapping[str, str] = field(default_factory=dict)
+
+
+def book(reader: boto3.Session, model: str, progress: Progress) -> Book:
+    """The model's chain and head, as they were at one moment.
+
+    The head is read first; what was appended while the entries were read is left out.
+    """
+    head = _head(reader, model)
+    rows = []
+    with calling(f"read the ledger of model {model}"):
+        pages = (
+            reader.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=ledger.TABLE,
+                KeyConditionExpression="model = :model",
+                ExpressionAttributeValues={":model": {"S": model}},
+                ConsistentRead=True,
+            )
+        )
+        for page in pages:
+            rows += [items.from_item(item) for item in page["Items"]]
+            progress("entries read", len(rows))
+    last = int(head.get("head", 0))
+    if any(int(row["sequence"]) > last for row in rows):
+        appended = int(_head(reader, model).get("head", 0))
+        rows = [row for row in rows if not last < int(row["sequence"]) <= appended]
+    return Book(model, rows, head)
+
+
+def shelf(reader: boto3.Session, account: str, model: str, progress: Progress) -> Shelf:
+    """What the archive holds of the model, every object read."""
+    bucket = f"governed-path-ledger-{account}-{reader.region_name}"
+    with calling(f"read the archive s3://{bucket} of model {model}"):
+        s3 = reader.client("s3")
+        entries, altered = _versions(s3, bucket, f"entries/model={model}/")
+        checkpoints, other = _versions(s3, bucket, f"checkpoints/model={model}/")
+        bodies: dict[str, bytes] = {}
+        with ThreadPoolExecutor(_READERS) as pool:
+            fetched = pool.map(lambda one: _body(s3, bucket, *one), entries.items())
+            for key, body in zip(entries, fetched, strict=True):
+                bodies[key] = body
+                if not len(bodies) % 100:
+                    progress("archived entries read", len(bodies))
+        newest = max(checkpoints, default=None)
+        checkpoint = None if newest is None else _body(s3, bucket, newest, checkpoints[newest])
+    return Shelf(bodies, frozenset(checkpoints), checkpoint, altered | other)
+
+
+def public_key(reader: boto3.Session) -> bytes:
+    """The ledger's public key in PEM, as KMS has it."""
+    from cryptography.hazmat.primitives import serialization
+
+    with calling(f"read the public key {KEY_ALIAS}"):
+        der = reader.client("kms").get_public_key(KeyId=KEY_ALIAS)["PublicKey"]
+    return serialization.load_der_public_key(der).public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def manifest_uri(reader: boto3.Session, account: str, model: str, candidate_id: str) -> str:
+    """Where a candidate's manifest is."""
+    bucket = f"governed-path-evidence-{account}-{reader.region_name}"
+    return f"s3://{bucket}/manifests/{model}/{candidate_id}.json"
+
+
+def document(reader: boto3.Session, uri: str, version_id: str | None = None) -> bytes | None:
+    """The bytes of a manifest, report or policy; None if there are none.
+
+    GovernError if AWS refuses or the object is too large to be one.
+    """
+    bucket, key = parse_uri(uri)
+    version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+    try:
+        answer = reader.client("s3").get_object(Bucket=bucket, Key=key, **version)
+    except ClientError as error:
+        # Without the right to list, S3 says 403 about what is not there.
+        if errors.is_absent(error):
+            return None
+        raise explain(error, f"read {uri}") from error
+    if answer["ContentLength"] > LARGEST_DOCUMENT:
+        raise GovernError(
+            "too_large", f"{uri} has {answer['ContentLength']} bytes; expected a document"
+        )
+    body: bytes = answer["Body"].read()
+    return body
+
+
+def candidate(reader: boto3.Session, candidate_id: str, model: str) -> dict[str, Any] | None:
+    """The candidate's item: where its bytes are in Central, as which version. None if unknown."""
+    with calling(f"read candidate {candidate_id} of model {model}"):
+        item = (
+            reader.client("dynamodb")
+            .get_item(
+                TableName=CANDIDATES,
+                Key={"candidate_id": {"S": candidate_id}, "model": {"S": model}},
+                ConsistentRead=True,
+            )
+            .get("Item")
+        )
+    return None if item is None else items.from_item(item)
+
+
+def policies(reader: boto3.Session, model: str) -> list[Mapping[str, Any]]:
+    """The tier policy that is pinned for the model now, if it can be read."""
+    pinned = projects.project_of(reader, model)["policy"]
+    body = document(reader, pinned["uri"], pinned["version_id"])
+    return [] if body is None else [json.loads(body)]
+
+
+def archive_keys(model: str, sequences: Iterable[int], checkpoint: bool = False) -> list[str]:
+    """Where the archive must have these entries or checkpoints."""
+    return [attestations.archive_key(model, number, checkpoint) for number in sequences]
+
+
+def _head(reader: boto3.Session, model: str) -> dict[str, Any]:
+    with calling(f"read the ledger's head of model {model}"):
+        item = (
+            reader.client("dynamodb")
+            .get_item(TableName=ledger.HEADS, Key={"model": {"S": model}}, ConsistentRead=True)
+            .get("Item")
+        )
+    return {} if item is None else items.from_item(item)
+
+
+def _versions(s3: Any, bucket: str, prefix: str) -> tuple[dict[str, str], dict[str, str]]:
+    """({key: its first version}, {key: what was done to it since}) of what is under the prefix."""
+    first: dict[str, str] = {}
+    altered: dict[str, str] = {}
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        for marker in page.get("DeleteMarkers", []):
+            altered[marker["Key"]] = "it was deleted, and kept by its lock"
+        # Of one key, the newest comes first.
+        for version in page.get("Versions", []):
+            if version["Key"] in first:
+                altered.setdefault(version["Key"], "another version was put over it")
+            first[version["Key"]] = version["VersionId"]
+    return first, altered
+
+
+def _body(s3: Any, bucket: str, key: str, version_id: str) -> bytes:
+    answer = s3.get_object(Bucket=bucket, Key=key, VersionId=version_id)
+    body: bytes = answer["Body"].read(LARGEST_DOCUMENT)
+    return body

@@ -1,0 +1,124 @@
+"""Confirmations: CloudTrail's own record of who made a decision, beside what the registry says.
+
+LastModifiedBy is read a moment after the decision; CloudTrail wrote down the call itself, from
+where it came and with which words. Only both together name the approver of a release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from governance.domain import claims
+from governance.domain.errors import InvalidInputError
+from governance.domain.identity import identity_of
+
+DETAIL_TYPE = "AWS API Call via CloudTrail"
+# Seconds between the call that CloudTrail saw and the LastModifiedTime that it caused. Both are
+# whole seconds of AWS's clocks; one more on each side is room enough, and a person who decides
+# twice about one version within them decides the same.
+TOLERANCE = 2
+
+
+def decision_key(model_package_arn: str, stage: str) -> str:
+    """What a record and a wait have in common: the version and the stage it was approved for."""
+    return f"{model_package_arn}#{stage}"
+
+
+def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """CloudTrail's record of an approval through ModelLifeCycle, or None if it is none.
+
+    {decision, model_package_arn, stage, approver (an identity), called_at, source_ip, user_agent,
+    cloudtrail_event_id}. A call that failed decided nothing. InvalidInputError names what an
+    UpdateModelPackage record should have and does not.
+    """
+    detail = event.get("detail")
+    if event.get("detail-type") != DETAIL_TYPE or not isinstance(detail, Mapping):
+        raise InvalidInputError(
+            f"event {event.get('id')!r} has detail-type {event.get('detail-type')!r}; "
+            f"expected {DETAIL_TYPE!r}"
+        )
+    request = detail.get("requestParameters") or {}
+    life_cycle = request.get("modelLifeCycle") or {}
+    if (
+        detail.get("eventName") != "UpdateModelPackage"
+        or detail.get("errorCode")
+        or life_cycle.get("stageStatus") != "Approved"
+    ):
+        return None
+    arn, stage = request.get("modelPackageArn"), life_cycle.get("stage")
+    required = {
+        "requestParameters.modelPackageArn": arn,
+        "requestParameters.modelLifeCycle.stage": stage,
+        "eventTime": detail.get("eventTime"),
+        "eventID": detail.get("eventID"),
+    }
+    missing = [name for name, value in required.items() if not isinstance(value, str) or not value]
+    if missing:
+        raise InvalidInputError(
+            f"event {event.get('id')!r} has no detail.{' and no detail.'.join(missing)}; "
+            "expected CloudTrail's record of UpdateModelPackage"
+        )
+    return {
+        "decision": decision_key(str(arn), str(stage)),
+        "model_package_arn": arn,
+        "stage": stage,
+        "approver": identity_of(_user_context(detail.get("userIdentity") or {})),
+        "called_at": claims.decision_time(detail["eventTime"]),
+        "source_ip": str(detail.get("sourceIPAddress") or ""),
+        "user_agent": str(detail.get("userAgent") or ""),
+        "cloudtrail_event_id": detail["eventID"],
+    }
+
+
+def confirmation_of(
+    decided_at: str, records: Iterable[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """The record of the call that was made when the version was last modified, or None yet.
+
+    `decided_at` and `called_at` of the records are decision times (whole seconds, UTC).
+    """
+    near = [
+        (abs(_seconds_between(decided_at, record["called_at"])), str(record["called_at"]), record)
+        for record in records
+    ]
+    near = [found for found in near if found[0] <= TOLERANCE]
+    return min(near, key=lambda found: found[:2])[2] if near else None
+
+
+def contradiction(
+    approver: Mapping[str, Any] | None, confirmation: Mapping[str, Any] | None
+) -> str | None:
+    """What CloudTrail says otherwise than the registry about who approved, or None.
+
+    Both have to name the same session, and the same source identity if there is one: a role alone
+    is shared by many.
+    """
+    if confirmation is None:
+        return "CloudTrail has not confirmed who approved"
+    said, seen = approver or {}, confirmation.get("approver") or {}
+    for name in ("session_arn", "source_identity"):
+        if (said.get(name) or None) != (seen.get(name) or None):
+            return (
+                f"the registry names {name.replace('_', ' ')} {said.get(name) or 'none'}, "
+                f"CloudTrail {seen.get(name) or 'none'} "
+                f"(event {confirmation.get('cloudtrail_event_id')})"
+            )
+    return None if seen.get("session_arn") else "CloudTrail's record names nobody"
+
+
+def _user_context(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """CloudTrail's userIdentity in the form of SageMaker's UserContext."""
+    session = identity.get("sessionContext") or {}
+    return {
+        "IamIdentity": {
+            "Arn": identity.get("arn"),
+            "PrincipalId": identity.get("principalId"),
+            "SourceIdentity": session.get("sourceIdentity"),
+        }
+    }
+
+
+def _seconds_between(one: str, other: str) -> float:
+    return (datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds()

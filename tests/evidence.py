@@ -1,0 +1,164 @@
+"""A whole version's evidence, made here: chain, manifest, reports, card, policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from governance.domain import candidate, dossiers
+from tests import chains
+from tests.contracts import samples
+
+ARN = samples.version_arn()
+POLICY = Path(__file__).parents[1] / "policies" / "tiers" / "high.json"
+_BINS = ((0.04, 0.0, 21), (0.16, 0.2, 15), (0.31, 0.27, 14), (0.52, 0.6, 15), (0.87, 0.9, 24))
+
+
+def evaluation() -> dict[str, Any]:
+    """An evaluation report with the bins of its calibration curve."""
+    bins = [
+        {
+            "from": int(predicted * 10) / 10,
+            "to": int(predicted * 10 + 1) / 10,
+            "rows": rows,
+            "predicted": predicted,
+            "observed": observed,
+        }
+        for predicted, observed, rows in _BINS
+    ]
+    return samples.evaluation_report() | {"calibration": bins}
+
+
+def validation() -> dict[str, Any]:
+    """A test report as AggregateResults stores it."""
+    results = samples.results()
+    metrics = {name: value for one in results for name, value in one["metrics"].items()}
+    return {
+        "schema": "governed-path/test-report/v1",
+        "model": samples.MODEL,
+        "model_package_arn": ARN,
+        "results": results,
+        "status": "Passed",
+        "summary": {"metrics": metrics},
+        "reasons": [],
+    }
+
+
+def card() -> dict[str, Any]:
+    """A model card's content, with an evaluation that we added after the approval."""
+    return {
+        "intended_uses": {
+            "intended_uses": "Rank diabetes patients for a follow-up by a clinician.",
+            "risk_rating": "High",
+        },
+        "evaluation_details": [{"name": "Fixed holdout"}, {"name": "governed-path test of x"}],
+        "additional_information": {"caveats_and_recommendations": "Weakest for 60 and over."},
+    }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about one version. `signer` made the chain."""
+
+    signer: chains.Signer = field(default_factory=chains.Signer)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """DescribeModelPackage's answer."""
+        content = json.dumps(card())
+        return samples.description(ModelCard={"ModelCardContent": content})
+
+    @property
+    def central(self) -> dict[str, Any]:
+        """DescribeModelPackage's answer for the Central version: every reference was moved."""
+        text = json.dumps(self.description | {"ModelPackageArn": ARN})
+        pairs = zip(samples.origin_objects(), samples.central_objects(), strict=True)
+        for origin, moved in pairs:
+            text = text.replace(json.dumps(_uri(origin)), json.dumps(_uri(moved)))
+        described: dict[str, Any] = json.loads(text)
+        return described
+
+    @property
+    def central_objects(self) -> list[dict[str, Any]]:
+        """Where the candidate's bytes are in Central."""
+        digests = {one["role"]: one["sha256"] for one in self.manifest["artifacts"]}
+        return [one | {"sha256": digests[one["role"]]} for one in samples.central_objects()]
+
+    @property
+    def evaluation(self) -> bytes:
+        return json.dumps(evaluation(), indent=1).encode()
+
+    @property
+    def validation(self) -> bytes:
+        return json.dumps(validation(), indent=2, sort_keys=True).encode()
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        policy: dict[str, Any] = json.loads(POLICY.read_text())
+        return policy
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        objects = [
+            one | ({"sha256": _sha256(self.evaluation)} if one["role"] == "evaluation" else {})
+            for one in samples.origin_objects()
+        ]
+        return candidate.manifest(self.description, objects)
+
+    @property
+    def candidate_id(self) -> str:
+        return candidate.candidate_id(self.manifest)
+
+    def chain(self) -> chains.Chain:
+        """The version's way to Prod, with another version's entry in between."""
+        digest = _sha256(rfc8785.dumps(self.policy))
+        entries = []
+        for entry in chains.story(6):
+            entry = dict(entry)
+            if "candidate_id" in entry:
+                entry["candidate_id"] = self.candidate_id
+            if "verdict" in entry:
+                entry["verdict"] = entry["verdict"] | {"policy_digest": digest}
+            if "report" in entry:
+                entry["report"] = entry["report"] | {"sha256": _sha256(self.validation)}
+            entries.append(entry)
+        entries[3] |= {"model_package_arn": samples.version_arn(version=9)}
+        entries[3].pop("candidate_id", None)
+        return chains.chained(self.signer, entries, self.manifest["artifacts"])
+
+    def files(self, **other: Any) -> dict[str, bytes]:
+        """The files of the version's dossier; `other` replaces arguments of `assemble`."""
+        from cli import dossier_page
+
+        chain = self.chain()
+        entries = [statement["predicate"]["entry"] for statement in chain.statements]
+        about = dossiers.story(entries, ARN)
+        arguments: Mapping[str, Any] = {
+            "model": chain.model,
+            "model_package_arn": ARN,
+            "envelopes": chain.envelopes,
+            "checkpoint": chain.checkpoint,
+            "public_key_pem": self.signer.pem,
+            "manifest": candidate.canonical(self.manifest),
+            "evaluation": self.evaluation,
+            "reports": dict.fromkeys(dossiers.named_reports(about), self.validation),
+            "card": candidate.canonical_card(self.description),
+            "policies": [dossiers.canonical_policy(self.policy)],
+            "renderer": dossier_page.renderer(),
+            "render": dossier_page.render,
+        }
+        return dossiers.assemble(**{**arguments, **other})
+
+
+def _uri(location: Mapping[str, Any]) -> str:
+    return f"s3://{location['bucket']}/{location['key']}"
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
