@@ -39,7 +39,13 @@ LEDGER, HEADS = (
     f"arn:aws:dynamodb:{REGION}:{CENTRAL}:table/governed-path-{name}"
     for name in ("ledger", "ledger-heads")
 )
-WRITERS = {"governed-path-record", "governed-path-record-rejection"}
+WRITERS = {
+    f"governed-path-{name}"
+    for name in (
+        *("record", "record-decision", "record-registration"),
+        *("check-review-deadlines", "detect-tampering"),
+    )
+}
 ARCHIVER = "governed-path-archive-entry"
 
 
