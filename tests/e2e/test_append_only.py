@@ -193,7 +193,7 @@ def _entry_attempts(session: boto3.Session, recorded: Recorded) -> list[Attempt]
 
 
 def _writing_attempts(session: boto3.Session, recorded: Recorded) -> list[Attempt]:
-    """What only the two roles that append may do."""
+    """What only the roles that append may do."""
     dynamodb, kms = session.client("dynamodb"), session.client("kms")
     first = items.to_item(recorded.rows[0])
     key_arn = f"arn:aws:kms:{REGION}:{CENTRAL}:alias/governed-path-ledger"
@@ -359,7 +359,7 @@ def test_table_and_archive_hold_the_same_signed_chain(
 
 
 def test_an_overwrite_by_a_role_that_appends_is_found(organisation: Organisation) -> None:
-    """IAM cannot demand a condition of PutItem: what one of the two could do does not stay unseen.
+    """IAM cannot demand a condition of PutItem: what one of them could do does not stay unseen.
 
     It would have to sign, which the taken function can, and still: chain, archive and alarm.
     """

@@ -189,6 +189,8 @@ def test_any_other_kind_is_a_type_of_ours() -> None:
         "https://governed-path.example/attestations/version-rejected/v1"
     )
     assert statement["predicate"] == {"entry": entry}
+    half = _entry("governed-path-release-started.complete", verdict={"allowed": True})
+    assert attestations.statement_of(half)["predicateType"].endswith("/release-started/v1")
     errored = {**_entry(), "kind": "ReleaseErrored"}
     assert attestations.predicate_type(errored).endswith("/release-errored/v1")
 

@@ -41,6 +41,8 @@ VERDICTS = frozenset(
         "ReleaseRejected",
     }
 )
+# What a summary says of its verdict; an entry whose verdict lacks any is one of our own types.
+_STATED = {"allowed", "stage", "policy_digest"}
 TESTS = frozenset({"ValidationPassed", "ValidationFailed"})
 _ROW = ("model", "sequence", "entry_id", "kind", "model_package_arn", "recorded_at")
 
@@ -81,7 +83,7 @@ def predicate_type(entry: Mapping[str, Any]) -> str:
     kind = str(entry["kind"])
     if kind in TESTS:
         return TEST_RESULT
-    if kind in VERDICTS and entry.get("verdict"):
+    if kind in VERDICTS and (entry.get("verdict") or {}).keys() >= _STATED:
         return VERIFICATION_SUMMARY
     words = re.sub(r"(?<!^)(?=[A-Z])", "-", kind).lower()
     return f"https://governed-path.example/attestations/{words}/v1"
@@ -219,10 +221,12 @@ def _standard_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
         passed = entry["kind"] == "ValidationPassed"
         reasons = (entry.get("summary") or {}).get("reasons") or []
         failed = [] if passed else suites.failed_by(reasons)
-        verdict = entry.get("verdict")
+        verdict = entry.get("verdict") or {}
         return {
             "result": "PASSED" if passed else "FAILED",
-            "configuration": [{"name": "policy", **_policy(verdict)}] if verdict else [],
+            "configuration": [{"name": "policy", **_policy(verdict)}]
+            if "policy_digest" in verdict
+            else [],
             "passedTests": [name for name in suites.NAMES if name not in failed],
             "failedTests": failed,
         }
