@@ -19,18 +19,12 @@ def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> lis
     is {name, expected, actual}. What counts is the present version of each object: an endpoint
     would load that one.
     """
-    manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
-    return _differences(known, description, manifest)
-
-
-def _differences(
-    known: Mapping[str, Any], description: Mapping[str, Any], manifest: Mapping[str, Any]
-) -> list[dict[str, str]]:
     central = Artifacts()
     present = [
         {"role": kept["role"], **central.locate(kept["bucket"], kept["key"])}
         for kept in known["objects"]
     ]
+    manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
     return [
         *registration.other_version(known, description["ModelPackageArn"]),
         *candidate.differences(manifest, description, present),
@@ -49,7 +43,6 @@ def compare(
     """
     candidate_id = registration.candidate_id_of(description)
     known = candidates.get(candidate_id, decision["model"])
-    manifest = manifests.read(known["manifest_uri"], candidate_id)
     return {
         "candidate": {
             "candidate_id": candidate_id,
@@ -59,7 +52,7 @@ def compare(
             "described": described.described(description),
         },
         "trainer": known["trainer"],
-        "differences": _differences(known, description, manifest),
+        "differences": differences(known, description),
     }
 
 
