@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli import ledger, reviews, versions
 from cli.aws import calling
 from governance.domain.identity import account_of, identity_of
-from governance.domain.ledger import UNMOVING
+from governance.domain.ledger import UNMOVING, phase
 
 if TYPE_CHECKING:
     import boto3
@@ -45,6 +45,45 @@ def board(
         endpoints += serving(found)
         in_review += _reviews(reader, project, found)
     return {"versions": rows, "endpoints": endpoints, "reviews": in_review}
+
+
+def board_at(
+    reader: boto3.Session, projects: Sequence[Mapping[str, Any]], central_account: str, at: str
+) -> dict[str, list[Row]]:
+    """The board as it was at a time (ISO-8601, UTC), by the ledger alone.
+
+    Registries know only how a version is now. `reviews` is empty: those of then are in the history.
+    """
+    rows: list[Row] = []
+    endpoints: list[Row] = []
+    for project in projects:
+        model = str(project["model"])
+        found = ledger.until(ledger.of_versions(ledger.entries(reader, model)), at)
+        arns = {str(entry["model_package_arn"]) for entry in found}
+        ours = sorted(
+            (arn for arn in arns if account_of(arn) == central_account), key=versions.number_of
+        )
+        rows += [_row_at(model, arn, found) for arn in ours]
+        rows += _dev(model, str(project["accounts"]["dev"]), [], found)
+        endpoints += serving(found)
+    return {"versions": rows, "endpoints": endpoints, "reviews": []}
+
+
+def _row_at(model: str, arn: str, found: Sequence[Mapping[str, Any]]) -> Row:
+    about = [entry for entry in found if entry["model_package_arn"] == arn]
+    stage, _, status = (phase(reversed(about)) or "").partition("/")
+    told = _told(about, stage, status) or about
+    return {
+        "model": model,
+        "registry": "Central",
+        "version": versions.number_of(arn),
+        "stage": stage or None,
+        "stage_status": status or None,
+        "candidate_id": next((e["candidate_id"] for e in about if e.get("candidate_id")), None),
+        "model_package_arn": arn,
+        "since": told[-1]["recorded_at"],
+        "approver": _approver(told),
+    }
 
 
 def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import REFUSED, GovernError, usage
-from cli.options import REVIEWS, STAGES, TIERS, Options, account_id, acting, name
+from cli.options import AT, REVIEWS, STAGES, TIERS, Options, account_id, acting, name
 
 if TYPE_CHECKING:
     from cli.approvals import Decision
@@ -217,8 +217,9 @@ def provision(
 
 @click.command(short_help="Where every version stands, what Prod serves.")
 @click.argument("model", required=False)
+@AT
 @acting("governance-engineer")
-def status(options: Options, model: str | None) -> int:
+def status(options: Options, model: str | None, at: str | None) -> int:
     """Every version and where it stands, what Prod's endpoints serve, and which reviews stand.
 
     Dev versions are listed once somebody has approved them; with --as data-scientist, all are.
@@ -227,6 +228,7 @@ def status(options: Options, model: str | None) -> int:
     Examples:
       govern status
       govern status clinical-risk-classifier --as data-scientist
+      govern status --at 2026-11-21T09:30
       govern status --json
     """
     from cli import board, present, projects
@@ -236,7 +238,11 @@ def status(options: Options, model: str | None) -> int:
     reader = where.reader
     chosen = [projects.project_of(reader, model)] if model else projects.all_projects(reader)
     dev = where.session if options.persona == "data-scientist" else None
-    found = board.board(reader, chosen, where.central_account, dev)
+    found = (
+        board.board(reader, chosen, where.central_account, dev)
+        if at is None
+        else board.board_at(reader, chosen, where.central_account, at)
+    )
     if options.as_json:
         output(found)
         return 0
@@ -261,15 +267,16 @@ def status(options: Options, model: str | None) -> int:
     show_default=True,
     help="Whose version number VERSION is.",
 )
+@AT
 @acting("governance-engineer")
-def history(options: Options, reference: str, registry: str) -> int:
+def history(options: Options, reference: str, registry: str, at: str | None) -> int:
     """What happened to a model or one version, who decided it, and why not.
 
     \b
     Examples:
       govern history clinical-risk-classifier
       govern history clinical-risk-classifier/1 --registry dev
-      govern history clinical-risk-classifier --json
+      govern history clinical-risk-classifier --at 2026-11-21 --json
     """
     from cli import ledger, present, projects, versions
     from cli.errors import GovernError
@@ -279,7 +286,7 @@ def history(options: Options, reference: str, registry: str) -> int:
     where = open_target(options)
     project = projects.project_of(where.reader, model)
     dev = str(project["accounts"]["dev"])
-    entries: Sequence[Mapping[str, Any]] = ledger.entries(where.reader, model)
+    entries: Sequence[Mapping[str, Any]] = ledger.until(ledger.entries(where.reader, model), at)
     if version is not None:
         account = dev if registry == "dev" else where.central_account
         arn = versions.package_arn(where.session, account, model, version)
@@ -295,7 +302,8 @@ def history(options: Options, reference: str, registry: str) -> int:
     elif entries:
         present.console().print(present.history(entries, dev))
     else:
-        present.console().print(f"The ledger has nothing about {model} yet")
+        when = f"up to {at}" if at else "yet"
+        present.console().print(f"The ledger has nothing about {model} {when}")
     return 0
 
 

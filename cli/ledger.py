@@ -67,6 +67,11 @@ def of_versions(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [entry for entry in found if ":model-package/" in entry["model_package_arn"]]
 
 
+def until(found: Sequence[Mapping[str, Any]], at: str | None) -> list[Mapping[str, Any]]:
+    """The entries that were recorded at that time or before; all of them without a time."""
+    return [entry for entry in found if at is None or entry["recorded_at"] <= at]
+
+
 def story(found: Sequence[Mapping[str, Any]], arn: str) -> list[Mapping[str, Any]]:
     """The entries about one version, in Dev and in Central: a candidate has an ARN in each."""
     pairs = [(e["model_package_arn"], e["origin_arn"]) for e in found if e.get("origin_arn")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -33,6 +34,33 @@ class Options:
     user: str | None = None
     central_account: str | None = None
     as_json: bool = False
+
+
+def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A time in the past as ISO-8601 text in UTC; a date alone is the end of that day."""
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not a time; expected ISO-8601 like 2026-11-21, 2026-11-21T09:30 or "
+            "2026-11-21T09:30:00+01:00"
+        ) from error
+    if len(value) == len("2026-11-21"):
+        found += timedelta(days=1, seconds=-1)
+    found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    if found.replace(hour=0, minute=0, second=0, microsecond=0) > datetime.now(UTC):
+        raise click.BadParameter(f"{value!r} is in the future; nobody knows yet")
+    return found.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+AT = click.option(
+    "--at",
+    callback=moment,
+    metavar="TIME",
+    help="As it was then, by the ledger: ISO-8601, UTC if nothing else; a date is its end.",
+)
 
 
 def account_id(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -124,6 +124,71 @@ def test_status_has_every_version_and_what_prod_serves(
     ]
 
 
+SUPERSEDED = entry(
+    7,
+    "CandidateSuperseded",
+    stage="Prod",
+    stage_status="Superseded",
+    candidate_id=CANDIDATE,
+    approver=by("gina"),
+)
+SUCCESSOR = entry(
+    8,
+    "CandidateReleased",
+    version=2,
+    stage="Prod",
+    stage_status="Deployed",
+    candidate_id="c" * 64,
+    approver=by("gina"),
+    endpoint=ENDPOINT,
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "stands", "serves"),
+    [
+        ("2026-01-31T12:00:00", [], []),
+        ("2026-01-31T12:00:04", [(1, "PendingApproval", "dana")], []),
+        ("2026-01-31T12:00:05Z", [(1, "Deployed", "grace")], [(1, "grace")]),
+        ("2026-01-31T13:00:07+01:00", [(1, "Superseded", "grace")], [(1, "grace")]),
+        ("2026-01-31", [(1, "Superseded", "grace"), (2, "Deployed", "gina")], [(2, "gina")]),
+    ],
+)
+def test_status_at_a_time_is_what_the_ledger_knew_then(
+    govern: Govern,
+    where: list[Any],
+    reader: Stubbed,
+    at: str,
+    stands: list[tuple[int, str, str]],
+    serves: list[tuple[int, str]],
+) -> None:
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, RELEASED, SUPERSEDED, SUCCESSOR)
+    result = govern("status", MODEL, "--at", at, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    central = [row for row in found["versions"] if row["registry"] == "Central"]
+    assert [(r["version"], r["stage_status"], r["approver"]) for r in central] == stands
+    assert [(row["version"], row["approver"]) for row in found["endpoints"]] == serves
+
+
+def test_history_at_a_time_ends_there(govern: Govern, where: list[Any], reader: Stubbed) -> None:
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, RELEASED, SUPERSEDED, SUCCESSOR)
+    result = govern("history", MODEL, "--at", "2026-01-31T12:00:05", "--json")
+    assert [entry["sequence"] for entry in json.loads(result.output)["entries"]] == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("at", "said"), [("yesterday", "is not a time"), ("2999-01-01", "is in the future")]
+)
+def test_a_time_that_is_none_is_refused(govern: Govern, at: str, said: str) -> None:
+    for command in (("status",), ("history", MODEL)):
+        result = govern(*command, "--at", at)
+        assert result.exit_code == 2
+        assert said in result.output
+
+
 def test_status_table_shows_the_same(govern: Govern, where: list[Any], reader: Stubbed) -> None:
     provisioned(reader, directory())
     knows(reader, PROMOTED, RELEASED)
