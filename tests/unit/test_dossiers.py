@@ -467,7 +467,9 @@ def test_a_version_that_was_never_tested_has_a_page() -> None:
 
         @property
         def evaluation(self) -> bytes:
-            return json.dumps(samples.evaluation_report()).encode()
+            report = samples.evaluation_report()
+            del report["calibration"]  # as reports of older pipelines
+            return json.dumps(report).encode()
 
     evidence = Untested()
     files = evidence.files(policies=[], reports={})
