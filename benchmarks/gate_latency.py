@@ -59,11 +59,13 @@ def facts(stage: str, *, allowed: bool) -> Facts:
         {"stage": "Dev", "person": "dana", "decided_at": "2026-11-19T06:00:00Z"},
         {"stage": "Test", "person": "alex", "decided_at": "2026-11-20T06:00:00Z"},
     ]
+    approver = samples.identity(_APPROVERS[stage], "grace", samples.CENTRAL)
     found = Facts(
         stage=stage,
         model_package_arn=samples.version_arn(),
         candidate_id=samples.CANDIDATE,
-        approver=samples.identity(_APPROVERS[stage], "grace", samples.CENTRAL),
+        approver=approver,
+        confirmation={"approver": approver},
         trainer=samples.identity("training", "theo"),
         decision_current=True,
         approval={"model_approval_status": "Approved", "approval_description": "x" * 80},

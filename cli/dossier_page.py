@@ -115,7 +115,7 @@ def _thresholds(files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]) 
     """The limits of the policy that the newest verdict names, {} if it is not in the dossier."""
     for entry in reversed(about):
         digest = (entry.get("verdict") or {}).get("policy_digest")
-        policy = files.get(f"policies/{digest}.json")
+        policy = files.get(dossiers.policy_name(str(digest), "tier"))
         if policy is not None:
             limits: dict[str, float] = json.loads(policy).get("thresholds", {})
             return limits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from cli.errors import GovernError
 from governance.adapters import errors, items
 from governance.adapters.artifacts import parse_uri
 from governance.domain import attestations
+from governance.domain.policies import PARTS
 
 if TYPE_CHECKING:
     import boto3
@@ -162,11 +162,14 @@ def candidate(reader: boto3.Session, candidate_id: str, model: str) -> dict[str,
     return None if item is None else items.from_item(item)
 
 
-def policies(reader: boto3.Session, model: str) -> list[Mapping[str, Any]]:
-    """The tier policy that is pinned for the model now, if it can be read."""
+def policy(reader: boto3.Session, model: str) -> dict[str, bytes] | None:
+    """The files {cedar, schema, tier} of the model's present policy; None if one is gone."""
     pinned = projects.project_of(reader, model)["policy"]
-    body = document(reader, pinned["uri"], pinned["version_id"])
-    return [] if body is None else [json.loads(body)]
+    files = {
+        part: document(reader, pinned[part]["uri"], pinned[part]["version_id"]) for part in PARTS
+    }
+    found = {part: body for part, body in files.items() if body is not None}
+    return found if found.keys() == files.keys() else None
 
 
 def archive_keys(model: str, sequences: Iterable[int], checkpoint: bool = False) -> list[str]:

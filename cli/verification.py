@@ -388,7 +388,9 @@ def files_of(where: Target, model: str, version: int, progress: Progress) -> dic
     candidate_id = dossiers.candidate_of(about, found.arn)
     uri = evidence.manifest_uri(where.reader, where.central_account, model, candidate_id)
     digests = dossiers.policy_digests(about)
-    policies = map(dossiers.canonical_policy, evidence.policies(where.reader, model))
+    # Earlier policies are in the bucket still, but the directory only names the present one.
+    policy = evidence.policy(where.reader, model)
+    known = policy is not None and dossiers.policy_digest(policy) in digests
     return dossiers.assemble(
         model=model,
         model_package_arn=found.arn,
@@ -402,7 +404,7 @@ def files_of(where: Target, model: str, version: int, progress: Progress) -> dic
             for sequence, one in dossiers.named_reports(about).items()
         },
         card=candidate.canonical_card(plain(found.description)),
-        policies=[body for body in policies if hashlib.sha256(body).hexdigest() in digests],
+        policies=[policy] if policy is not None and known else [],
         renderer=dossier_page.renderer(),
         render=dossier_page.render,
     )

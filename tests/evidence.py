@@ -9,30 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rfc8785
-
 from governance.domain import candidate, dossiers
 from tests import chains
 from tests.contracts import samples
 
 ARN = samples.version_arn()
-POLICY = Path(__file__).parents[1] / "policies" / "tiers" / "high.json"
-_BINS = ((0.04, 0.0, 21), (0.16, 0.2, 15), (0.31, 0.27, 14), (0.52, 0.6, 15), (0.87, 0.9, 24))
-
-
-def evaluation() -> dict[str, Any]:
-    """An evaluation report with the bins of its calibration curve."""
-    bins = [
-        {
-            "from": int(predicted * 10) / 10,
-            "to": int(predicted * 10 + 1) / 10,
-            "rows": rows,
-            "predicted": predicted,
-            "observed": observed,
-        }
-        for predicted, observed, rows in _BINS
-    ]
-    return samples.evaluation_report() | {"calibration": bins}
+POLICIES = Path(__file__).parents[1] / "policies"
 
 
 def validation() -> dict[str, Any]:
@@ -92,16 +74,20 @@ class Evidence:
 
     @property
     def evaluation(self) -> bytes:
-        return json.dumps(evaluation(), indent=1).encode()
+        return json.dumps(samples.evaluation_report(), indent=1).encode()
 
     @property
     def validation(self) -> bytes:
         return json.dumps(validation(), indent=2, sort_keys=True).encode()
 
     @property
-    def policy(self) -> dict[str, Any]:
-        policy: dict[str, Any] = json.loads(POLICY.read_text())
-        return policy
+    def policy(self) -> dict[str, bytes]:
+        files = {
+            "cedar": "approvals.cedar",
+            "schema": "approvals.cedarschema",
+            "tier": "tiers/high.json",
+        }
+        return {part: (POLICIES / name).read_bytes() for part, name in files.items()}
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -117,7 +103,7 @@ class Evidence:
 
     def chain(self) -> chains.Chain:
         """The version's way to Prod, with another version's entry in between."""
-        digest = _sha256(rfc8785.dumps(self.policy))
+        digest = dossiers.policy_digest(self.policy)
         entries = []
         for entry in chains.story(6):
             entry = dict(entry)
@@ -149,7 +135,7 @@ class Evidence:
             "evaluation": self.evaluation,
             "reports": dict.fromkeys(dossiers.named_reports(about), self.validation),
             "card": candidate.canonical_card(self.description),
-            "policies": [dossiers.canonical_policy(self.policy)],
+            "policies": [self.policy],
             "renderer": dossier_page.renderer(),
             "render": dossier_page.render,
         }

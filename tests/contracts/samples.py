@@ -280,8 +280,14 @@ def evaluation_report() -> dict[str, Any]:
         "threshold": {"name": "progression", "value": 200, "rationale": "documented"},
         "metrics": _METRICS,
         "calibration": [
-            {"from": 0.0, "to": 0.1, "rows": 59, "predicted": 0.04, "observed": 0.05},
-            {"from": 0.6, "to": 0.7, "rows": 30, "predicted": 0.66, "observed": 0.7},
+            {"from": low, "to": high, "rows": rows, "predicted": predicted, "observed": observed}
+            for low, high, rows, predicted, observed in (
+                (0.0, 0.1, 21, 0.04, 0.0),
+                (0.1, 0.2, 15, 0.16, 0.2),
+                (0.3, 0.4, 14, 0.31, 0.27),
+                (0.5, 0.6, 15, 0.52, 0.6),
+                (0.8, 0.9, 24, 0.87, 0.9),
+            )
         ],
         "subgroups": [
             {

@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import rfc8785
-
 from governance.domain import attestations
 from governance.domain.errors import IntegrityError, InvalidInputError
+from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
 from governance.domain.verification import Finding, Key, verify_chain
 
@@ -63,7 +62,8 @@ _FORWARD = (
     "CandidateReleased",
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_POLICY = re.compile(r"policies/([0-9a-f]{64})\.json")
+_POLICY_SUFFIXES = {"cedar": "cedar", "schema": "cedarschema", "tier": "json"}
+_POLICY = re.compile(rf"policies/([0-9a-f]{{64}})\.({'|'.join(_POLICY_SUFFIXES.values())})")
 
 Files = Mapping[str, bytes]
 Entry = Mapping[str, Any]
@@ -83,13 +83,14 @@ def assemble(
     evaluation: bytes,
     reports: Mapping[int, bytes],
     card: bytes | None,
-    policies: Iterable[bytes],
+    policies: Iterable[Mapping[str, bytes]],
     renderer: str,
     render: Callable[[Files], bytes],
 ) -> dict[str, bytes]:
     """All files of a dossier, by name. `reports` are by the sequence of the entry that names them.
 
-    `policies` are canonical JSON; `renderer` names what `render` draws with.
+    Each of `policies` is {cedar, schema, tier}, the bytes of its files; `renderer` names what
+    `render` draws with.
     """
     entries = [_entry_of(envelope) for envelope in envelopes]
     files = {
@@ -100,7 +101,11 @@ def assemble(
         EVALUATION: evaluation,
         **{report_name(sequence): body for sequence, body in reports.items()},
         **({CARD: card} if card is not None else {}),
-        **{f"policies/{_sha256(body)}.json": body for body in policies},
+        **{
+            policy_name(policy_digest(policy), part): body
+            for policy in policies
+            for part, body in policy.items()
+        },
     }
     about = story(entries, model_package_arn)
     files[LINEAGE] = _pretty(lineage(json.loads(manifest), about, model_package_arn))
@@ -412,12 +417,21 @@ def _digest_of_file(files: Files, name: str, expected: str | None, what: str) ->
 
 def _check_policies(files: Files, about: Sequence[Entry]) -> list[Finding]:
     known = policy_digests(about)
-    named = [(name, match[1]) for name in files if (match := _POLICY.fullmatch(name))]
-    return [
-        Finding("policy-mismatch", name, f"a policy of {', '.join(known)}", _sha256(files[name]))
-        for name, digest in sorted(named)
-        if digest not in known or _sha256(files[name]) != digest
-    ]
+    named = sorted({match[1] for name in files if (match := _POLICY.fullmatch(name))})
+    findings = []
+    for digest in named:
+        parts = {part: policy_name(digest, part) for part in _POLICY_SUFFIXES}
+        missing = [name for name in parts.values() if name not in files]
+        if missing:
+            findings += [
+                Finding("file-missing", name, "a part of it", "nothing") for name in missing
+            ]
+            continue
+        found = policy_digest({part: files[name] for part, name in parts.items()})
+        if digest not in known or found != digest:
+            expected = f"a policy of {', '.join(known)}"
+            findings.append(Finding("policy-mismatch", parts["tier"], expected, found))
+    return findings
 
 
 def _check_page(
@@ -443,9 +457,14 @@ def _check_page(
 # ---------------------------------------------------------------- bytes
 
 
-def canonical_policy(policy: Mapping[str, Any]) -> bytes:
-    """The bytes of a policy that a verdict's `policy_digest` digests."""
-    return rfc8785.dumps(dict(policy))
+def policy_digest(policy: Mapping[str, bytes]) -> str:
+    """What a verdict calls `policy_digest`, of the files {cedar, schema, tier} of a policy."""
+    return combined(digests_of(policy))
+
+
+def policy_name(digest: str, part: str) -> str:
+    """The file of a part (cedar, schema, tier) of the policy with that digest."""
+    return f"policies/{digest}.{_POLICY_SUFFIXES[part]}"
 
 
 def entries_in(files: Files) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ def central(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         evidence, "document", lambda _, uri, *__: has["documents"].get(uri.split("/", 3)[3])
     )
     monkeypatch.setattr(evidence, "candidate", lambda *_: has["candidate"])
-    monkeypatch.setattr(evidence, "policies", lambda *_: [EVIDENCE.policy])
+    monkeypatch.setattr(evidence, "policy", lambda *_: EVIDENCE.policy)
     monkeypatch.setattr(verification, "versions", _Versions(has))
     return has
 
