@@ -11,6 +11,7 @@ from typing import Any
 
 from cli import dossier_plots as plots
 from governance.domain import attestations, dossiers, evaluation
+from governance.domain.ledger import who
 from governance.domain.verification import Key
 
 _TEMPLATE = Path(__file__).with_name("dossier.html.j2")
@@ -90,7 +91,7 @@ def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
         "approver": {
             "person": None,
             "persona": None,
-            **(entry.get("approver") or entry.get("changed_by") or {}),
+            **who(entry),
         },
         "phase": " / ".join(str(entry[k]) for k in ("stage", "stage_status") if entry.get(k)),
         "tone": _tone(entry.get("stage_status")),

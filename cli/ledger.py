@@ -11,6 +11,7 @@ from cli.errors import GovernError
 from governance.adapters import items
 from governance.domain import attestations
 from governance.domain.errors import IntegrityError
+from governance.domain.ledger import who
 
 if TYPE_CHECKING:
     import boto3
@@ -106,8 +107,7 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def person(entry: Mapping[str, Any]) -> str:
     """Who decided or did what the entry records; "" if it does not say."""
-    who = entry.get("approver") or entry.get("changed_by") or {}
-    return str(who.get("person") or "")
+    return str(who(entry).get("person") or "")
 
 
 def _cause(failure: Mapping[str, Any]) -> str:

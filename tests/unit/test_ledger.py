@@ -217,3 +217,16 @@ def test_a_recall_and_a_retirement_move_it(kind: str, phase: str) -> None:
     gone = {"kind": kind, "stage": stage, "stage_status": status}
     assert ledger.phase(_story(_ended("ValidationPassed"), gone)) == phase
     assert not phases.may_follow(phase, "Prod/Approved")
+
+
+@pytest.mark.parametrize(
+    ("entry", "person"),
+    [
+        ({"kind": "CandidatePromoted", "approver": {"person": "dana"}}, "dana"),
+        ({"kind": "ApprovalsVoided", "changed_by": {"person": "adam"}}, "adam"),
+        ({"kind": "CandidateRegistered", "trainer": {"person": "theo"}}, "theo"),
+        ({"kind": "PromotionErrored", "trainer": {"person": "theo"}}, None),
+    ],
+)
+def test_who_did_what_an_entry_records(entry: dict[str, Any], person: str | None) -> None:
+    assert ledger.who(entry).get("person") == person

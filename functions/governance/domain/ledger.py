@@ -113,6 +113,13 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
     }
 
 
+def who(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The identity of who decided, changed or registered; {} if the entry does not say."""
+    registered = entry["kind"] == "CandidateRegistered"
+    found = entry.get("approver") or entry.get("changed_by")
+    return found or (entry.get("trainer") if registered else None) or {}
+
+
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
     """True if the last validation of the candidate that ended, in any way, ended as passed.
 
