@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -63,6 +64,11 @@ def genuine(signer: chains.Signer, count: int) -> tuple[str, list[bytes]]:
     return chain.model, list(chain.envelopes)
 
 
+def _verify(envelopes: list[bytes], checkpoint: bytes, public_key_pem: bytes, model: str) -> None:
+    found = verify_chain(envelopes, checkpoint, public_key_pem, model)
+    assert not found, found[0]
+
+
 def measure(sizes: Sequence[int]) -> dict[str, Any]:
     """What `--json` prints."""
     signer = chains.Signer()
@@ -73,12 +79,8 @@ def measure(sizes: Sequence[int]) -> dict[str, Any]:
         envelopes = everything[:size]
         last = attestations.digest_of(attestations.payload_of(envelopes[-1].decode()))
         checkpoint = chains.checkpoint(signer, model, size, last)
-
-        def run() -> None:
-            found = verify_chain(envelopes, checkpoint, signer.pem, model)  # noqa: B023
-            assert not found, found[0]
-
-        seconds, seconds_bare = best(run, bare(signer, envelopes))
+        verification = partial(_verify, envelopes, checkpoint, signer.pem, model)
+        seconds, seconds_bare = best(verification, bare(signer, envelopes))
         rate, signatures = size / seconds, size / seconds_bare
         rows.append(
             {
