@@ -255,13 +255,13 @@ def _refused(what: str, where: str, expected: str, found: Any) -> _Opened:
 
 def _decoded(text: bytes) -> bytes | None:
     """The bytes of standard Base64 with padding; None if it is not the only spelling of them."""
+    import pybase64
+
     try:
-        decoded = binascii.a2b_base64(text, strict_mode=True)
+        decoded: bytes = pybase64.b64decode(text, validate=True)
     except binascii.Error:
         return None
-    # Strict mode refuses every other spelling but spare bits in the last group.
-    rest = decoded[-(len(decoded) % 3 or 3) :]
-    return decoded if text[-4:] == binascii.b2a_base64(rest, newline=False) else None
+    return decoded if pybase64.b64encode(decoded) == text else None
 
 
 # ---------------------------------------------------------------- one statement
