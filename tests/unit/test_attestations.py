@@ -292,6 +292,8 @@ def test_the_row_holds_what_it_is_found_by_and_the_envelope() -> None:
         "kind": "ReleaseRejected",
         "model_package_arn": entry["model_package_arn"],
         "recorded_at": entry["recorded_at"],
+        "by_kind": "ReleaseRejected#000000004",
+        "by_version": f"{entry['model_package_arn']}#000000004",
         "digest": attestations.digest_of(payload),
         "envelope": envelope,
     }

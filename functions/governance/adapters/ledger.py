@@ -32,7 +32,11 @@ _RECENT = 50  # entries that `recent` reads at once
 
 
 class Ledger:
-    """The ledger table, read: PK `model`, SK `sequence`. An entry comes out of its envelope."""
+    """The ledger table, read: PK `model`, SK `sequence`. An entry comes out of its envelope.
+
+    What is asked by kind or by version is read from a local index, as consistent as the table
+    itself: what it costs does not grow with the model's history.
+    """
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -40,43 +44,43 @@ class Ledger:
 
     def newest_first(self, model: str, kind: str) -> Iterator[dict[str, Any]]:
         """The model's entries of one kind, the newest first, read page by page as they are used."""
-        return self._newest_first(model, "kind", kind)
+        return self._newest_first(model, "by_kind", kind)
 
     def story(self, model: str, model_package_arn: str) -> Iterator[dict[str, Any]]:
         """The entries about one version, the newest first, read page by page as they are used."""
-        return self._newest_first(model, "model_package_arn", model_package_arn)
+        return self._newest_first(model, "by_version", model_package_arn)
 
     def recent(self, model: str, since: str) -> Iterator[dict[str, Any]]:
         """The model's entries that were recorded at `since` or later, the newest first.
 
         It reads no further back: what it costs does not grow with the model's history.
         """
-        with errors.translated(f"read the ledger of model {model}"):
-            pages = self._dynamodb.get_paginator("query").paginate(
-                TableName=self._table,
-                KeyConditionExpression="model = :model",
-                ExpressionAttributeValues={":model": {"S": model}},
-                ScanIndexForward=False,
-                ConsistentRead=True,
-                PaginationConfig={"PageSize": _RECENT},
-            )
-            for page in pages:
-                for item in page["Items"]:
-                    entry = attestations.entry_in(items.from_item(item))
-                    if entry["recorded_at"] < since:
-                        return
-                    yield entry
+        for entry in self._query(
+            model, PaginationConfig={"PageSize": _RECENT}, KeyConditionExpression="model = :model"
+        ):
+            if entry["recorded_at"] < since:
+                return
+            yield entry
 
-    def _newest_first(self, model: str, field: str, value: str) -> Iterator[dict[str, Any]]:
+    def _newest_first(self, model: str, index: str, value: str) -> Iterator[dict[str, Any]]:
+        return self._query(
+            model,
+            {":start": {"S": attestations.index_key(value)}},
+            IndexName=index.replace("_", "-"),
+            KeyConditionExpression="model = :model AND begins_with(#key, :start)",
+            ExpressionAttributeNames={"#key": index},
+        )
+
+    def _query(
+        self, model: str, values: Mapping[str, Any] | None = None, **query: Any
+    ) -> Iterator[dict[str, Any]]:
         with errors.translated(f"read the ledger of model {model}"):
             pages = self._dynamodb.get_paginator("query").paginate(
                 TableName=self._table,
-                KeyConditionExpression="model = :model",
-                FilterExpression="#field = :value",
-                ExpressionAttributeNames={"#field": field},
-                ExpressionAttributeValues={":model": {"S": model}, ":value": {"S": value}},
+                ExpressionAttributeValues={":model": {"S": model}, **(values or {})},
                 ScanIndexForward=False,
                 ConsistentRead=True,
+                **query,
             )
             for page in pages:
                 for item in page["Items"]:

@@ -44,6 +44,8 @@ VERDICTS = frozenset(
 # What a summary says of its verdict; an entry whose verdict lacks any is one of our own types.
 _STATED = {"allowed", "stage", "policy_digest"}
 TESTS = frozenset({"ValidationPassed", "ValidationFailed"})
+# The sort key of each index of the ledger table, beside the model, and the field it is made of.
+INDEXES = {"by_kind": "kind", "by_version": "model_package_arn"}
 _ROW = ("model", "sequence", "entry_id", "kind", "model_package_arn", "recorded_at")
 
 
@@ -179,9 +181,21 @@ def row_of(envelope: str) -> dict[str, Any]:
         raise IntegrityError(f"a signed entry has no {', '.join(missing)}")
     return {
         **{field: entry[field] for field in _ROW},
+        **{
+            attribute: index_key(entry[field], entry["sequence"])
+            for attribute, field in INDEXES.items()
+        },
         "digest": digest_of(payload_of(envelope)),
         "envelope": envelope,
     }
+
+
+def index_key(value: str, sequence: int | None = None) -> str:
+    """How an index of the ledger table sorts an entry; without a sequence, how all of them start.
+
+    Neither kinds nor ARNs of versions have a '#'.
+    """
+    return f"{value}#" if sequence is None else f"{value}#{sequence:09d}"
 
 
 def entry_in(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import boto3
 import pytest
 
 from governance.adapters import sessions, signing
+from governance.domain import attestations
 
 # Taken here, since a test may put something else in their place.
 MADE_ONCE = (sessions.own_client, sessions._own_session, signing._signer)
@@ -38,6 +39,20 @@ TABLES = {
     "ledger-heads": {"model": "S"},
     "endpoint-waits": {"endpoint_arn": "S"},
     "confirmations": {"decision": "S", "item": "S"},
+}
+INDEXED = dict.fromkeys(attestations.INDEXES, "S")
+LEDGER_INDEXES = {
+    "LocalSecondaryIndexes": [
+        {
+            "IndexName": attribute.replace("_", "-"),
+            "KeySchema": [
+                {"AttributeName": "model", "KeyType": "HASH"},
+                {"AttributeName": attribute, "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+        for attribute in INDEXED
+    ]
 }
 ARTIFACTS, EVIDENCE = "governed-path-artifacts", "governed-path-evidence"
 LEDGER = "governed-path-ledger"
@@ -129,12 +144,14 @@ def stores(aws: Callable[..., Any]) -> None:
             TableName=f"governed-path-{name}",
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[
-                {"AttributeName": key, "AttributeType": kind} for key, kind in keys.items()
+                {"AttributeName": key, "AttributeType": kind}
+                for key, kind in (keys | (INDEXED if name == "ledger" else {})).items()
             ],
             KeySchema=[
                 {"AttributeName": key, "KeyType": kind}
                 for key, kind in zip(keys, ["HASH", "RANGE"], strict=False)
             ],
+            **(LEDGER_INDEXES if name == "ledger" else {}),
         )
     for bucket, account in ((ARTIFACTS, CENTRAL), (EVIDENCE, CENTRAL), (PROJECT, DEV)):
         s3 = aws("s3", account)

@@ -219,6 +219,17 @@ def test_only_the_kind_that_was_asked_for(ledger: Writer) -> None:
     assert [e["sequence"] for e in ledger.newest_first(model, "CandidateReleased")] == [2]
 
 
+def test_the_story_of_a_version_is_not_the_one_of_its_namesakes(ledger: Writer) -> None:
+    """Version 1 is not version 11, and what was written last comes first."""
+    model = _model()
+    group = samples.version_arn(model=model).rpartition("/")[0]
+    first, eleventh = f"{group}/1", f"{group}/11"
+    for arn in [first] * 12 + [eleventh]:
+        ledger.append({**_entry(model), "model_package_arn": arn})
+    assert [e["sequence"] for e in ledger.story(model, first)] == list(range(12, 0, -1))
+    assert [e["sequence"] for e in ledger.story(model, eleventh)] == [13]
+
+
 def test_the_candidates_artifacts_are_subjects(ledger: Writer, aws: Callable[..., Any]) -> None:
     """Its manifest names them; a manifest that its id does not digest proves nothing."""
     model = _model()
@@ -249,8 +260,11 @@ def test_an_item_that_differs_from_what_was_signed_is_not_read(
     aws("dynamodb").update_item(
         TableName=TABLE,
         Key={"model": {"S": model}, "sequence": {"N": "1"}},
-        UpdateExpression="SET kind = :kind",
-        ExpressionAttributeValues={":kind": {"S": "CandidateReleased"}},
+        UpdateExpression="SET kind = :kind, by_kind = :key",
+        ExpressionAttributeValues={
+            ":kind": {"S": "CandidateReleased"},
+            ":key": {"S": "CandidateReleased#000000001"},
+        },
     )
     with pytest.raises(IntegrityError, match=rf"item 1 of model {model} differs"):
         list(Ledger(TABLE).newest_first(model, "CandidateReleased"))

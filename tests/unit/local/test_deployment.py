@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -69,13 +70,7 @@ def test_another_lock_makes_another_and_removes_the_first(
 def test_every_layer_of_the_template_is_found() -> None:
     """SAM writes a layer's directory under the name of its resource; the pattern relies on it."""
     template = Path(deployment.__file__).parents[1] / "template.yaml"
-    names = [
-        line.strip().rstrip(":")
-        for line in (Path(deployment.__file__).parents[1] / "template.yaml")
-        .read_text()
-        .splitlines()
-        if line.startswith("  ") and line.rstrip().endswith("Layer:")
-    ]
+    names = re.findall(r"^  (\w+Layer):$", template.read_text(), re.MULTILINE)
     assert len(names) >= 4
     for name in names:
         assert deployment._LAYER.search(f"      ContentUri: {name}") is not None
