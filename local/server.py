@@ -19,6 +19,7 @@ from local.seams import (
     calls,
     environments,
     event_targets,
+    images,
     lambda_errors,
     metrics,
     object_copies,
@@ -44,6 +45,7 @@ def install() -> None:
     workflow_tasks.install()
     provisioning.install()
     object_copies.install()
+    images.install()
     metrics.install(region)
     require("sagemaker" not in ministack.SERVICE_HANDLERS, "server", "no service sagemaker")
     require_attributes(

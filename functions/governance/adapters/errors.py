@@ -53,6 +53,9 @@ _CODES: dict[type[GovernanceError], frozenset[str]] = {
             "ConcurrentModificationException",
             # A quota can free itself while the state machine backs off.
             "ResourceLimitExceeded",
+            # Half an upload to ECR is forgotten after a while; a retry starts it again.
+            "UploadNotFoundException",
+            "InvalidLayerPartException",
             "LimitExceededException",
         }
     ),
@@ -72,6 +75,7 @@ _CODES: dict[type[GovernanceError], frozenset[str]] = {
             "KMS.KMSInvalidStateException",
             "KMS.NotFoundException",
             "DisabledException",
+            "KmsException",
             "KMSInvalidStateException",
         }
     ),
@@ -87,10 +91,21 @@ _CODES: dict[type[GovernanceError], frozenset[str]] = {
             "ResourceNotFound",
             "ResourceNotFoundException",
             "NotFoundException",
+            "RepositoryNotFoundException",
+            "ImageNotFoundException",
+            "LayersNotFoundException",
         }
     ),
     IntegrityError: frozenset(
-        {"BadDigest", "InvalidDigest", "PreconditionFailed", "412", "XAmzContentChecksumMismatch"}
+        {
+            "BadDigest",
+            "InvalidDigest",
+            "PreconditionFailed",
+            "412",
+            "XAmzContentChecksumMismatch",
+            "InvalidLayerException",
+            "ImageDigestDoesNotMatchException",
+        }
     ),
 }
 _BY_STATUS: dict[int, type[GovernanceError]] = {

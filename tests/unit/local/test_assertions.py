@@ -14,6 +14,7 @@ from ministack.core import iam_actions, iam_evaluator, lambda_runtime, router
 from ministack.services import (
     cloudwatch,
     dynamodb,
+    ecr,
     eventbridge,
     iam,
     kms,
@@ -31,6 +32,7 @@ from local.seams import (
     calls,
     environments,
     event_targets,
+    images,
     lambda_errors,
     metrics,
     object_copies,
@@ -42,7 +44,7 @@ from local.seams import (
 
 MODULES = (
     *(app, iam_actions, iam_evaluator, lambda_runtime, router),
-    *(cloudwatch, dynamodb, eventbridge, iam, kms, lambda_svc, s3, sqs, stepfunctions, sts),
+    *(cloudwatch, dynamodb, ecr, eventbridge, iam, kms, lambda_svc, s3, sqs, stepfunctions, sts),
     *(provisioners, stacks),
 )
 # What a seam changes in place.
@@ -177,6 +179,14 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
     ],
     (object_copies, router): [("extract_access_key_id", _differs)],
     (object_copies, iam_evaluator): _missing("resolve_principal", "AuthError"),
+    (images, ecr): [
+        *((name, {}) for name in images._STORES),
+        *((name, _differs) for name in images._OPERATIONS),
+        ("handle_request", _differs),
+        *_missing("_find_image", "_image_digest"),
+    ],
+    (images, iam_actions): [("extract_resource_arn", _differs)],
+    (images, iam_evaluator): [("_RESOURCE_POLICY_LOOKUPS", {})],
     (metrics, stepfunctions): [("_emit_execution_status_event", _differs)],
     (metrics, sqs): [("_queues", {})],
     (metrics, cloudwatch): [

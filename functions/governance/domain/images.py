@@ -1,0 +1,148 @@
+"""Container images: which one a version names, what it is made of, where it is in Central.
+
+An image is its digest: the SHA-256 of a manifest, which names configuration and layers by theirs.
+A tag is a name that can move, so it is looked up once and never used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from governance.domain.errors import InvalidInputError
+
+BY_REFERENCE, COPIED = "by reference", "copied"
+
+_URI = re.compile(
+    r"(?P<registry>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<suffix>amazonaws\.com(?:\.cn)?)/"
+    r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DOCKER, _OCI = "application/vnd.docker.distribution.manifest", "application/vnd.oci.image"
+IMAGE_TYPES = (f"{_DOCKER}.v2+json", f"{_OCI}.manifest.v1+json")
+LIST_TYPES = (f"{_DOCKER}.list.v2+json", f"{_OCI}.index.v1+json")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in a registry of ECR: by digest ("sha256:...") if it is known, else by tag."""
+
+    registry: str  # the account, 12 digits
+    region: str
+    suffix: str
+    repository: str
+    tag: str
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        """How containers name it."""
+        place = f"{self.registry}.dkr.ecr.{self.region}.{self.suffix}/{self.repository}"
+        return f"{place}@{self.digest}" if self.digest else f"{place}:{self.tag}"
+
+    def pinned(self, digest: str) -> Image:
+        """The same image by its digest."""
+        return replace(self, tag="", digest=digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a digest stands for: the exact text that it is the SHA-256 of."""
+
+    text: str
+    media_type: str
+
+    @property
+    def digest(self) -> str:
+        """ "sha256:" and 64 hex digits."""
+        return "sha256:" + hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def is_list(self) -> bool:
+        """True if it names images, one for each platform, and no layers."""
+        return self.media_type in LIST_TYPES
+
+    def images(self) -> list[str]:
+        """The digests of the images that a list names."""
+        return [_digest(entry) for entry in self._parsed().get("manifests") or []]
+
+    def layers(self) -> list[str]:
+        """The digests of an image's configuration and layers, each once.
+
+        InvalidInputError for layers that are elsewhere by their own nature ("foreign"), or if the
+        manifest is of a type that has none.
+        """
+        if self.media_type not in IMAGE_TYPES:
+            raise InvalidInputError(
+                f"the manifest {self.digest} is {self.media_type!r}; expected one of "
+                f"{', '.join((*IMAGE_TYPES, *LIST_TYPES))}: push the image again"
+            )
+        parsed = self._parsed()
+        entries = [parsed.get("config") or {}, *(parsed.get("layers") or [])]
+        foreign = [entry for entry in entries if entry.get("urls")]
+        if foreign:
+            raise InvalidInputError(
+                f"image {self.digest} has layers that no registry keeps "
+                f"({_digest(foreign[0])}); build it on a base whose layers may be copied"
+            )
+        return list(dict.fromkeys(_digest(entry) for entry in entries))
+
+    def _parsed(self) -> Mapping[str, Any]:
+        try:
+            parsed = json.loads(self.text)
+        except ValueError as error:
+            raise InvalidInputError(f"the manifest {self.digest} is not JSON: {error}") from error
+        if not isinstance(parsed, dict):
+            raise InvalidInputError(f"the manifest {self.digest} is not a JSON object")
+        return parsed
+
+
+def parse(uri: str, digest: str | None = None) -> Image | None:
+    """The image that a container names; None if its registry is none of ECR's.
+
+    A `digest` beside the URI counts if the URI has none. InvalidInputError if both differ.
+    """
+    found = _URI.fullmatch(uri)
+    if found is None:
+        return None
+    if digest and found["digest"] and digest != found["digest"]:
+        raise InvalidInputError(f"image {uri} is registered with digest {digest}; only one is it")
+    known = found["digest"] or digest or ""
+    return Image(
+        registry=found["registry"],
+        region=found["region"],
+        suffix=found["suffix"],
+        repository=found["repository"],
+        tag="" if known else found["tag"] or "latest",
+        digest=known,
+    )
+
+
+def named_by(description: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """(URI, digest or None) of every container of a version, each once, in their order."""
+    specifications = [
+        description.get("InferenceSpecification") or {},
+        *(description.get("AdditionalInferenceSpecifications") or []),
+    ]
+    containers = [one for spec in specifications for one in spec.get("Containers") or []]
+    return list(
+        dict.fromkeys(
+            (one["Image"], one.get("ImageDigest")) for one in containers if "Image" in one
+        )
+    )
+
+
+def handoff(image: Image, by_reference: Collection[str]) -> str:
+    """Whether Central uses the image where it is, or gets a copy: the tier's policy says."""
+    return BY_REFERENCE if image.registry in by_reference else COPIED
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    digest = str(entry.get("digest") or "")
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidInputError(f"a manifest names {digest!r}; expected sha256: and 64 hex digits")
+    return digest
