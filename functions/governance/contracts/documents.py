@@ -95,6 +95,13 @@ EVALUATION_REPORT: Mapping[str, Any] = {
 }
 
 
+_REGISTRIES = {
+    "type": "array",
+    "items": {"type": "string", "pattern": "^[0-9]{12}$"},
+    "uniqueItems": True,
+}
+
+
 def _some(*names: str) -> dict[str, Any]:
     return {"type": "array", "items": {"enum": list(names)}, "uniqueItems": True}
 
@@ -115,6 +122,7 @@ TIER_POLICY: Mapping[str, Any] = {
         "break_glass",
         "required_card_sections",
         "image_scan",
+        "images_by_reference",
     ],
     "additionalProperties": False,
     "properties": {
@@ -192,12 +200,13 @@ TIER_POLICY: Mapping[str, Any] = {
             "properties": {
                 "required": {"type": "boolean"},
                 "critical_max": _COUNT,
-                "accepted_registries": {
-                    "type": "array",
-                    "items": {"type": "string", "pattern": "^[0-9]{12}$"},
-                    "uniqueItems": True,
-                },
+                "accepted_registries": _REGISTRIES,
             },
+        },
+        "images_by_reference": {
+            "description": "Registries (accounts) whose images are used where they are, by "
+            "digest; every other image is copied to Central.",
+            **_REGISTRIES,
         },
     },
 }

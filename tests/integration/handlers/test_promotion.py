@@ -48,6 +48,7 @@ POLICY = {
     "break_glass": {"allowed": False, "valid_hours": 1, "review_within_hours": 1},
     "required_card_sections": ["model_overview"],
     "image_scan": {"required": False, "critical_max": 0, "accepted_registries": []},
+    "images_by_reference": [],
 }
 DEV_BUCKET = f"{PROJECT}-here"
 READ_OR_WRITE_A_REGISTRY = (
