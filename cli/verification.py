@@ -397,10 +397,10 @@ def files_of(where: Target, model: str, version: int, progress: Progress) -> dic
         envelopes=book.envelopes,
         checkpoint=book.checkpoint or b"",
         public_key_pem=pem,
-        manifest=_needed(where, uri, None),
-        evaluation=_evaluation(where, candidate_id, model),
+        manifest=evidence.needed(where.reader, uri, None),
+        evaluation=evidence.evaluation(where.reader, candidate_id, model),
         reports={
-            sequence: _needed(where, one["uri"], one["version_id"])
+            sequence: evidence.needed(where.reader, one["uri"], one["version_id"])
             for sequence, one in dossiers.named_reports(about).items()
         },
         card=candidate.canonical_card(plain(found.description)),
@@ -408,23 +408,6 @@ def files_of(where: Target, model: str, version: int, progress: Progress) -> dic
         renderer=dossier_page.renderer(),
         render=dossier_page.render,
     )
-
-
-def _evaluation(where: Target, candidate_id: str, model: str) -> bytes:
-    """The evaluation report, from where Central keeps it."""
-    known = evidence.candidate(where.reader, candidate_id, model) or {"objects": []}
-    for place in known["objects"]:
-        if place["role"] == "evaluation":
-            uri = f"s3://{place['bucket']}/{place['key']}"
-            return _needed(where, uri, place["version_id"])
-    raise GovernError("not_found", f"candidate {candidate_id} has no evaluation report in Central")
-
-
-def _needed(where: Target, uri: str, version_id: str | None) -> bytes:
-    body = evidence.document(where.reader, uri, version_id)
-    if body is None:
-        raise GovernError("not_found", f"{uri} is not there", "govern verify says what else")
-    return body
 
 
 # ---------------------------------------------------------------- small things
