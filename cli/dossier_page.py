@@ -61,6 +61,7 @@ def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
         "thresholds": thresholds,
         "limits": _limits(tests, thresholds),
         "plots": _plots(report, tests, thresholds),
+        "controls": json.loads(files[dossiers.CONTROLS]) if dossiers.CONTROLS in files else None,
     }
 
 

@@ -13,12 +13,21 @@ _BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
 
 
 def render(template: str, facts: Mapping[str, Any]) -> bytes:
-    """The page that the template makes of the facts."""
+    """The HTML page that the template makes of the facts."""
+    return _rendered(template, facts, autoescape=True)
+
+
+def render_text(template: str, facts: Mapping[str, Any]) -> bytes:
+    """The same of a template that is no HTML."""
+    return _rendered(template, facts, autoescape=False)
+
+
+def _rendered(template: str, facts: Mapping[str, Any], *, autoescape: bool) -> bytes:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
+        autoescape=autoescape,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

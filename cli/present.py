@@ -14,6 +14,7 @@ from rich.text import Text
 from cli import ledger
 from cli.approvals import reason_lines
 from governance.domain import comparisons
+from governance.domain.controls import STANDINGS
 from governance.domain.identity import account_of
 
 if TYPE_CHECKING:
@@ -196,6 +197,17 @@ def explanation(found: Mapping[str, Any]) -> RenderableType:
         why = "; ".join(f"[{reason['rule']}] {reason['fact']}" for reason in later["reasons"])
         parts.append(Text(f"Since then: #{later['sequence']} {later['kind']}. {why}".rstrip()))
     return Group(*parts)
+
+
+def controls(found: Mapping[str, Any]) -> Table:
+    """How many controls of each framework the evidence of a version shows, and what is absent."""
+    table = _table("Controls of", *(f">{s.capitalize()}" for s in STANDINGS), "Absent here")
+    for framework in found["frameworks"]:
+        asked = framework["controls"]
+        counts = [str(sum(one["standing"] == standing for one in asked)) for standing in STANDINGS]
+        absent = [f"{one['id']}: {', '.join(one['absent'])}" for one in asked if one["absent"]]
+        table.add_row(framework["name"], *counts, "\n".join(absent) or _NONE)
+    return table
 
 
 def brief(found: Mapping[str, Any]) -> RenderableType:

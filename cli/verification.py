@@ -171,7 +171,7 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, bytes]], str]] = {
     "ledger": _ledger_detail,
     "candidate": lambda files: "the manifest is that of the candidate that was approved",
     "evidence": lambda files: "reports, model card and policy have the digests that were signed",
-    "page": lambda files: "lineage, approvals and page say what the evidence says",
+    "page": lambda files: "lineage, approvals, controls and page say what the evidence says",
 }
 
 
@@ -358,10 +358,17 @@ def _check_version(
 # ---------------------------------------------------------------- writing a dossier
 
 
-def files_of(where: Target, model: str, version: int, progress: Progress) -> dict[str, bytes]:
+def files_of(
+    where: Target,
+    model: str,
+    version: int,
+    progress: Progress,
+    controls_table: Mapping[str, Any] | None = None,
+) -> dict[str, bytes]:
     """The files of a version's dossier, out of evidence that was found in order.
 
-    GovernError `integrity` if it is not: a dossier of it would prove nothing.
+    With a `controls_table` it says which of them satisfy which control. GovernError `integrity` if
+    the evidence is not in order: a dossier of it would prove nothing.
     """
     from cli import dossier_page
 
@@ -407,6 +414,7 @@ def files_of(where: Target, model: str, version: int, progress: Progress) -> dic
         policies=[policy] if policy is not None and known else [],
         renderer=dossier_page.renderer(),
         render=dossier_page.render,
+        controls_table=controls_table,
     )
 
 
