@@ -12,7 +12,7 @@ TEMPLATES := template.yaml stacks/member.yaml
 BUILD_TEMPLATES := $(wildcard templates/*/build)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint fmt type unit statemachines integration e2e validate lock clean
+.PHONY: help setup demo test check lint fmt type unit statemachines integration e2e validate compliance lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ integration: $(READY) ## Adapters, handlers and the embedded AWS
 
 e2e: $(READY) ## The deployed system
 	$(PYTEST) tests/e2e
+
+compliance: $(READY) ## Write docs/compliance from cli/controls.json
+	$(BIN)/python -m cli.compliance docs/compliance
 
 lock: $(READY) ## Re-resolve requirements.in, and the layers within it
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --override requirements.overrides \

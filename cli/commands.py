@@ -401,8 +401,15 @@ def _progress(options: Options, what: str) -> Iterator[Callable[[str, int], None
     help="Default: MODEL-VERSION.dossier.zip here.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option(
+    "--controls",
+    is_flag=True,
+    help="Add which evidence satisfies which control (docs/compliance), and what none can.",
+)
 @acting("governance-engineer")
-def dossier(options: Options, reference: str, file: Path | None, force: bool) -> int:
+def dossier(
+    options: Options, reference: str, file: Path | None, force: bool, controls: bool
+) -> int:
     """Write one file that proves who approved which bytes on what evidence.
 
     It holds the ledger's signed attestations, manifest, reports, model card, policies, approvals,
@@ -413,9 +420,10 @@ def dossier(options: Options, reference: str, file: Path | None, force: bool) ->
     Examples:
       govern dossier clinical-risk-classifier/1
       govern dossier clinical-risk-classifier/1 --output /media/audit/crc-1.zip
+      govern dossier clinical-risk-classifier/1 --controls
     """
+    from cli import compliance, present, verification, versions
     from cli import dossier as dossiers
-    from cli import present, verification, versions
     from cli.target import open_target
 
     model, version = versions.parse(reference)
@@ -426,11 +434,15 @@ def dossier(options: Options, reference: str, file: Path | None, force: bool) ->
         raise GovernError("exists", f"{to} is there already", "--force, or another --output")
     where = open_target(options)
     with _progress(options, f"dossier {reference}") as progress:
-        files = verification.files_of(where, model, version, progress)
+        table = compliance.table() if controls else None
+        files = verification.files_of(where, model, version, progress, table)
     written = dossiers.write(to, files)
+    satisfied = compliance.of_dossier(files)
     if options.as_json:
-        output(written)
+        output(written | ({"controls": satisfied} if satisfied else {}))
     else:
+        if satisfied:
+            present.console().print(present.controls(satisfied))
         present.console().print(present.facts_table(written))
         present.console().print(
             f"Whoever gets it: govern verify {to.name} --fingerprint {written['fingerprint']}",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import dossier_page
+from cli import compliance, dossier_page
 from cli.errors import USAGE, GovernError
 from governance.domain import dossiers
 from governance.domain.verification import Finding, Key
@@ -99,7 +99,11 @@ def check(body: bytes, trusted: str | None) -> Checked:
     """
     files, findings = unpack(body)
     found, notes = dossiers.check(
-        files, trusted=trusted, renderer=dossier_page.renderer(), render=dossier_page.render
+        files,
+        trusted=trusted,
+        renderer=dossier_page.renderer(),
+        render=dossier_page.render,
+        controls_table=compliance.table(),
     )
     try:
         fingerprint = Key(files.get(dossiers.KEY, b"")).fingerprint

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cli import dossier_plots as plots
+from cli import pages
 from governance.domain import attestations, dossiers, evaluation
 from governance.domain.ledger import who
 from governance.domain.verification import Key
 
-_TEMPLATE = Path(__file__).with_name("dossier.html.j2")
-_GOOD = {"Approved", "Passed", "Deployed"}
-_BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
+_TEMPLATE = "dossier.html.j2"
 
 
 @cache
@@ -24,24 +23,15 @@ def renderer() -> str:
     """What pages are drawn with: two of the same name draw the same bytes from the same files."""
     import jinja2
 
-    sources = (_TEMPLATE, Path(__file__), Path(plots.__file__), Path(dossiers.__file__))
+    modules = (Path(__file__), Path(plots.__file__), Path(pages.__file__), Path(dossiers.__file__))
+    sources = (*pages.sources(_TEMPLATE), *modules)
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     return ", ".join((f"page {digest[:12]}", f"jinja2 {jinja2.__version__}", *plots.versions()))
 
 
 def render(files: Mapping[str, bytes]) -> bytes:
     """The page of a dossier's other files; the same files give the same bytes."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"moment": _moment, "short": lambda text: str(text)[:12]}
-    return environment.from_string(_TEMPLATE.read_text()).render(**facts(files)).encode()
+    return pages.render(_TEMPLATE, facts(files))
 
 
 def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -57,7 +47,7 @@ def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
         "contents": contents,
         "version": contents["model_package_arn"].rpartition("/")[2],
         "standing": about[-1],
-        "tone": _tone(about[-1].get("stage_status")),
+        "tone": pages.tone(about[-1].get("stage_status")),
         "decisions": [_decision(entry) for entry in about],
         "entries": len(entries),
         "head": attestations.digest_of(attestations.payload_of(last_ledger_line)),
@@ -71,6 +61,7 @@ def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
         "thresholds": thresholds,
         "limits": _limits(tests, thresholds),
         "plots": _plots(report, tests, thresholds),
+        "controls": json.loads(files[dossiers.CONTROLS]) if dossiers.CONTROLS in files else None,
     }
 
 
@@ -85,7 +76,7 @@ def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
         said.insert(0, str(entry["reason"]))
     return {
         "sequence": entry["sequence"],
-        "kind": _words(entry["kind"]),
+        "kind": pages.words(entry["kind"]),
         "decided_at": entry.get("decided_at"),
         "recorded_at": entry["recorded_at"],
         "approver": {
@@ -94,7 +85,7 @@ def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
             **who(entry),
         },
         "phase": " / ".join(str(entry[k]) for k in ("stage", "stage_status") if entry.get(k)),
-        "tone": _tone(entry.get("stage_status")),
+        "tone": pages.tone(entry.get("stage_status")),
         "verdict": verdict,
         "policy": verdict.get("policy_digest", ""),
         "report": entry.get("report") or {},
@@ -170,17 +161,3 @@ def _card(files: Mapping[str, bytes]) -> dict[str, str]:
         for title, _, name in wanted
         if isinstance(sections[title], Mapping) and sections[title].get(name)
     }
-
-
-def _tone(status: str | None) -> str:
-    return "good" if status in _GOOD else "bad" if status in _BAD else "plain"
-
-
-def _words(name: str) -> str:
-    """CandidatePromoted as "Candidate promoted"."""
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
-    return spaced.strip().capitalize()
-
-
-def _moment(text: str | None) -> str:
-    return str(text or "")[:19].replace("T", " ").rstrip("Z")

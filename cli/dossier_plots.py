@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from governance.domain.thresholds import limit_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -46,34 +48,47 @@ def metrics(
 
     `thresholds` are named <metric>_min and <metric>_max; what is allowed is shaded.
     """
-    registered = {name: value for name in _NAMES if (value := holdout.get(name)) is not None}
-    measured = {name: value for name in registered if (value := endpoint.get(name)) is not None}
-    names = list(registered)
+    drawn = (("fixed holdout", "o", _HOLDOUT, holdout), ("Test endpoint", "D", _ENDPOINT, endpoint))
+    return _against_limits("metrics", drawn, thresholds)
+
+
+def comparison(
+    candidate: Mapping[str, float | None],
+    champion: Mapping[str, float | None],
+    thresholds: Mapping[str, float],
+) -> str:
+    """Metrics of a candidate and of what it would replace, on one holdout, as `metrics` does."""
+    drawn = (("this version", "o", _HOLDOUT, candidate), ("champion", "D", _ENDPOINT, champion))
+    return _against_limits("comparison", drawn if champion else drawn[:1], thresholds)
+
+
+def _against_limits(
+    title: str,
+    drawn: Sequence[tuple[str, str, str, Mapping[str, float | None]]],
+    thresholds: Mapping[str, float],
+) -> str:
+    """Series (label, marker, colour, values) of one metric a row; the first names the metrics."""
+    names = [name for name in _NAMES if drawn[0][3].get(name) is not None]
 
     def draw(axes: Axes) -> None:
         for row, name in enumerate(names):
-            limit = _limit(name, thresholds)
+            limit = limit_of(name, thresholds)
             if limit is not None:
                 low, high = (limit[1], 1.0) if limit[0] == "min" else (0.0, limit[1])
                 axes.barh(row, high - low, left=low, height=0.62, color=_ALLOWED, zorder=1)
                 axes.plot([limit[1]] * 2, [row - 0.38, row + 0.38], color=_LIMIT, lw=2, zorder=2)
-            axes.plot(registered[name], row, "o", color=_HOLDOUT, ms=9, zorder=4)
-            if name in measured:
-                axes.plot(measured[name], row, "D", color=_ENDPOINT, ms=5, zorder=5)
+            for order, (_, marker, colour, values) in enumerate(drawn):
+                value, size = values.get(name), 9 - 4 * order
+                if value is not None:
+                    axes.plot(value, row, marker, color=colour, ms=size, zorder=4 + order)
         axes.set_yticks(range(len(names)), [_label(name, thresholds) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         axes.tick_params(axis="y", length=0)
-        _legend(
-            axes,
-            (
-                ("o", _HOLDOUT, "fixed holdout"),
-                ("D", _ENDPOINT, "Test endpoint"),
-                ("|", _LIMIT, "limit"),
-            ),
-        )
+        marks = [(marker, colour, label) for label, marker, colour, _ in drawn]
+        _legend(axes, (*marks, ("|", _LIMIT, "limit")))
 
-    return _svg("metrics", (5.2, 0.9 + 0.5 * max(len(names), 1)), draw)
+    return _svg(title, (5.2, 0.9 + 0.5 * max(len(names), 1)), draw)
 
 
 def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
@@ -156,15 +171,8 @@ def _svg(name: str, size: tuple[float, float], draw: Any) -> str:
     return _IDS.sub(rf"\g<1>{name}-", element)
 
 
-def _limit(name: str, thresholds: Mapping[str, float]) -> tuple[str, float] | None:
-    for kind in ("min", "max"):
-        if f"{name}_{kind}" in thresholds:
-            return kind, thresholds[f"{name}_{kind}"]
-    return None
-
-
 def _label(name: str, thresholds: Mapping[str, float]) -> str:
-    limit = _limit(name, thresholds)
+    limit = limit_of(name, thresholds)
     if limit is None:
         return _NAMES[name]
     return f"{_NAMES[name]} {'≥' if limit[0] == 'min' else '≤'} {limit[1]:g}"

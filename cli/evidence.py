@@ -147,6 +147,24 @@ def document(reader: boto3.Session, uri: str, version_id: str | None = None) -> 
     return body
 
 
+def needed(reader: boto3.Session, uri: str, version_id: str | None = None) -> bytes:
+    """The bytes of a document that must be there; GovernError `not_found` if it is not."""
+    body = document(reader, uri, version_id)
+    if body is None:
+        raise GovernError("not_found", f"{uri} is not there", "govern verify says what else")
+    return body
+
+
+def evaluation(reader: boto3.Session, candidate_id: str, model: str) -> bytes:
+    """A candidate's evaluation report, from where Central keeps it; GovernError `not_found`."""
+    known = candidate(reader, candidate_id, model) or {"objects": []}
+    for place in known["objects"]:
+        if place["role"] == "evaluation":
+            uri = f"s3://{place['bucket']}/{place['key']}"
+            return needed(reader, uri, place["version_id"])
+    raise GovernError("not_found", f"candidate {candidate_id} has no evaluation report in Central")
+
+
 def candidate(reader: boto3.Session, candidate_id: str, model: str) -> dict[str, Any] | None:
     """The candidate's item: where its bytes are in Central, as which version. None if unknown."""
     with calling(f"read candidate {candidate_id} of model {model}"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli import ledger
-from governance.domain.explanations import EXPLANATIONS
+from governance.domain.explanations import purpose_of
 
 
 def explain(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -51,10 +51,9 @@ def explain(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def _rule(rule: str, reason: Mapping[str, str] | None) -> dict[str, Any]:
-    purpose = EXPLANATIONS[rule].__doc__ if rule in EXPLANATIONS else None
     return {
         "rule": rule,
-        "asks": (purpose or "").partition("\n")[0] or None,
+        "asks": purpose_of(rule) or None,
         "met": reason is None,
         **{key: reason[key] if reason else None for key in ("fact", "expected", "remedy")},
     }

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cli.brief_commands import brief
 from cli.commands import (
     approve,
     break_glass,
@@ -87,6 +88,7 @@ for command in (
     verify,
     dossier,
     explain,
+    brief,
     policy,
 ):
     cli.add_command(command)

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from cli import ledger
 from cli.approvals import reason_lines
+from governance.domain import comparisons
+from governance.domain.controls import STANDINGS
 from governance.domain.identity import account_of
 
 if TYPE_CHECKING:
@@ -195,6 +197,152 @@ def explanation(found: Mapping[str, Any]) -> RenderableType:
         why = "; ".join(f"[{reason['rule']}] {reason['fact']}" for reason in later["reasons"])
         parts.append(Text(f"Since then: #{later['sequence']} {later['kind']}. {why}".rstrip()))
     return Group(*parts)
+
+
+def controls(found: Mapping[str, Any]) -> Table:
+    """How many controls of each framework the evidence of a version shows, and what is absent."""
+    table = _table("Controls of", *(f">{s.capitalize()}" for s in STANDINGS), "Absent here")
+    for framework in found["frameworks"]:
+        asked = framework["controls"]
+        counts = [str(sum(one["standing"] == standing for one in asked)) for standing in STANDINGS]
+        absent = [f"{one['id']}: {', '.join(one['absent'])}" for one in asked if one["absent"]]
+        table.add_row(framework["name"], *counts, "\n".join(absent) or _NONE)
+    return table
+
+
+def brief(found: Mapping[str, Any]) -> RenderableType:
+    """What the person who signs must know of a version, the answer first."""
+    answer, compared = found["answer"], found["comparison"]
+    since = f" since {moment(answer['since'])}" if answer["since"] else ""
+    head = Text(f"{found['model']}/{found['version']}: {answer['text']}{since}", style="bold")
+    facts = facts_table(
+        {
+            "Candidate": found["candidate_id"],
+            "Stands at": f"{found['phase']}, tier {found['tier']}",
+            "As of": f"{moment(found['asked_at'])} UTC, ledger entry {found['entries']}",
+            **({"Asked as if": "; ".join(found["assumed"])} if found["assumed"] else {}),
+            "Holdout": compared["basis"],
+            "Tests": _tests_line(found["tests"]),
+            "Rollback": _rollback_line(found["rollback"]),
+            **_lineage_lines(found["lineage"]),
+        }
+    )
+    parts = [head, facts, *_missing_lines(found), _risks_table(found["risks"])]
+    if compared["metrics"]:
+        parts += [_comparison_table(compared)]
+    parts += [_brief_reviews(found["reviews"]), _prod_table(found["prod"])]
+    if compared["uncertainty"]:
+        parts.append(Text(compared["uncertainty"], style="dim"))
+    return Group(*parts)
+
+
+def _tests_line(tests: Mapping[str, Any] | None) -> str:
+    if tests is None:
+        return "none: this version has not been tested"
+    suites = ", ".join(f"{s['suite']} {s['passed']} of {s['checks']}" for s in tests["suites"])
+    late = "" if tests["counts"] or tests["status"] == "failed" else ", does not count any more"
+    return f"{tests['status']} {moment(tests['recorded_at'])}{late} ({suites or 'no suite ran'})"
+
+
+def _rollback_line(rollback: Mapping[str, Any]) -> str:
+    target = rollback["target"]
+    released = f", released {moment(target['released_at'])} UTC" if target else ""
+    return f"{rollback['text']}{released}"
+
+
+def _lineage_lines(lineage: Mapping[str, Any]) -> dict[str, str]:
+    same = {True: ", the same as the champion's", False: ", other than the champion's", None: ""}
+    data = ", ".join(short(one["sha256"]) for one in lineage["training_data"] or [])
+    return {
+        "From": f"{lineage['origin_arn'] or 'Dev'}, trained by {lineage['trainer'] or 'unknown'}",
+        "Code": str(lineage["code_commit"] or "unknown"),
+        "Data": f"sha256 {data or 'unknown'}{same[lineage['same_training_data']]}",
+        "Image": str(lineage["image"]["digest"] or lineage["image"]["uri"]),
+    }
+
+
+def _missing_lines(found: Mapping[str, Any]) -> list[RenderableType]:
+    lines = [
+        Text(line)
+        for one in found["missing"]
+        for line in (
+            f"\n[{one['rule']}] {one['fact']}",
+            f"  wanted  {one['expected']}",
+            f"  next    {one['remedy']}",
+        )
+    ]
+    if found["may_not_sign"]:
+        said = "; ".join(f"{one['person']}: {one['because']}" for one in found["may_not_sign"])
+        lines.append(Text(f"\nMay not sign: {said}"))
+    if found["break_glass"]:
+        waived = found["break_glass"]
+        lines.append(
+            Text(
+                f"\nBreak-glass on the request of {waived['person']}: {waived['reason']}; due "
+                f"{moment(waived['review_due_at'])}",
+                style="red",
+            )
+        )
+    return [*lines]
+
+
+def _risks_table(risks: Sequence[Mapping[str, str]]) -> Table:
+    table = _table("Risk", "What", "Detail")
+    style = {"high": "red", "medium": "yellow", "low": ""}
+    for risk in risks:
+        table.add_row(Text(risk["level"], style=style[risk["level"]]), risk["what"], risk["detail"])
+    return table
+
+
+def _comparison_table(compared: Mapping[str, Any]) -> Table:
+    other = compared["with"]
+    table = _table("On the holdout", ">This", *([">Champion", "Change"] if other else []), "Limit")
+    for row in compared["metrics"]:
+        verdict = {True: " better", False: " worse", None: ""}[row["better"]]
+        style = {True: "green", False: "red", None: ""}[row["better"]]
+        known = row["difference"] is not None
+        change = f"{row['difference']:+.3f}{verdict}" if known else "not comparable"
+        near = "" if row["standing"] in (None, "within") else f" ({row['standing']})"
+        table.add_row(
+            comparisons.words(row["name"]),
+            comparisons.number(row["candidate"]),
+            *((comparisons.number(row["champion"]), Text(change, style=style)) if other else ()),
+            f"{comparisons.bound(row['limit']) or _NONE}{near}",
+        )
+    for row in compared["subgroups"]:
+        known = row["difference"] is not None
+        theirs = comparisons.number(row["champion"]) if known else _NONE
+        table.add_row(
+            f"AUC, {row['attribute']} {row['value']} ({row['rows']} rows)",
+            comparisons.number(row["candidate"]),
+            *([theirs, f"{row['difference']:+.3f}" if known else _NONE] if other else []),
+            _NONE,
+        )
+    return table
+
+
+def _brief_reviews(found: Mapping[str, Any]) -> Table:
+    table = _table("Review", "By", "Until (UTC)", "Because")
+    for review in found["standing"]:
+        until = moment(review["expires_at"])
+        table.add_row(review["kind"], review["person"], until, review["description"])
+    for one in found["missing"]:
+        missing = Text("missing", style="yellow")
+        table.add_row(one["kind"], missing, _NONE, f"can be given by: {one['by']}")
+    return table
+
+
+def _prod_table(prod: Mapping[str, Any]) -> Table:
+    serves = prod["serves"]
+    now = f"version {serves['version']}" if serves else "nothing yet"
+    if prod["is_this_version"]:
+        now = "this version"
+    table = _table(f"In Prod ({prod['endpoint_name']} serves {now})", "Before", "With this version")
+    for one in prod["container"]:
+        table.add_row(one["what"], str(one["now"] or _NONE), str(one["then"] or _NONE))
+    before = _NONE if prod["first_release"] else str(prod["instances_before"] or "not recorded")
+    table.add_row("instances", before, prod["instances"])
+    return table
 
 
 def backtest(found: Mapping[str, Any]) -> RenderableType:

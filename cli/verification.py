@@ -171,7 +171,7 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, bytes]], str]] = {
     "ledger": _ledger_detail,
     "candidate": lambda files: "the manifest is that of the candidate that was approved",
     "evidence": lambda files: "reports, model card and policy have the digests that were signed",
-    "page": lambda files: "lineage, approvals and page say what the evidence says",
+    "page": lambda files: "lineage, approvals, controls and page say what the evidence says",
 }
 
 
@@ -358,10 +358,17 @@ def _check_version(
 # ---------------------------------------------------------------- writing a dossier
 
 
-def files_of(where: Target, model: str, version: int, progress: Progress) -> dict[str, bytes]:
+def files_of(
+    where: Target,
+    model: str,
+    version: int,
+    progress: Progress,
+    controls_table: Mapping[str, Any] | None = None,
+) -> dict[str, bytes]:
     """The files of a version's dossier, out of evidence that was found in order.
 
-    GovernError `integrity` if it is not: a dossier of it would prove nothing.
+    With a `controls_table` it says which of them satisfy which control. GovernError `integrity` if
+    the evidence is not in order: a dossier of it would prove nothing.
     """
     from cli import dossier_page
 
@@ -397,34 +404,18 @@ def files_of(where: Target, model: str, version: int, progress: Progress) -> dic
         envelopes=book.envelopes,
         checkpoint=book.checkpoint or b"",
         public_key_pem=pem,
-        manifest=_needed(where, uri, None),
-        evaluation=_evaluation(where, candidate_id, model),
+        manifest=evidence.needed(where.reader, uri, None),
+        evaluation=evidence.evaluation(where.reader, candidate_id, model),
         reports={
-            sequence: _needed(where, one["uri"], one["version_id"])
+            sequence: evidence.needed(where.reader, one["uri"], one["version_id"])
             for sequence, one in dossiers.named_reports(about).items()
         },
         card=candidate.canonical_card(plain(found.description)),
         policies=[policy] if policy is not None and known else [],
         renderer=dossier_page.renderer(),
         render=dossier_page.render,
+        controls_table=controls_table,
     )
-
-
-def _evaluation(where: Target, candidate_id: str, model: str) -> bytes:
-    """The evaluation report, from where Central keeps it."""
-    known = evidence.candidate(where.reader, candidate_id, model) or {"objects": []}
-    for place in known["objects"]:
-        if place["role"] == "evaluation":
-            uri = f"s3://{place['bucket']}/{place['key']}"
-            return _needed(where, uri, place["version_id"])
-    raise GovernError("not_found", f"candidate {candidate_id} has no evaluation report in Central")
-
-
-def _needed(where: Target, uri: str, version_id: str | None) -> bytes:
-    body = evidence.document(where.reader, uri, version_id)
-    if body is None:
-        raise GovernError("not_found", f"{uri} is not there", "govern verify says what else")
-    return body
 
 
 # ---------------------------------------------------------------- small things

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.organisation import Organisation, Outcome, eventually, said
-from tests.e2e.scenarios import MODEL, OWN_WORK, REJECTED, UNTESTED, DemoPath, Trained, Untested
+from tests.e2e.scenarios import (
+    MODEL,
+    OWN_WORK,
+    REJECTED,
+    REPLACED,
+    UNTESTED,
+    DemoPath,
+    Replaced,
+    Trained,
+    Untested,
+)
 
 Govern = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -109,8 +119,52 @@ def test_rejection_is_recorded_and_starts_nothing(
     assert organisation.executions("promote_to_central", REJECTED) == []
 
 
+def test_the_brief_of_an_untested_version_says_what_is_missing_and_who_can_do_it(
+    govern: Govern, untested: Untested, tmp_path: Path
+) -> None:
+    page = tmp_path / "brief.html"
+    answer = govern("brief", f"{UNTESTED}/1", "--html", str(page), "--json")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    brief = json.loads(answer.stdout)
+    assert brief["answer"]["state"] == "blocked"
+    rules = [reason["rule"] for reason in brief["missing"]]
+    assert rules == ["tests_passed_for_candidate", "required_reviews_given"]
+    assert {one["by"] for one in brief["reviews"]["missing"]} == {
+        "AI Engineer",
+        "Governance Engineer",
+    }
+    assert "theo" in {one["person"] for one in brief["may_not_sign"]}
+    assert brief["comparison"]["with"] is None
+    assert brief["rollback"]["target"] is None
+    assert b"tests_passed_for_candidate" in page.read_bytes()
+
+
+def test_the_brief_compares_with_the_champion_on_the_same_holdout(
+    govern: Govern, replaced: Replaced
+) -> None:
+    answer = govern("brief", f"{REPLACED}/2", "--json")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    brief = json.loads(answer.stdout)
+    assert brief["answer"]["state"] == "decided"
+    assert brief["comparison"]["with"]["version"] == 1
+    assert brief["comparison"]["same_holdout"] is True
+    assert all(row["difference"] is not None for row in brief["comparison"]["metrics"])
+    assert brief["prod"]["is_this_version"]
+    assert "model-data sha256" in {one["what"] for one in brief["prod"]["container"]}
+    assert (brief["rollback"]["target"]["version"], brief["rollback"]["target"]["fit"]) == (1, True)
+    assert brief["reviews"]["owed"]["missing"]
+
+
+def test_the_brief_is_told_in_a_terminal(govern: Govern, demo_path: DemoPath) -> None:
+    answer = govern("brief", f"{MODEL}/1")
+    assert answer.returncode == 0, answer.stderr
+    assert "Prod/Deployed, decided by grace" in answer.stdout
+    assert "The first release" in answer.stdout
+
+
 def test_unknown_model_is_named(govern: Govern) -> None:
-    for command in (("status", "no-such-model"), ("history", "no-such-model")):
+    unknown = ("no-such-model", "no-such-model", "no-such-model/1")
+    for command in zip(("status", "history", "brief"), unknown, strict=True):
         answer = govern(*command)
         assert answer.returncode == 1
         assert "no-such-model" in answer.stderr

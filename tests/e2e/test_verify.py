@@ -106,6 +106,26 @@ def test_the_same_evidence_gives_the_same_dossier(
     assert (tmp_path / "again.zip").read_bytes() == file.read_bytes()
 
 
+def test_the_controls_of_a_released_version_are_shown(
+    govern: Govern, written: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Whatever the table names as evidence of a release is there, and a check confirms it."""
+    file = tmp_path / "controls.zip"
+    answer = govern("dossier", f"{MODEL}/1", "--controls", "--output", file, "--json")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    frameworks = json.loads(answer.stdout)["controls"]["frameworks"]
+    absent = {
+        (framework["id"], one["id"]): one["absent"]
+        for framework in frameworks
+        for one in framework["controls"]
+        if one["absent"]
+    }
+    assert absent == {}
+    checked = govern("verify", file, "--fingerprint", written[1]["fingerprint"], "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert {check["status"] for check in json.loads(checked.stdout)["checks"]} == {"passed"}
+
+
 def test_a_dossier_that_was_touched_is_found(
     govern: Govern, written: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -187,6 +187,21 @@ def declared_mismatches(
     ]
 
 
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, str]]:
+    """How one candidate's manifest differs from another's: [{name, expected, actual}].
+
+    `expected` is what `before` has. Where the bytes are does not count, their digests do.
+    """
+    digests = [{one["role"]: one["sha256"] for one in m["artifacts"]} for m in (before, after)]
+    leaves = [dict(_leaves({**m, "artifacts": [], "schema": None})) for m in (before, after)]
+    return [
+        found
+        for suffix, (old, new) in ((" sha256", digests), ("", leaves))
+        for name in sorted(old.keys() | new.keys())
+        if (found := _difference(f"{name}{suffix}", old.get(name), new.get(name)))
+    ]
+
+
 def differences(
     approved: Mapping[str, Any],
     description: Mapping[str, Any],

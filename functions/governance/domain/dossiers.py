@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import attestations
+from governance.domain import attestations, controls
 from governance.domain.errors import IntegrityError, InvalidInputError
 from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
@@ -33,6 +33,8 @@ MANIFEST, CARD, LINEAGE, APPROVALS, PAGE = (
     "index.html",
 )
 EVALUATION = "reports/evaluation.json"
+CONTROLS = "controls.json"  # if it was asked for
+_AFTER_CONTROLS = (CONTENTS, PAGE, CONTROLS)
 _ALWAYS = (CONTENTS, LEDGER, CHECKPOINT, KEY, MANIFEST, EVALUATION, LINEAGE, APPROVALS, PAGE)
 
 # Every name that a finding about a dossier can have, besides those of the chain.
@@ -86,11 +88,13 @@ def assemble(
     policies: Iterable[Mapping[str, bytes]],
     renderer: str,
     render: Callable[[Files], bytes],
+    controls_table: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """All files of a dossier, by name. `reports` are by the sequence of the entry that names them.
 
     Each of `policies` is {cedar, schema, tier}, the bytes of its files; `renderer` names what
-    `render` draws with.
+    `render` draws with. With a `controls_table` (domain/controls.py) it says which of the files
+    satisfy which control.
     """
     entries = [_entry_of(envelope) for envelope in envelopes]
     files = {
@@ -110,6 +114,8 @@ def assemble(
     about = story(entries, model_package_arn)
     files[LINEAGE] = _pretty(lineage(json.loads(manifest), about, model_package_arn))
     files[APPROVALS] = _pretty(approvals(about))
+    if controls_table is not None:
+        files[CONTROLS] = _pretty(controls.of_version(controls_table, files, entries, about))
     head = {
         "schema": SCHEMA,
         "model": model,
@@ -244,10 +250,12 @@ def check(
     trusted: str | None,
     renderer: str,
     render: Callable[[Files], bytes],
+    controls_table: Mapping[str, Any] | None = None,
 ) -> tuple[list[Finding], list[str]]:
     """(findings, what could not be checked) of a dossier's files.
 
     `trusted` is the fingerprint (hex) of the key that the reader trusts, None if there is none.
+    Which controls are satisfied can only be compared under the same `controls_table`.
     """
     findings = _check_contents(files)
     missing = [name for name in _ALWAYS if name not in files]
@@ -276,7 +284,9 @@ def check(
         )
     if findings:
         return findings, []
-    return _check_page(files, contents, renderer, render)
+    findings, notes = _check_controls(files, entries, contents, controls_table)
+    about_page = _check_page(files, contents, renderer, render)
+    return findings + about_page[0], notes + about_page[1]
 
 
 def _check_contents(files: Files) -> list[Finding]:
@@ -360,7 +370,7 @@ def _check_evidence(
             findings.append(
                 Finding("derived-mismatch", name, "what manifest and ledger say", "something else")
             )
-    allowed = {*_ALWAYS, CARD, *map(report_name, named_reports(about))}
+    allowed = {*_ALWAYS, CARD, CONTROLS, *map(report_name, named_reports(about))}
     return findings + [
         Finding("file-unexpected", name, "a file of a dossier", f"{len(files[name])} bytes")
         for name in sorted(files.keys() - allowed)
@@ -432,6 +442,29 @@ def _check_policies(files: Files, about: Sequence[Entry]) -> list[Finding]:
             expected = f"a policy of {', '.join(known)}"
             findings.append(Finding("policy-mismatch", parts["tier"], expected, found))
     return findings
+
+
+def _check_controls(
+    files: Files,
+    entries: Sequence[Entry],
+    contents: Mapping[str, Any],
+    table: Mapping[str, Any] | None,
+) -> tuple[list[Finding], list[str]]:
+    if CONTROLS not in files:
+        return [], []
+    said = _json(files[CONTROLS])
+    named = said.get("table_sha256") if isinstance(said, Mapping) else None
+    if table is None or (named != controls.digest_of(table) and _SHA256.fullmatch(str(named))):
+        return [], [
+            f"{CONTROLS} was made by another table of controls ({named}), so it cannot be compared "
+            "with the evidence; do not rely on it"
+        ]
+    others = {name: body for name, body in files.items() if name not in _AFTER_CONTROLS}
+    about = story(entries, contents["model_package_arn"])
+    if files[CONTROLS] == _pretty(controls.of_version(table, others, entries, about)):
+        return [], []
+    expected = "what the evidence satisfies, byte for byte"
+    return [Finding("derived-mismatch", CONTROLS, expected, "something else")], []
 
 
 def _check_page(

@@ -238,7 +238,7 @@ def required_reviews_given(facts: Facts, policy: Policy) -> Answer:
         f"no {_listed(missing)} review is in force" + _why_no_emergency(facts, policy),
         f"{_listed(policy.tier['required_reviews'])} review of this candidate, each not older "
         f"than {valid} days",
-        "; ".join(f"{kind}: {_reviewer(kind)}" for kind in missing) + " (`govern review`)"
+        "; ".join(f"{kind}: {reviewer_of(kind)}" for kind in missing) + " (`govern review`)"
         if missing
         else "The Governance Engineer asks for the reviews",
     )
@@ -331,6 +331,12 @@ EXPLANATIONS: dict[str, Explanation] = {
 }
 
 
+def purpose_of(rule: str) -> str:
+    """What a rule asks for, in a sentence; "" for a rule that has no explanation."""
+    explained = EXPLANATIONS.get(rule)
+    return ((explained.__doc__ if explained else None) or "").partition("\n")[0]
+
+
 def explain(rule: str, facts: Facts, policy: Policy) -> Answer:
     """What a rule that said no saw and expected, and who can do what.
 
@@ -381,7 +387,8 @@ def _approver(facts: Facts) -> str:
     return TITLES[_PERSONA_OF_STAGE[facts.stage]]
 
 
-def _reviewer(kind: str) -> str:
+def reviewer_of(kind: str) -> str:
+    """Who may give a review of that kind: "AI Engineer", "Governance Engineer"."""
     phase = phases.find("Prod", f"{kind.capitalize()}-Approved")
     titles = sorted(TITLES[setter] for setter in phase.set_by if setter in TITLES) if phase else []
     return " or ".join(titles) or "reviewer"

@@ -24,7 +24,7 @@ _SMALLEST_STEP = Decimal(1).scaleb(-DIGITS)
 _LARGEST = Decimal("922337203685477.5807")
 _LONGEST_ID = 200  # characters of an entity's id; it decides nothing
 # What is good when it is large; everything else that is measured is good when it is small.
-_GOOD_WHEN_LARGE = frozenset({"auc"})
+GOOD_WHEN_LARGE = frozenset({"auc"})
 _METRICS = ("auc", "brier", "calibration_error", "subgroup_auc_gap", "latency_p95_ms")
 _DAY, _HOUR = 86_400, 3_600
 
@@ -203,7 +203,7 @@ def decimal(value: Any, up: bool) -> dict[str, Any] | None:
 def _metrics(measured: Mapping[str, Any]) -> dict[str, Any]:
     return _known(
         {
-            metric: decimal(measured.get(metric), up=metric not in _GOOD_WHEN_LARGE)
+            metric: decimal(measured.get(metric), up=metric not in GOOD_WHEN_LARGE)
             for metric in _METRICS
         }
     )

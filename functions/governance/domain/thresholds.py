@@ -25,3 +25,11 @@ def threshold_misses(
         if value is None or not (value >= limit if low else value <= limit):
             misses.append((metric, value, f"{'at least' if low else 'at most'} {limit}"))
     return misses
+
+
+def limit_of(metric: str, thresholds: Mapping[str, float]) -> tuple[str, float] | None:
+    """("min" or "max", limit) of a metric, or None if the tier sets none."""
+    for bound in ("min", "max"):
+        if f"{metric}_{bound}" in thresholds:
+            return bound, thresholds[f"{metric}_{bound}"]
+    return None

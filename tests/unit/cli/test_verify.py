@@ -328,6 +328,25 @@ def test_a_dossier_is_written_and_checked(
     assert any(name.startswith("policies/") for name in files)
 
 
+def test_controls_are_told_if_they_are_asked_for(
+    govern: Govern, where: list[Any], central: dict[str, Any], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "x.zip")
+    result = govern("dossier", VERSION, "--controls", "--output", file)
+    assert result.exit_code == 0, result.output
+    assert "NIST AI Risk Management Framework" in result.output
+    assert "review:technical" in result.output
+    said = json.loads(
+        govern("dossier", VERSION, "--controls", "--force", "--output", file, "--json").output
+    )
+    (hipaa,) = (one for one in said["controls"]["frameworks"] if one["id"] == "hipaa")
+    (audit,) = (one for one in hipaa["controls"] if one["id"] == "164.312(b)")
+    assert audit["standing"] == "shown"
+    assert govern("verify", file, "--fingerprint", FINGERPRINT).exit_code == 0
+    plain = json.loads(govern("dossier", VERSION, "--force", "--output", file, "--json").output)
+    assert "controls" not in plain
+
+
 @pytest.mark.parametrize("broken", ["ledger", "evidence", "version"])
 def test_no_dossier_is_written_of_evidence_that_is_not_in_order(
     govern: Govern, where: list[Any], central: dict[str, Any], tmp_path: Path, broken: str

@@ -1,0 +1,185 @@
+"""One version against another: what was measured, on which holdout, and how it stands to limits.
+
+Numbers are compared only if both reports were made on the same bytes; otherwise they stand side by
+side and that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from governance.domain import evaluation, policy_request
+from governance.domain.thresholds import limit_of, threshold_misses
+
+METRICS = ("auc", "brier", "calibration_error", "subgroup_auc_gap")
+NEAR = 0.1  # of a limit: what is as close to it as that is said
+NO_INTERVAL = (
+    "Predictions of single rows are not kept as evidence, so nothing says how much of a difference "
+    "is chance; with few rows, small differences mean nothing."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What evidence says of one version: the candidate, or what it is compared with.
+
+    `evaluation` is the report of the training pipeline, {} if it cannot be read or is not valid,
+    and `problems` then say why; `tests` is the last validation's report, {} without one.
+    """
+
+    model_package_arn: str
+    candidate_id: str
+    manifest: Mapping[str, Any]
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    tests: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """The number of the version."""
+        return int(self.model_package_arn.rpartition("/")[2])
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """What was measured on the fixed holdout, the subgroup gap among it."""
+        if not self.evaluation:
+            return {}
+        gap = evaluation.subgroup_auc_gap(self.evaluation["subgroups"])
+        return {**self.evaluation["metrics"], "subgroup_auc_gap": gap}
+
+
+def comparison(side: Side, other: Side | None, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """{with, same_holdout, basis, holdouts, metrics, subgroups, uncertainty}.
+
+    `with` {version, model_package_arn, candidate_id} or None. Differences are given only if both
+    reports were made on the holdout with the same digest; `basis` says so in words.
+    """
+    same = _same_holdout(side, other)
+    theirs = other.metrics if other is not None else {}
+    return {
+        "with": other
+        and {
+            "version": other.version,
+            "model_package_arn": other.model_package_arn,
+            "candidate_id": other.candidate_id,
+        },
+        "same_holdout": same,
+        "basis": _basis(side, other, same),
+        "holdouts": {"candidate": _holdout(side), "champion": _holdout(other)},
+        "metrics": [
+            _metric(name, side.metrics[name], theirs.get(name), bool(same), thresholds)
+            for name in METRICS
+            if name in side.metrics
+        ],
+        "subgroups": _subgroups(side, other if same else None),
+        "uncertainty": NO_INTERVAL if same else None,
+    }
+
+
+def _holdout(side: Side | None) -> dict[str, Any] | None:
+    return dict(side.evaluation["holdout"]) if side is not None and side.evaluation else None
+
+
+def _same_holdout(side: Side, other: Side | None) -> bool | None:
+    """Whether both were measured on the same bytes; None if one of them is not known."""
+    ours, theirs = _holdout(side), _holdout(other)
+    if ours is None or theirs is None:
+        return None
+    return bool(ours["sha256"] == theirs["sha256"])
+
+
+def _basis(side: Side, other: Side | None, same: bool | None) -> str:
+    if not side.evaluation:
+        why = "; ".join(side.problems) or "there is none"
+        return f"There is no valid evaluation report of this version: {why}."
+    rows = f"{side.evaluation['holdout']['rows']} rows"
+    if other is None:
+        return f"The first release: nothing served before it. Measured on the holdout ({rows})."
+    if same is None:
+        return f"Version {other.version} has no evaluation report that can be read: no comparison."
+    if not same:
+        return (
+            f"Not comparable: version {other.version} was measured on another holdout, so the "
+            "numbers stand side by side and say nothing about which is better."
+        )
+    return f"Both were measured on the same holdout, byte for byte ({rows})."
+
+
+def _metric(
+    name: str,
+    ours: float | None,
+    theirs: float | None,
+    comparable: bool,
+    thresholds: Mapping[str, float],
+) -> dict[str, Any]:
+    limit = limit_of(name, thresholds)
+    difference = ours - theirs if comparable and ours is not None and theirs is not None else None
+    large = name in policy_request.GOOD_WHEN_LARGE
+    return {
+        "name": name,
+        "candidate": ours,
+        "champion": theirs,
+        "difference": difference,
+        "better": (difference > 0) == large if difference else None,
+        "limit": limit and {"bound": limit[0], "value": limit[1]},
+        "standing": against(name, ours, thresholds),
+    }
+
+
+def against(name: str, value: float | None, thresholds: Mapping[str, float]) -> str | None:
+    """within, near or missed: how a value stands to its limit; None without one."""
+    limit = limit_of(name, thresholds)
+    if limit is None:
+        return None
+    if threshold_misses({name: value}, thresholds):
+        return "missed"
+    close = value is not None and abs(value - limit[1]) <= NEAR * abs(limit[1])
+    return "near" if close else "within"
+
+
+def _subgroups(side: Side, other: Side | None) -> list[dict[str, Any]]:
+    """[{attribute, value, rows, candidate, champion, difference}] of AUCs; champion's if equal."""
+    if not side.evaluation:
+        return []
+    theirs = {
+        (group["attribute"], group["value"], group["rows"]): group["auc"]
+        for group in (other.evaluation["subgroups"] if other else ())
+    }
+    found = []
+    for group in side.evaluation["subgroups"]:
+        before = theirs.get((group["attribute"], group["value"], group["rows"]))
+        known = group["auc"] is not None and before is not None
+        found.append(
+            {
+                "attribute": group["attribute"],
+                "value": group["value"],
+                "rows": group["rows"],
+                "candidate": group["auc"],
+                "champion": before,
+                "difference": group["auc"] - before if known else None,
+            }
+        )
+    return found
+
+
+def words(metric: str) -> str:
+    """A metric's name for people: "AUC", "calibration error", "p95 latency (ms)"."""
+    known = {"auc": "AUC", "subgroup_auc_gap": "AUC gap of subgroups", "brier": "Brier score"}
+    if metric.startswith("latency_"):
+        return f"{metric.split('_')[1]} latency (ms)"
+    return known.get(metric, metric.replace("_", " "))
+
+
+def number(value: float | None) -> str:
+    """A measured value with as many digits as help."""
+    if value is None:
+        return "not measured"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def bound(limit: Mapping[str, Any] | None) -> str:
+    """A limit in words, "" if there is none."""
+    if limit is None:
+        return ""
+    return f"{'at least' if limit['bound'] == 'min' else 'at most'} {limit['value']:g}"

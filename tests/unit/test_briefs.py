@@ -1,0 +1,381 @@
+"""Briefs: what is missing is the gate's answer, what is compared was measured on one holdout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from governance.domain import briefs, comparisons
+from tests import briefing
+from tests.briefing import CANDIDATE, CHAMPION, DESCRIBED, Ledger, brief, side
+
+OLD = side(CHAMPION)
+NEW = side(CANDIDATE, model="model-2.tar.gz", auc=0.85)
+
+
+def first() -> Ledger:
+    """A first version that is ready to be signed."""
+    ledger = Ledger()
+    ledger.tested(NEW)
+    ledger.reviewed(NEW)
+    return ledger
+
+
+def second() -> Ledger:
+    """A version that is ready to replace another."""
+    ledger = Ledger()
+    ledger.tested(OLD)
+    ledger.reviewed(OLD)
+    ledger.released(OLD)
+    ledger.tested(NEW)
+    ledger.reviewed(NEW)
+    return ledger
+
+
+def rules(found: dict[str, Any]) -> list[str]:
+    return [reason["rule"] for reason in found["missing"]]
+
+
+def risks(found: dict[str, Any]) -> dict[str, str]:
+    return {risk["what"]: risk["level"] for risk in found["risks"]}
+
+
+# ---------------------------------------------------------------- what is missing
+
+
+def test_nothing_is_missing_but_the_signature() -> None:
+    found = brief(first(), NEW)
+    assert found["answer"]["state"] == "ready"
+    assert (found["missing"], found["break_glass"]) == ([], None)
+    assert briefs.ASSUMED[0] in found["assumed"]
+
+
+def test_a_missing_review_is_named_with_who_can_give_it() -> None:
+    ledger = Ledger()
+    ledger.tested(NEW)
+    ledger.reviewed(NEW, ["technical", "business", "deployment"])
+    found = brief(ledger, NEW)
+    assert found["answer"]["state"] == "blocked"
+    assert rules(found) == ["required_reviews_given"]
+    assert found["reviews"]["missing"] == [{"kind": "compliance", "by": "Governance Engineer"}]
+    assert [one["kind"] for one in found["reviews"]["standing"]] == [
+        "deployment",
+        "business",
+        "technical",
+    ]
+
+
+def test_before_the_tests_it_says_that_they_come_first() -> None:
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    found = brief(ledger, NEW)
+    assert rules(found) == ["tests_passed_for_candidate", "required_reviews_given"]
+    assert "tested first" in found["assumed"][-1]
+    assert found["tests"] is None
+
+
+@pytest.mark.parametrize(
+    ("described", "rule", "what"),
+    [
+        ({"card_sections": []}, "model_card_complete", "The model card is incomplete"),
+        (
+            {"dataset_version": None},
+            "dataset_version_known",
+            "The training data is not known exactly",
+        ),
+        (
+            {"image": {"uri": "elsewhere/image:1", "digest": None}},
+            "image_scan_clean",
+            "The image is not known to be clean",
+        ),
+    ],
+    ids=["card", "data", "image"],
+)
+def test_what_the_version_does_not_say_is_missing_and_a_risk(
+    described: dict[str, Any], rule: str, what: str
+) -> None:
+    found = brief(first(), NEW, described={**DESCRIBED, **described})
+    assert rules(found) == [rule]
+    assert risks(found)[what] == "high"
+
+
+def test_who_had_a_part_may_not_sign() -> None:
+    barred = {one["person"]: one["rule"] for one in brief(first(), NEW)["may_not_sign"]}
+    assert barred == {
+        "theo": "approver_is_not_trainer",
+        "dana": "approvers_are_different_people",
+        "alex": "approvers_are_different_people",
+        **dict.fromkeys(briefing.REVIEWERS.values(), "approver_is_not_reviewer"),
+    }
+
+
+def test_an_emergency_is_no_readiness() -> None:
+    ledger = Ledger()
+    ledger.tested(NEW)
+    ledger.add(
+        "BreakGlassRequested",
+        NEW,
+        "emil",
+        stage="Prod",
+        stage_status="BreakGlass-Requested",
+        reason="Version 3 answers with errors for every tenth patient.",
+    )
+    found = brief(ledger, NEW)
+    assert found["answer"]["state"] == "emergency"
+    assert found["break_glass"]["waived"] == list(briefing.REVIEWERS)
+    assert risks(found)["An emergency was declared by emil"] == "high"
+
+
+def test_a_policy_that_is_not_recorded_denies_here_as_in_the_gate() -> None:
+    ledger = first()
+    ledger.entries[0]["policy"]["after"]["digest"] = "0" * 64
+    assert rules(brief(ledger, NEW)) == ["policy_is_recorded"]
+
+
+def test_a_changed_version_denies_and_is_the_first_risk() -> None:
+    difference = {"name": "image", "expected": "a", "actual": "b"}
+    found = brief(first(), NEW, differences=[difference])
+    assert "candidate_unchanged" in rules(found)
+    assert found["risks"][0]["what"] == "Changed since it was promoted"
+
+
+def test_what_is_released_is_not_asked_about() -> None:
+    found = brief(second(), OLD)
+    assert found["answer"]["state"] == "decided"
+    assert found["answer"]["text"] == "Prod/Deployed, decided by grace"
+    assert (found["missing"], found["assumed"], found["may_not_sign"]) == ([], [], [])
+    assert found["prod"]["is_this_version"]
+
+
+def test_a_version_of_dev_must_be_promoted_first() -> None:
+    ledger = Ledger()
+    new = replace(NEW, model_package_arn=briefing.origin(7), evaluation={}, problems=["in Dev"])
+    ledger.add("CandidateRegistered", new, stage="Dev", stage_status="Registered")
+    found = brief(ledger, new, described=None)
+    assert (found["phase"], found["answer"]["state"]) == ("Dev/Registered", "blocked")
+    assert rules(found) == ["promotion"]
+    assert "in Dev" in found["comparison"]["basis"]
+
+
+# ---------------------------------------------------------------- candidate and champion
+
+
+def test_the_first_release_has_nobody_to_compare_with() -> None:
+    found = brief(first(), NEW)
+    assert found["comparison"]["with"] is None
+    assert "first release" in found["comparison"]["basis"]
+    assert found["prod"]["serves"] is None
+    assert found["prod"]["first_release"]
+    assert {one["what"] for one in found["prod"]["container"]} > {"image", "model-data sha256"}
+    assert all(one["now"] is None for one in found["prod"]["container"])
+    assert found["rollback"]["target"] is None
+    assert risks(found)["No rollback target"] == "medium"
+
+
+def test_on_one_holdout_differences_say_what_is_better() -> None:
+    found = brief(second(), NEW, OLD)
+    compared = found["comparison"]
+    assert compared["same_holdout"] is True
+    assert compared["with"]["version"] == CHAMPION
+    rows = {row["name"]: row for row in compared["metrics"]}
+    assert rows["auc"]["difference"] == pytest.approx(0.03)
+    assert rows["auc"]["better"] is True
+    assert rows["brier"]["difference"] == 0
+    assert rows["brier"]["better"] is None
+    assert compared["uncertainty"] == comparisons.NO_INTERVAL
+
+
+def test_what_is_worse_on_one_holdout_is_a_risk() -> None:
+    worse = side(CANDIDATE, model="model-2.tar.gz", brier=0.18)
+    found = brief(second(), worse, OLD)
+    assert risks(found)[f"Worse than version {CHAMPION} on the same holdout"] == "medium"
+
+
+def test_another_holdout_is_never_compared() -> None:
+    other = side(CHAMPION, holdout="holdout-of-last-year.csv", auc=0.99)
+    found = brief(second(), NEW, other)
+    compared = found["comparison"]
+    assert compared["same_holdout"] is False
+    assert compared["basis"].startswith("Not comparable")
+    assert {row["difference"] for row in compared["metrics"]} == {None}
+    assert {row["better"] for row in compared["metrics"]} == {None}
+    assert {row["difference"] for row in compared["subgroups"]} == {None}
+    assert {row["champion"] for row in compared["subgroups"]} == {None}
+    assert risks(found)["Measured on another holdout"] == "medium"
+    assert not any(what.startswith("Worse") for what in risks(found))
+
+
+def test_a_champion_without_a_report_is_not_compared() -> None:
+    found = brief(second(), NEW, replace(OLD, evaluation={}, problems=["no JSON"]))
+    assert found["comparison"]["same_holdout"] is None
+    assert risks(found)["Cannot be compared"] == "medium"
+
+
+def test_a_report_that_is_not_valid_is_said() -> None:
+    broken = replace(NEW, evaluation={}, problems=["metrics.auc: is missing"])
+    found = brief(first(), broken)
+    assert risks(found)["No evaluation report can be read"] == "high"
+    assert "metrics.auc: is missing" in found["comparison"]["basis"]
+    assert (found["comparison"]["metrics"], found["comparison"]["subgroups"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("auc", "standing", "level"),
+    [(0.9, "within", None), (0.8, "near", "medium"), (0.7, "missed", "high")],
+)
+def test_how_a_metric_stands_to_its_limit(auc: float, standing: str, level: str | None) -> None:
+    found = brief(first(), replace(NEW, evaluation=briefing.report(auc=auc)))
+    row = found["comparison"]["metrics"][0]
+    assert (row["name"], row["standing"]) == ("auc", standing)
+    assert row["limit"] == {"bound": "min", "value": 0.75}
+    said = {
+        risk["level"]: risk["detail"]
+        for risk in found["risks"]
+        if risk["what"].startswith("AUC ") and "holdout" in risk["detail"]
+    }
+    assert list(said) == ([level] if level else [])
+    assert all("at least 0.75" in detail for detail in said.values())
+
+
+def test_a_limit_counts_from_below_and_from_above() -> None:
+    limits = {"auc_min": 0.5, "brier_max": 0.2}
+    assert comparisons.against("auc", 0.54, limits) == "near"
+    assert comparisons.against("auc", None, limits) == "missed"
+    assert comparisons.against("brier", 0.17, limits) == "within"
+    assert comparisons.against("brier", 0.21, limits) == "missed"
+    assert comparisons.against("latency_p50_ms", 5, limits) is None
+
+
+# ---------------------------------------------------------------- Prod, and the way back
+
+
+def test_what_changes_in_prod_is_what_the_manifests_say() -> None:
+    found = brief(second(), NEW, OLD)["prod"]
+    assert found["serves"]["version"] == CHAMPION
+    assert not found["is_this_version"]
+    (changed,) = found["container"]
+    assert changed["what"] == "model-data sha256"
+    assert changed["now"] != changed["then"]
+    assert found["beside"] == []
+    assert found["instances"] == "1 x ml.m5.large"
+
+
+def test_image_and_environment_are_named() -> None:
+    new = side(CANDIDATE)
+    container = new.manifest["inference_specification"]["Containers"][0]
+    container["Image"] = "other:2"
+    container["Environment"]["WORKERS"] = "2"
+    new.manifest["code_commit"] = "1" * 40
+    found = brief(second(), new, OLD)["prod"]
+    assert {one["what"]: (one["now"] is None, one["then"]) for one in found["container"]} == {
+        "environment WORKERS": (True, "2"),
+        "image": (False, "other:2"),
+    }
+    assert found["beside"] == ["code_commit"]
+
+
+def test_the_way_back_is_what_serves_now() -> None:
+    found = brief(second(), NEW, OLD)["rollback"]
+    assert found["target"]["version"] == CHAMPION
+    assert found["target"]["fit"]
+    assert found["target"]["signed_by"] == "grace"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "said"),
+    [
+        ("VersionRecalled", {"stage": "Prod", "stage_status": "Recalled"}, "it is Prod/Recalled"),
+        ("ApprovalsVoided", {"differences": []}, "it was changed after its release"),
+    ],
+)
+def test_a_way_back_that_is_not_fit_is_a_grave_risk(
+    kind: str, more: dict[str, Any], said: str
+) -> None:
+    ledger = second()
+    ledger.add(kind, OLD, "mallory", **more)
+    found = brief(ledger, NEW, OLD)
+    assert not found["rollback"]["target"]["fit"]
+    assert said in found["rollback"]["text"]
+    assert risks(found)["The rollback target is not fit"] == "high"
+
+
+def test_what_serves_is_compared_with_what_served_before() -> None:
+    ledger = second()
+    ledger.released(NEW)
+    opponent = briefs.opponent(ledger.entries, "clinical-risk", NEW.model_package_arn)
+    assert opponent is not None
+    assert opponent["model_package_arn"] == OLD.model_package_arn
+    assert briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn) is None
+    assert briefs.opponent(ledger.entries, "another", NEW.model_package_arn) is None
+    newest = briefs.opponent(ledger.entries, "clinical-risk", briefing.arn(9))
+    assert newest is not None
+    assert newest["model_package_arn"] == NEW.model_package_arn
+
+
+# ---------------------------------------------------------------- risks
+
+
+def test_what_happened_before_is_not_forgotten() -> None:
+    ledger = first()
+    ledger.add("ValidationFailed", NEW, summary={"reasons": list("abcd")})
+    ledger.add("VersionRejected", NEW, stage="Test", stage_status="Rejected")
+    ledger.add("ApprovalsVoided", NEW, differences=[{"name": "image"}])
+    found = brief(ledger, NEW)
+    said = {risk["what"]: risk["detail"] for risk in found["risks"]}
+    number = len(ledger.entries)
+    assert said[f"Tests failed before (entry {number - 2})"] == "a; b; c; and 1 more"
+    assert said[f"Rejected before (entry {number - 1})"] == "no reason is recorded"
+    assert said[f"Tampering recorded in entry {number}"].startswith("image")
+    levels = [risk["level"] for risk in found["risks"]]
+    assert levels == sorted(levels, key=("high", "medium", "low").index)
+
+
+def test_reviews_that_expire_or_do_not_count_are_risks() -> None:
+    ledger = first()
+    ledger.entries[-1]["objections"] = ["it is not the candidate any more"]
+    ledger.add(
+        "ReviewRevoked",
+        NEW,
+        stage="Prod",
+        stage_status="Technical-Revoked",
+        review="technical",
+        reason="a leak",
+        approver=briefing.identity("ai-engineer", "tess"),
+    )
+    found = brief(ledger, NEW, asked_at="2026-12-18T06:00:00Z")
+    named = risks(found)
+    assert named["The business review expires soon"] == "medium"
+    assert named["tess took back the technical review"] == "medium"
+    assert named["A deployment review of remy does not count"] == "low"
+    missing = [one["kind"] for one in found["reviews"]["missing"]]
+    assert missing == ["technical", "deployment"]
+
+
+def test_data_image_and_weakest_group_are_named() -> None:
+    named = risks(brief(second(), NEW, OLD))
+    assert named["Trained on the same data"] == "low"
+    assert named["No scan of the image is known"] == "medium"
+    assert named["Weakest for sex male"] == "low"
+    other = side(CHAMPION)
+    other.manifest["training_data"][0]["sha256"] = "1" * 64
+    unnamed = replace(other, manifest={**other.manifest, "training_data": None})
+    assert risks(brief(second(), NEW, other))["Trained on other data"] == "low"
+    assert not any("Trained" in what for what in risks(brief(second(), NEW, unnamed)))
+
+
+def test_an_image_that_is_named_by_a_tag_is_a_risk() -> None:
+    new = side(CANDIDATE)
+    assert "The image is named by a tag" not in risks(brief(first(), new))
+    del new.manifest["inference_specification"]["Containers"][0]["ImageDigest"]
+    assert risks(brief(first(), new))["The image is named by a tag"] == "medium"
+
+
+def test_words_for_people() -> None:
+    assert comparisons.words("latency_p95_ms") == "p95 latency (ms)"
+    assert comparisons.words("auc") == "AUC"
+    assert comparisons.number(None) == "not measured"
+    assert comparisons.number(123.456) == "123.5"
+    assert comparisons.bound({"bound": "max", "value": 0.2}) == "at most 0.2"
+    assert comparisons.bound(None) == ""
