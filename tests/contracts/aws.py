@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "EVENT_BUS_NAME": "governed-path",
     "REGISTRY_ACCOUNT_ID": samples.CENTRAL,
     "REGISTRY_ROLE_NAME": "governed-path-registry",
+    "LINEAGE_ROLE_NAME": "governed-path-lineage",
     "HUB_ROLE_NAME": "governed-path-hub",
     "HUB_EXTERNAL_ID": "governed-path",
     "ENDPOINT_EXECUTION_ROLE_NAME": "governed-path-endpoint-execution",
