@@ -25,6 +25,7 @@ from cli.commands import (
     verify,
 )
 from cli.errors import USAGE, GovernError
+from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
 
@@ -87,6 +88,7 @@ for command in (
     verify,
     dossier,
     explain,
+    lineage,
     policy,
 ):
     cli.add_command(command)

@@ -124,7 +124,7 @@ def name_of(candidate_id: str, origin: str) -> str:
 def checks(manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Whether Central's lineage names what the manifest says: [{what, expected, found, agrees}].
 
-    What the manifest itself does not say agrees with nothing: it cannot be traced.
+    `agrees` is None where the manifest itself says nothing: that cannot be traced.
     """
     described = [node["properties"] for node in nodes]
     asked: list[tuple[str, str, str, Any]] = [
@@ -145,16 +145,14 @@ def checks(manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> l
             {node[own] for node in described if role in ("", node.get("role")) and own in node}
         )
         named = key.replace("_", " ")
-        # A walk may meet the same fact twice, never two facts of the same name.
-        agrees = expected is not None and (
-            expected in found if what.startswith("dataset") else found == [expected]
-        )
+        # Several datasets have the same role; everything else is one thing.
+        same = expected in found if role == "dataset" else found == [expected]
         answers.append(
             {
                 "what": named if what == "code" else f"{what} {named}",
                 "expected": expected,
                 "found": ", ".join(found) or None,
-                "agrees": agrees,
+                "agrees": same if expected else None,
             }
         )
     return answers
