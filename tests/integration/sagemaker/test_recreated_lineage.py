@@ -262,10 +262,14 @@ def test_an_entity_that_says_other_bytes_is_not_taken_for_ours(
 
 
 def test_a_large_graph_is_read_as_far_as_it_goes_and_the_rest_is_told(
-    organisation: Organisation, functions: Callable[..., dict[str, Any]]
+    organisation: Organisation,
+    functions: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    most = 55  # more than one page
+    monkeypatch.setattr("governance.adapters.lineage.MOST_NODES", most)
     (version,) = organisation.dev.list_artifacts(SourceUri=organisation.arn)["ArtifactSummaries"]
-    for number in range(lineages.MOST_NODES + 20):
+    for number in range(most + 20):
         made = organisation.dev.create_artifact(
             Source={"SourceUri": f"s3://dev/part/{number}"}, ArtifactType="DataSet"
         )
