@@ -92,10 +92,10 @@ class LineageGraph:
                 raise errors.translate(error, f"create lineage {kind} {name}") from error
         self._check(there, request["Properties"])
         if kind == "Artifact" and "candidate_id" not in there["properties"]:
-            self.describe_artifact_as(there["arn"], request["Properties"])
+            self.add_properties(there["arn"], request["Properties"])
         return str(there["arn"])
 
-    def describe_artifact_as(self, arn: str, properties: Mapping[str, str]) -> None:
+    def add_properties(self, arn: str, properties: Mapping[str, str]) -> None:
         """Add the properties to the artifact's."""
         with errors.translated(f"update lineage artifact {arn}"):
             self._sagemaker.update_artifact(ArtifactArn=arn, Properties=properties)
