@@ -92,6 +92,7 @@ def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
     return [
         {
             "endpoint_name": entry["endpoint"]["endpoint_name"],
+            "endpoint_arn": entry["endpoint"]["endpoint_arn"],
             "account": entry["endpoint"]["account"],
             "model": entry["model"],
             "version": versions.number_of(entry["model_package_arn"]),

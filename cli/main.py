@@ -26,6 +26,7 @@ from cli.commands import (
     verify,
 )
 from cli.errors import USAGE, GovernError
+from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
 
@@ -89,6 +90,7 @@ for command in (
     dossier,
     explain,
     brief,
+    lineage,
     policy,
 ):
     cli.add_command(command)

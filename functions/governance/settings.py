@@ -30,6 +30,7 @@ class Settings:
     event_bus_name: str
     registry_account_id: str
     registry_role_name: str
+    lineage_role_name: str
     hub_role_name: str
     hub_external_id: str
     endpoint_execution_role_name: str

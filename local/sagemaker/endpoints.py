@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from local.sagemaker import deployments, endpoint_configs, models, tags
+from local.sagemaker import deployments, endpoint_configs, models, tags, tracking
 from local.sagemaker.deployments import Deployment
 from local.sagemaker.errors import invalid
 from local.sagemaker.hosting import Plan
@@ -40,6 +40,7 @@ def create(request: Request) -> Record:
     for variant in endpoint["ProductionVariants"]:
         variant.update(CurrentWeight=0.0, CurrentInstanceCount=0)
     mine.endpoints[name.lower()] = endpoint
+    tracking.deployed(mine, endpoint, _hosted(mine, config), request.caller.user_context())
     _deployment(mine, endpoint, config, plans, body.get("DeploymentConfig")).begin("Creating")
     return {"EndpointArn": arn}
 
@@ -64,6 +65,7 @@ def update(request: Request) -> Record:
             for entry in body.get("ExcludeRetainedVariantProperties", [])
         }
         _retain(endpoint, deployment.variants, excluded)
+    tracking.deployed(mine, endpoint, _hosted(mine, config), request.caller.user_context())
     deployment.begin("Updating")
     return {"EndpointArn": endpoint["EndpointArn"]}
 
@@ -163,6 +165,15 @@ def _plans(owner: Account, config: Record) -> list[Plan]:
         role = model.get("ExecutionRoleArn", "")
         plans.append(Plan(variant["VariantName"], model["hosted"], role, owner.region))
     return plans
+
+
+def _hosted(owner: Account, config: Record) -> list[tuple[Record, Record]]:
+    """(container as given, as resolved) of every model of a config."""
+    return [
+        container
+        for variant in config["ProductionVariants"]
+        for container in tracking.containers(models.find(owner, variant["ModelName"]))
+    ]
 
 
 def _variants(owner: Account, config: Record) -> list[Record]:

@@ -6,7 +6,7 @@ import uuid
 from collections import deque
 from typing import Any
 
-from local.sagemaker import tags
+from local.sagemaker import tags, tracking
 from local.sagemaker.errors import invalid, not_found
 from local.sagemaker.lookup import own_account_of
 from local.sagemaker.requests import Request, epoch, pick, public
@@ -14,33 +14,30 @@ from local.sagemaker.store import Account, Record, artifact_name, now
 
 _KINDS = {"Artifact": "artifact", "Action": "action", "Context": "context"}
 _ENDS = ("SourceArn", "DestinationArn")
-_DEEPEST = 10
+_DEEPEST = 10  # also what a query gets that names no depth
+_LARGEST_PAGE = 50  # vertices, likewise
 _MANDATORY = {"Artifact": "ArtifactArn", "Action": "ActionName", "Context": "ContextName"}
 
 
 def create(request: Request) -> Record:
     """CreateArtifact, CreateAction and CreateContext.
 
-    An artifact is known by its source (URI and source types), the others by their name;
+    "There can be only one artifact with a unique SourceUri", the others are known by their name;
     ValidationException if it is known already.
     """
     kind = request.operation.removeprefix("Create")
     body, mine = request.body, request.mine
-    name = artifact_name(body["Source"]) if kind == "Artifact" else body[f"{kind}Name"]
+    if kind == "Artifact":
+        name = artifact_name(body["Source"])
+        known = tracking.artifact_of(mine, body["Source"]["SourceUri"])
+    else:
+        name, known = body[f"{kind}Name"], None
     arn = mine.arn(_KINDS[kind], name)
-    if arn in mine.lineage:
-        raise invalid(f"{kind} already exists: {arn}")
+    if known or arn in mine.lineage:
+        raise invalid(f"{kind} already exists: {known or arn}")
     tags.put(mine, arn, body.get("Tags"))
-    created, context = now(), request.caller.user_context()
-    mine.lineage[arn] = {
-        **{member: value for member, value in body.items() if member != "Tags"},
-        f"{kind}Arn": arn,
-        "CreationTime": created,
-        "CreatedBy": context,
-        "LastModifiedTime": created,
-        "LastModifiedBy": context,
-        "kind": kind,
-    }
+    given = {member: value for member, value in body.items() if member != "Tags"}
+    mine.lineage[arn] = tracking.entity(kind, arn, request.caller.user_context(), given)
     return {f"{kind}Arn": arn}
 
 
@@ -131,18 +128,35 @@ def list_associations(request: Request) -> Record:
 
 
 def query(request: Request) -> Record:
-    """QueryLineage: a walk from the start, up, down or both ways."""
+    """QueryLineage: a walk from the start, up, down or both ways, a page of vertices at a time.
+
+    An edge comes with the page that shows the second of its ends; the last page has those whose
+    ends the filters leave out.
+    """
     body, mine = request.body, request.mine
     start = body.get("StartArns") or []
     unknown = sorted(set(start) - mine.lineage.keys())
     if unknown:
         raise not_found(f"{', '.join(unknown)} does not exist")
-    depth = body.get("MaxDepth") or _DEEPEST
-    reached, pairs = _walk(mine, start, body.get("Direction", "Both"), depth)
+    depth, size = body.get("MaxDepth", _DEEPEST), body.get("MaxResults", _LARGEST_PAGE)
+    if depth < 1 or size < 1:
+        raise invalid("MaxDepth and MaxResults must be at least 1")
+    if not start and not body.get("Filters"):
+        raise invalid("Provide StartArns or Filters")
+    if start:
+        reached, pairs = _walk(mine, start, body.get("Direction", "Both"), depth)
+    else:
+        reached, pairs = list(mine.lineage), list(mine.associations)
     shown = [arn for arn in reached if _passes(mine.lineage[arn], body.get("Filters") or {})]
-    answer = request.page([_vertex(mine.lineage[arn]) for arn in shown], "Vertices")
-    edges = [mine.associations[pair] for pair in pairs] if body.get("IncludeEdges", True) else []
-    answer["Edges"] = [pick(edge, (*_ENDS, "AssociationType")) for edge in edges]
+    answer = request.page([_vertex(mine.lineage[arn]) for arn in shown], "Vertices", size)
+    position = {arn: number for number, arn in enumerate(shown)}
+    begin, end = int(body.get("NextToken") or 0), answer.get("NextToken", len(shown))
+    answer["Edges"] = [
+        pick(mine.associations[pair], (*_ENDS, "AssociationType"))
+        for pair in pairs
+        if body.get("IncludeEdges", True)
+        and begin <= max(position.get(arn, len(shown) - 1) for arn in pair) < int(end)
+    ]
     return answer
 
 

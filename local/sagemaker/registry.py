@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from local.sagemaker import events, lineage, lookup, tags
+from local.sagemaker import events, lineage, lookup, tags, tracking
 from local.sagemaker.errors import ServiceError, conflict, invalid
 from local.sagemaker.outbox import OUTBOX
 from local.sagemaker.requests import Request, pick, public
@@ -244,6 +244,7 @@ def _new(request: Request, arn: str) -> Record:
 
 def _registered(owner: Account, package: Record) -> Record:
     owner.packages[package["ModelPackageArn"]] = package
+    tracking.registered(owner, package)
     if "ModelLifeCycle" in package:
         lineage.record_life_cycle(owner, package)
     _emit(owner, package, [])

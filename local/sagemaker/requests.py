@@ -20,12 +20,12 @@ class Request:
     mine: Account
     caller: Caller
 
-    def page(self, summaries: Sequence[Record], member: str) -> Record:
+    def page(self, summaries: Sequence[Record], member: str, largest: int = 100) -> Record:
         """One page of a listing; NextToken is the number of what came before."""
         token = self.body.get("NextToken") or "0"
         if not token.isdigit():
             raise invalid(f"Invalid NextToken: {token!r} is not one that was returned")
-        start, size = int(token), int(self.body.get("MaxResults") or 100)
+        start, size = int(token), int(self.body.get("MaxResults") or largest)
         answer: Record = {member: list(summaries[start : start + size])}
         if start + size < len(summaries):
             answer["NextToken"] = str(start + size)

@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "EVENT_BUS_NAME": "governed-path",
     "REGISTRY_ACCOUNT_ID": samples.CENTRAL,
     "REGISTRY_ROLE_NAME": "governed-path-registry",
+    "LINEAGE_ROLE_NAME": "governed-path-lineage",
     "HUB_ROLE_NAME": "governed-path-hub",
     "HUB_EXTERNAL_ID": "governed-path",
     "ENDPOINT_EXECUTION_ROLE_NAME": "governed-path-endpoint-execution",
@@ -205,7 +206,8 @@ class Aws:
         return copy.deepcopy(self.versions[request["ModelPackageName"]])
 
     def _on_DescribeAction(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.actions[request["ActionName"]]
+        known = self.actions.get(request["ActionName"])
+        return known or self._entity("Action", request["ActionName"])
 
     def _on_CreateModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = samples.version_arn()
@@ -217,6 +219,103 @@ class Aws:
             **version,
         }
         return {"ModelPackageArn": arn}
+
+    # -------------------------------------------------------------- lineage
+
+    def lineage_arn(self, uri: str, kind: str = "artifact") -> str:
+        """The ARN of the entity with that source."""
+        name = hashlib.sha256(uri.encode()).hexdigest()[:32]
+        return f"arn:aws:sagemaker:{samples.REGION}:{samples.DEV}:{kind}/{name}"
+
+    def _dev_lineage(self) -> list[tuple[str, str, str]]:
+        """(kind, type, source) of what led to the Dev version: one of each kind of entity."""
+        model = next(one for one in samples.origin_objects() if one["role"] == "model-data")
+        return [
+            ("Artifact", "ModelPackage", samples.version_arn(samples.DEV, 1)),
+            ("Artifact", "Model", f"s3://{model['bucket']}/{model['key']}"),
+            ("Action", "ModelEvaluation", "arn:evaluation"),
+            ("TrialComponent", "TrainingJob", f"arn:aws:sagemaker:{samples.REGION}::training"),
+            ("Context", "Pipeline", "arn:pipeline"),
+            *(("Artifact", "DataSet", uri) for uri in self._datasets()),
+        ]
+
+    def _datasets(self) -> list[str]:
+        version = self.versions[samples.version_arn(samples.DEV, 1)]
+        metadata = version["CustomerMetadataProperties"]
+        rest = [one for one in samples.origin_objects() if one["role"] in ("evaluation", "holdout")]
+        return [
+            metadata["dataset-uri"],
+            *(f"s3://{one['bucket']}/{one['key']}" for one in rest),
+        ]
+
+    def _on_ListArtifacts(self, request: dict[str, Any]) -> dict[str, Any]:
+        arn = self.lineage_arn(request["SourceUri"])
+        return {"ArtifactSummaries": [{"ArtifactArn": arn}]}
+
+    def _on_QueryLineage(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Two pages: the second is there only for who asks with the token."""
+        told = self._dev_lineage()
+        vertices = [
+            {"Arn": self._arn_of(kind, uri), "LineageType": kind, "Type": type_}
+            for kind, type_, uri in told
+        ]
+        if "NextToken" not in request:
+            return {"Vertices": vertices[:3], "Edges": [], "NextToken": "more"}
+        version, model, evaluation, training, pipeline, *data = (one["Arn"] for one in vertices)
+        pairs = [
+            *((one, training) for one in data),
+            *((training, model), (pipeline, training), (model, version), (evaluation, version)),
+        ]
+        edges = [
+            {"SourceArn": a, "DestinationArn": b, "AssociationType": "ContributedTo"}
+            for a, b in pairs
+        ]
+        return {"Vertices": vertices[3:], "Edges": edges}
+
+    def _arn_of(self, kind: str, uri: str) -> str:
+        named = "experiment-trial-component" if kind == "TrialComponent" else kind.lower()
+        return self.lineage_arn(uri, named)
+
+    def _on_DescribeArtifact(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._entity("Artifact", request["ArtifactArn"])
+
+    def _on_DescribeContext(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._entity("Context", request["ContextName"])
+
+    def _on_DescribeTrialComponent(self, request: dict[str, Any]) -> dict[str, Any]:
+        arn = request["TrialComponentName"]
+        source = {"SourceArn": "arn:aws:sagemaker:job", "SourceType": "SageMakerTrainingJob"}
+        parameters = {"c": {"NumberValue": 1.0}, "instance": {"StringValue": "ml.m5.large"}}
+        return {"TrialComponentArn": arn, "Source": source, "Parameters": parameters}
+
+    def _entity(self, kind: str, arn: str) -> dict[str, Any]:
+        uris = [uri for known, _, uri in self._dev_lineage() if self._arn_of(known, uri) == arn]
+        return {
+            f"{kind}Arn": arn,
+            f"{kind}Name": "name",
+            "Source": {"SourceUri": uris[0] if uris else samples.version_arn()},
+            "Properties": {"from": "Dev\nover two lines"},
+        }
+
+    def _on_CreateArtifact(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["Source"]["SourceUri"] == samples.version_arn():
+            # SageMaker was first: it tracks what it registers.
+            raise Refused("ValidationException", "Artifact already exists")
+        return {"ArtifactArn": self.lineage_arn(request["Source"]["SourceUri"])}
+
+    def _on_CreateAction(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"ActionArn": self.lineage_arn(request["ActionName"], "action")}
+
+    def _on_CreateContext(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"ContextArn": self.lineage_arn(request["ContextName"], "context")}
+
+    def _on_AddAssociation(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["DestinationArn"] == self.lineage_arn(samples.version_arn()):
+            raise Refused("ValidationException", "Association already exists")
+        return {}
+
+    def _on_ListAssociations(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"AssociationSummaries": [dict(request)]}
 
     def _on_DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.endpoint is None:

@@ -41,6 +41,9 @@ OPERATIONS = {
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
         *("DescribeEndpoint", "AddTags", "DescribeAction"),
+        *("ListArtifacts", "QueryLineage", "DescribeArtifact", "DescribeContext"),
+        *("DescribeTrialComponent", "CreateArtifact", "CreateAction", "CreateContext"),
+        *("UpdateArtifact", "AddAssociation", "ListAssociations"),
         *("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"),
     ],
 }
@@ -135,6 +138,10 @@ def _promote(aws: Aws) -> dict[str, Any]:
         )["object"]
         for found in candidate["objects"]
     ]
+    made = aws.handler("recreate_lineage")(
+        {"promotion": promotion, "candidate": candidate, "objects": copies}
+    )["lineage"]
+    assert made["missing"] == []
     registered = aws.handler("register_version")(
         {
             "promotion": promotion,
@@ -145,6 +152,14 @@ def _promote(aws: Aws) -> dict[str, Any]:
         }
     )
     assert registered == {"model_package_arn": samples.version_arn(), "already_registered": False}
+    linked = aws.handler("link_lineage")(
+        {
+            "promotion": promotion,
+            "model_package_arn": registered["model_package_arn"],
+            "lineage": made,
+        }
+    )
+    assert linked == {"lineage_arn": aws.lineage_arn(samples.version_arn())}
     return {**candidate, "objects": copies}
 
 
@@ -397,6 +412,7 @@ def test_roles_elsewhere_are_assumed_with_the_external_id(
     assert {request["ExternalId"] for request in requests} == {"governed-path"}
     assert {request["RoleArn"] for request in requests} == {
         f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-registry",
+        f"arn:aws:iam::{samples.CENTRAL}:role/governed-path-lineage",
         f"arn:aws:iam::{samples.DEV}:role/governed-path-hub",
         f"arn:aws:iam::{samples.TEST}:role/governed-path-hub",
         f"arn:aws:iam::{samples.PROD}:role/governed-path-hub",

@@ -162,6 +162,56 @@ def test_the_brief_is_told_in_a_terminal(govern: Govern, demo_path: DemoPath) ->
     assert "The first release" in answer.stdout
 
 
+def test_lineage_walks_back_to_data_and_code(
+    govern: Govern, demo_path: DemoPath, trained: Trained
+) -> None:
+    answer = govern("lineage", f"{MODEL}/1")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    for part in ("Dev version", "ModelTraining", "dataset train.csv", "sha256", "version id"):
+        assert part in answer.stdout
+    assert "facts of the candidate's manifest are what the lineage says" in answer.stdout
+    assert "Not known" not in answer.stdout
+
+
+def test_lineage_of_an_endpoint_is_a_document_and_a_picture(
+    govern: Govern, demo_path: DemoPath, tmp_path: Path
+) -> None:
+    picture = tmp_path / "lineage.svg"
+    arguments = ("--endpoint", f"{MODEL}-endpoint", "--json", "--svg", str(picture))
+    answer = govern("lineage", *arguments)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found = json.loads(answer.stdout)
+    assert found["agrees"] is True
+    assert found["candidate_id"] == demo_path.released.entry["candidate_id"]
+    assert found["endpoint"]["endpoint_name"] == f"{MODEL}-endpoint"
+    (dataset,) = (n for n in found["nodes"] if n["properties"].get("role") == "dataset")
+    drawn = picture.read_text()
+    assert drawn.count("<svg ") == 1
+    assert dataset["properties"]["sha256"][:16] in drawn
+    again = govern("lineage", found["endpoint"]["endpoint_arn"], "--svg", str(picture))
+    assert again.returncode == 1
+    assert "there already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([f"{MODEL}/99"], 1, "was never promoted; Central has"),
+        (["nobody-knows-it/1"], 1, "nobody-knows-it"),
+        (["--endpoint", "nowhere"], 1, f"released to: {MODEL}-endpoint"),
+        ([f"{MODEL}/1", "--endpoint", "both"], 2, "either a version or an endpoint"),
+        ([], 2, "either a version or an endpoint"),
+        ([MODEL], 2, "which version"),
+    ],
+)
+def test_lineage_of_what_is_not_there_is_named(
+    govern: Govern, demo_path: DemoPath, arguments: list[str], code: int, said: str
+) -> None:
+    answer = govern("lineage", *arguments)
+    assert (answer.returncode, answer.stdout) == (code, "")
+    assert said in answer.stderr
+
+
 def test_unknown_model_is_named(govern: Govern) -> None:
     unknown = ("no-such-model", "no-such-model", "no-such-model/1")
     for command in zip(("status", "history", "brief"), unknown, strict=True):

@@ -41,6 +41,7 @@ REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
 ARCHIVED = f"arn:aws:s3:::{LEDGER_BUCKET}/entries/model={MODEL}/000000001.json"
 HUB_BUS = f"arn:aws:events:{REGION}:{CENTRAL}:event-bus/governed-path"
+ARTIFACT = "artifact/" + "0" * 32
 STAGE = "sagemaker:modellifecycle:stage"
 STAGE_STATUS = "sagemaker:modellifecycle:stagestatus"
 APPROVAL = "sagemaker:modelapprovalstatus"
@@ -48,6 +49,10 @@ APPROVAL = "sagemaker:modelapprovalstatus"
 
 def _table(name: str) -> str:
     return f"arn:aws:dynamodb:{REGION}:{CENTRAL}:table/governed-path-{name}"
+
+
+def _lineage(account: str, entity: str) -> str:
+    return f"arn:aws:sagemaker:{REGION}:{account}:{entity}"
 
 
 def _endpoint(account: str) -> str:
@@ -222,6 +227,7 @@ def deployed(organisation: Organisation) -> dict[str, Deployed]:
 
 _TAKE_HUB = ("sts:AssumeRole", role_arn(TEST, "hub"))
 _TAKE_REGISTRY = ("sts:AssumeRole", role_arn(CENTRAL, "registry"))
+_TAKE_LINEAGE = ("sts:AssumeRole", role_arn(CENTRAL, "lineage"))
 # Function -> one thing that it must be able to do.
 FUNCTIONS = {
     "claim-approval": ("dynamodb:PutItem", _table("claims")),
@@ -230,7 +236,9 @@ FUNCTIONS = {
     "verify-candidate": ("s3:GetObject", MODELS),
     "evaluate-gate": ("dynamodb:Query", f"{_table('ledger')}/index/by-version"),
     "copy-artifact": ("s3:PutObject", MODELS),
+    "recreate-lineage": ("s3:GetObject", MANIFEST),
     "register-version": ("dynamodb:PutItem", _table("candidates")),
+    "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
     "create-model": _TAKE_HUB,
@@ -265,6 +273,9 @@ FOREIGN = [
     ("sagemaker:UpdateModelPackage", VERSION),
     ("sagemaker:CreateModelPackage", GROUP),
     ("sagemaker:CreateEndpoint", _endpoint(PROD)),
+    ("sagemaker:CreateArtifact", _lineage(CENTRAL, ARTIFACT)),
+    ("sagemaker:AddAssociation", _lineage(CENTRAL, ARTIFACT)),
+    ("sagemaker:CreateAction", _lineage(CENTRAL, "action/governed-path-1")),
     ("dynamodb:UpdateItem", _table("ledger")),
     ("dynamodb:DeleteItem", _table("ledger")),
     ("dynamodb:BatchWriteItem", _table("ledger")),
@@ -362,6 +373,32 @@ OTHERS = [
     (CENTRAL, "registry", "sagemaker:CreateModelPackage", GROUP, {APPROVAL: "Approved"}, False),
     (CENTRAL, "registry", "sagemaker:DeleteModelPackage", VERSION, {}, False),
     (CENTRAL, "registry", "dynamodb:PutItem", _table("ledger"), {}, False),
+    (CENTRAL, "registry", "sagemaker:AddAssociation", _lineage(CENTRAL, ARTIFACT), {}, False),
+    *(
+        (CENTRAL, "lineage", f"sagemaker:{action}", _lineage(account, entity), {}, allowed)
+        for action, account, entity, allowed in (
+            ("CreateArtifact", CENTRAL, ARTIFACT, True),
+            ("AddAssociation", CENTRAL, ARTIFACT, True),
+            ("CreateAction", CENTRAL, "action/governed-path-1", True),
+            ("AddAssociation", CENTRAL, "action/governed-path-1", True),
+            ("CreateContext", CENTRAL, "context/governed-path-1", True),
+            # Who published a policy is an action too, and nobody may make one up.
+            ("CreateAction", CENTRAL, f"action/policy-{MODEL}-0", False),
+            ("AddAssociation", CENTRAL, f"action/policy-{MODEL}-0", False),
+            ("CreateContext", CENTRAL, "context/mine", False),
+            ("DeleteArtifact", CENTRAL, ARTIFACT, False),
+            ("DeleteAssociation", CENTRAL, ARTIFACT, False),
+            ("DeleteAction", CENTRAL, "action/governed-path-1", False),
+            ("CreateArtifact", DEV, ARTIFACT, False),
+            ("CreateAction", DEV, "action/governed-path-1", False),
+            ("UpdateModelPackage", CENTRAL, f"model-package/{MODEL}/1", False),
+            ("CreateModelPackage", CENTRAL, f"model-package-group/{MODEL}", False),
+        )
+    ),
+    (CENTRAL, "reader", "sagemaker:QueryLineage", "*", {}, True),
+    (CENTRAL, "reader", "sagemaker:DescribeAction", _lineage(CENTRAL, "action/x"), {}, True),
+    (CENTRAL, "reader", "sagemaker:CreateArtifact", _lineage(CENTRAL, ARTIFACT), {}, False),
+    (CENTRAL, "reader", "sagemaker:UpdateArtifact", _lineage(CENTRAL, ARTIFACT), {}, False),
     (CENTRAL, "event-forwarding", "events:PutEvents", HUB_BUS, {}, True),
     (CENTRAL, "event-forwarding", "states:StartExecution", _START["stateMachineArn"], {}, False),
     (CENTRAL, "reader", "s3:GetObject", f"{MODELS_OF}/evaluation/evaluation.json", {}, True),
@@ -373,6 +410,23 @@ OTHERS = [
     (DEV, "hub", "s3:DeleteObject", f"arn:aws:s3:::{PROJECT_BUCKET}/models/x", {}, False),
     (DEV, "hub", "sagemaker:UpdateModelPackage", DEV_VERSION, {}, False),
     (DEV, "hub", "sagemaker:CreateEndpoint", _endpoint(DEV), {}, False),
+    # Central reads Dev's lineage and cannot write there; Dev cannot write in Central.
+    (DEV, "hub", "sagemaker:QueryLineage", "*", {}, True),
+    (DEV, "hub", "sagemaker:DescribeArtifact", _lineage(DEV, ARTIFACT), {}, True),
+    *(
+        (DEV, role, f"sagemaker:{action}", _lineage(account, entity), {}, False)
+        for role, account in (("hub", DEV), ("training", CENTRAL), ("data-scientist", CENTRAL))
+        for action, entity in (
+            ("CreateArtifact", ARTIFACT),
+            ("UpdateArtifact", ARTIFACT),
+            ("DeleteArtifact", ARTIFACT),
+            ("AddAssociation", ARTIFACT),
+            ("CreateAction", "action/governed-path-1"),
+            ("CreateContext", "context/governed-path-1"),
+        )
+    ),
+    (DEV, "training", "sagemaker:UpdateArtifact", _lineage(DEV, ARTIFACT), {}, True),
+    (DEV, "training", "sagemaker:DeleteArtifact", _lineage(DEV, ARTIFACT), {}, False),
     (DEV, "event-forwarding", "events:PutEvents", HUB_BUS, {}, True),
     (DEV, "event-forwarding", "events:PutEvents", HUB_BUS.replace(CENTRAL, DEV), {}, False),
     (TEST, "hub", "sagemaker:CreateEndpoint", _endpoint(TEST), {}, True),
@@ -441,16 +495,18 @@ def test_hub_role_is_for_the_functions_that_need_it(
         assert denied(sts.assume_role, **take, ExternalId="governed-path")
 
 
-def test_registry_role_is_for_the_functions_that_need_it(
-    deployed: dict[str, Deployed], organisation: Organisation
+@pytest.mark.parametrize("role", ["registry", "lineage"])
+def test_a_role_of_the_registry_is_for_the_functions_that_need_it(
+    deployed: dict[str, Deployed], organisation: Organisation, role: str
 ) -> None:
-    (statement,) = deployed[CENTRAL].trust("registry")
+    (statement,) = deployed[CENTRAL].trust(role)
     trusted = statement["Condition"]["ArnEquals"]["aws:PrincipalArn"]
+    taking = ("sts:AssumeRole", role_arn(CENTRAL, role))
     for arn in trusted:
         name = arn.rpartition(":role/governed-path-")[2]
-        assert deployed[CENTRAL].allows(name, *_TAKE_REGISTRY)
-    takers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, *_TAKE_REGISTRY)]
+        assert deployed[CENTRAL].allows(name, *taking)
+    takers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, *taking)]
     assert sorted(trusted) == sorted(role_arn(CENTRAL, name) for name in takers)
     sts = organisation.root(CENTRAL, "sts")
-    take = {"RoleArn": role_arn(CENTRAL, "registry"), "RoleSessionName": "anybody"}
+    take = {"RoleArn": role_arn(CENTRAL, role), "RoleSessionName": "anybody"}
     assert denied(sts.assume_role, **take, ExternalId="governed-path")

@@ -17,7 +17,15 @@ TO_GATE = [
     "EvaluateGate",
     "PromotionAllowed?",
 ]
-HAPPY = [*TO_GATE, "CopyArtifacts", "RegisterVersion", "RecordPromotion", "PromotionSucceeded"]
+HAPPY = [
+    *TO_GATE,
+    "CopyArtifacts",
+    "RecreateLineage",
+    "RegisterVersion",
+    "LinkLineage",
+    "RecordPromotion",
+    "PromotionSucceeded",
+]
 REJECTED = [*TO_GATE, "RecordRejection", "PromotionRejected"]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "PromotionErrored"]
 
@@ -70,7 +78,9 @@ def test_every_object_is_copied_and_the_central_version_named(
                 "ResolveApprover",
                 "BuildCandidate",
                 "EvaluateGate",
+                "RecreateLineage",
                 "RegisterVersion",
+                "LinkLineage",
                 "RecordPromotion",
             )
         ),
@@ -138,6 +148,30 @@ def test_retries_come_to_an_end(run: Callable[[str], Run], case: str) -> None:
     ended = run(case)
     assert ended.states == [*until("RegisterVersion"), *ERRORED]
     assert (ended.error, ended.tries["RegisterVersion"]) == ("TransientError", 5)
+
+
+@pytest.mark.parametrize("case", ["LineageThrottledThenMade"])
+def test_a_lineage_is_made_and_linked_once_the_service_has_time(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
+    assert (ended.tries["RecreateLineage"], ended.tries["LinkLineage"]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("case", "state"),
+    [
+        ("LineageThrottledForEver", "RecreateLineage"),
+        ("LineageLinkThrottledForEver", "LinkLineage"),
+    ],
+)
+def test_nobody_is_told_of_a_version_without_lineage(
+    run: Callable[[str], Run], case: str, state: str
+) -> None:
+    ended = run(case)
+    assert ended.states == [*until(state), *ERRORED]
+    assert (ended.error, ended.tries[state]) == ("TransientError", 5)
 
 
 @pytest.mark.parametrize("case", ["IntegrityErrorIsNotRetried"])

@@ -80,6 +80,20 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "approver": approver,
                 "trainer": trainer,
             },
+            "recreate_lineage": {
+                **only_promotion,
+                "candidate": candidate,
+                "objects": objects,
+            },
+            "link_lineage": {
+                **only_promotion,
+                "model_package_arn": samples.version_arn(),
+                "lineage": {
+                    "version_arn": "arn:aws:sagemaker:us-east-1:111122223333:artifact/1",
+                    "model_data_arn": "arn:aws:sagemaker:us-east-1:111122223333:artifact/2",
+                    "properties": {"candidate_id": candidate["candidate_id"]},
+                },
+            },
             "set_stage": {
                 **only_promotion,
                 "model_package_arn": samples.version_arn(),

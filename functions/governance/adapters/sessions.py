@@ -47,6 +47,11 @@ class Sessions:
         settings = self._settings
         return self._role(settings.registry_account_id, settings.registry_role_name)
 
+    def lineage(self) -> boto3.Session:
+        """The role that may add to the registry account's lineage, and nothing else."""
+        settings = self._settings
+        return self._role(settings.registry_account_id, settings.lineage_role_name)
+
     def hub(self, account: str) -> boto3.Session:
         """The hub's role in a member account (12 digits)."""
         return self._role(account, self._settings.hub_role_name)

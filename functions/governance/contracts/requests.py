@@ -123,6 +123,22 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "trainer": _IDENTITY,
         }
     ),
+    "recreate_lineage": _closed(
+        {"promotion": _PROMOTION, "candidate": _CANDIDATE, "objects": _OBJECTS}
+    ),
+    "link_lineage": _closed(
+        {
+            "promotion": _PROMOTION,
+            "model_package_arn": _TEXT,
+            "lineage": _object(
+                {
+                    "version_arn": _TEXT,
+                    "model_data_arn": _TEXT,
+                    "properties": _object({"candidate_id": _SHA256}),
+                }
+            ),
+        }
+    ),
     "set_stage": _closed(
         {
             "promotion": _PROMOTION,

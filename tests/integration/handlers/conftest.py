@@ -166,6 +166,7 @@ def stores(aws: Callable[..., Any]) -> None:
     aws("events").create_event_bus(Name="governed-path")
     for account, role in (
         (CENTRAL, "governed-path-registry"),
+        (CENTRAL, "governed-path-lineage"),
         (CENTRAL, "governed-path-hub"),
         (DEV, "governed-path-hub"),
     ):
@@ -216,6 +217,7 @@ def lambdas(
         "EVENT_BUS_NAME": "governed-path",
         "REGISTRY_ACCOUNT_ID": CENTRAL,
         "REGISTRY_ROLE_NAME": "governed-path-registry",
+        "LINEAGE_ROLE_NAME": "governed-path-lineage",
         "HUB_ROLE_NAME": "governed-path-hub",
         "HUB_EXTERNAL_ID": EXTERNAL_ID,
         "ENDPOINT_EXECUTION_ROLE_NAME": "governed-path-endpoint-execution",

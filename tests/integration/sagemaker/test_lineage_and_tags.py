@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.sagemaker.support import Client, group
+from tests.integration.sagemaker.support import PROD, Client, Server, group, specification
 
 
 def artifact(client: Client, uri: str, kind: str = "DataSet", **more: Any) -> str:
@@ -87,21 +87,96 @@ def test_unknown_start_is_named(client: Client) -> None:
         client().query_lineage(StartArns=[missing])
 
 
-def test_an_artifact_is_known_by_its_source(client: Client) -> None:
-    arn = artifact(client, "s3://data/a")
-    with pytest.raises(ClientError, match="already exists"):
-        artifact(client, "s3://data/a", "Other")
+def test_there_is_one_artifact_for_a_source_uri(client: Client) -> None:
     typed = {
         "SourceUri": "s3://data/a",
         "SourceTypes": [{"SourceIdType": "S3Version", "Value": "v1"}],
     }
-    other = client().create_artifact(Source=typed, ArtifactType="DataSet")["ArtifactArn"]
-    assert other != arn
+    arn = client().create_artifact(Source=typed, ArtifactType="DataSet")["ArtifactArn"]
+    for source in ({"SourceUri": "s3://data/a"}, typed):
+        with pytest.raises(ClientError, match=f"ValidationException.*already exists: {arn}"):
+            client().create_artifact(Source=source, ArtifactType="Other")
+    other = artifact(client, "s3://data/b")
     listed = client().list_artifacts(SourceUri="s3://data/a")["ArtifactSummaries"]
-    assert {one["ArtifactArn"] for one in listed} == {arn, other}
+    assert [one["ArtifactArn"] for one in listed] == [arn] != [other]
     client().delete_artifact(Source=typed)
     with pytest.raises(ClientError, match="ResourceNotFound"):
-        client().describe_artifact(ArtifactArn=other)
+        client().describe_artifact(ArtifactArn=arn)
+
+
+def test_pages_hold_every_vertex_and_every_edge_once(client: Client, chain: list[str]) -> None:
+    query = {"StartArns": [chain[-1]], "Direction": "Ascendants", "MaxResults": 1}
+    pages = [client().query_lineage(**query)]
+    while "NextToken" in pages[-1]:
+        pages.append(client().query_lineage(**query, NextToken=pages[-1]["NextToken"]))
+    assert [one["Arn"] for page in pages for one in page["Vertices"]] == chain[::-1]
+    # An edge comes when both of its ends are known.
+    assert [len(page["Edges"]) for page in pages] == [0, 1, 1, 1]
+    pairs = [(e["SourceArn"], e["DestinationArn"]) for page in pages for e in page["Edges"]]
+    assert pairs == list(itertools.pairwise(chain))[::-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({}, "Provide StartArns or Filters"),
+        ({"MaxDepth": 0}, "must be at least 1"),
+        ({"MaxResults": 0}, "must be at least 1"),
+        ({"MaxDepth": 11}, "less than or equal to 10"),
+        ({"MaxResults": 51}, "less than or equal to 50"),
+        ({"Direction": "Up"}, "Ascendants"),
+        ({"NextToken": "x"}, "NextToken"),
+        ({"StartArns": ["a", "b"]}, "less than or equal to 1"),
+    ],
+)
+def test_a_query_that_aws_refuses_is_refused(
+    client: Client, chain: list[str], query: dict[str, Any], said: str
+) -> None:
+    given = query if query == {} or "StartArns" in query else {"StartArns": [chain[0]], **query}
+    with pytest.raises(ClientError, match=rf"ValidationException.*{said}"):
+        client().query_lineage(**given)
+
+
+def test_without_a_start_the_filters_choose(client: Client, chain: list[str]) -> None:
+    assert vertices(client, Filters={"Types": ["Model"]}) == [chain[2]]
+
+
+def test_a_registration_is_tracked_by_itself(client: Client) -> None:
+    group_arn = group(client)
+    data = artifact(client, "s3://models/risk/model.tar.gz", "Model")
+    arn = client().create_model_package(
+        ModelPackageGroupName="risk", InferenceSpecification=specification()
+    )["ModelPackageArn"]
+    (version,) = client().list_artifacts(SourceUri=arn)["ArtifactSummaries"]
+    assert version["ArtifactType"] == "ModelPackage"
+    answer = client().query_lineage(StartArns=[version["ArtifactArn"]], Direction="Ascendants")
+    found = {one["Type"]: one["Arn"] for one in answer["Vertices"]}
+    assert found.keys() == {"ModelPackage", "Image", "Model", "ModelPackageCreation"}
+    # What somebody recorded before is used, not made twice.
+    assert found["Model"] == data
+    (of_group,) = client().list_contexts(SourceUri=group_arn)["ContextSummaries"]
+    down = client().query_lineage(StartArns=[version["ArtifactArn"]], Direction="Descendants")
+    assert [one["Arn"] for one in down["Vertices"][1:]] == [of_group["ContextArn"]]
+    second = client().create_model_package(
+        ModelPackageGroupName="risk", InferenceSpecification=specification()
+    )["ModelPackageArn"]
+    assert second != arn
+    assert len(client().list_contexts(ContextType="ModelGroup")["ContextSummaries"]) == 1
+
+
+def test_a_deployment_is_tracked_by_itself(prod: Server, client: Client) -> None:
+    prod.model("one")
+    prod.config("first", one=1.0)
+    arn = prod.endpoint("live", "first")["EndpointArn"]
+    sagemaker = client(PROD)
+    (context,) = sagemaker.list_contexts(SourceUri=arn)["ContextSummaries"]
+    walk = {"StartArns": [context["ContextArn"]], "Direction": "Ascendants"}
+    found = [one["Type"] for one in sagemaker.query_lineage(**walk)["Vertices"]]
+    assert found == ["Endpoint", "ModelDeployment", "Image", "Model"]
+    sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="first")
+    prod.settled("live")
+    found = [one["Type"] for one in sagemaker.query_lineage(**walk)["Vertices"]]
+    assert found.count("ModelDeployment") == 2
 
 
 def test_entities_are_updated_and_deleted(client: Client) -> None:

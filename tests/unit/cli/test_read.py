@@ -113,6 +113,7 @@ def test_status_has_every_version_and_what_prod_serves(
     assert found["endpoints"] == [
         {
             "endpoint_name": "clinical-risk",
+            "endpoint_arn": RELEASED["endpoint"]["endpoint_arn"],
             "account": PROD,
             "model": MODEL,
             "version": 1,

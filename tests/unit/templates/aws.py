@@ -42,6 +42,7 @@ class Aws:
             "CreateModelPackage": self._package,
             "ListArtifacts": self._list_artifacts,
             "CreateArtifact": self._artifact,
+            "UpdateArtifact": self._update_artifact,
             "CreateAction": self._action,
             "ListAssociations": self._list_associations,
             "AddAssociation": self._associate,
@@ -119,6 +120,11 @@ class Aws:
         arn = _arn("artifact", f"{len(self.artifacts):032x}")
         self.artifacts.append({**request, "arn": arn})
         return {"ArtifactArn": arn}
+
+    def _update_artifact(self, request: dict[str, Any]) -> dict[str, Any]:
+        (known,) = (one for one in self.artifacts if one["arn"] == request["ArtifactArn"])
+        known["Properties"] = {**known["Properties"], **request["Properties"]}
+        return {"ArtifactArn": known["arn"]}
 
     def _action(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = _arn("action", request["ActionName"])

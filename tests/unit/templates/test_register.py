@@ -123,10 +123,19 @@ def test_lineage_leads_from_the_dataset_to_the_version(trained: Run) -> None:
         for one in aws.associations
     }
     assert edges == {
+        (arns["study"], arns["preparation"], "ContributedTo"),
+        (arns["preparation"], arns["dataset"], "Produced"),
+        (arns["preparation"], arns["holdout"], "Produced"),
         (arns["dataset"], arns["training"], "ContributedTo"),
         (arns["training"], arns["model"], "Produced"),
+        (arns["model"], arns["evaluation"], "ContributedTo"),
+        (arns["holdout"], arns["evaluation"], "ContributedTo"),
+        (arns["evaluation"], arns["report"], "Produced"),
         (arns["model"], arns["model_package"], "ContributedTo"),
+        (arns["report"], arns["model_package"], "ContributedTo"),
     }
+    commit = aws.packages[0]["MetadataProperties"]["CommitId"]
+    assert {one["Properties"]["code-commit"] for one in aws.actions} == {commit}
     dataset = next(one for one in aws.artifacts if one["arn"] == arns["dataset"])
     assert dataset["Source"] == {
         "SourceUri": trained["result"]["dataset"]["uri"],
@@ -160,6 +169,22 @@ def test_registering_twice_shares_objects_and_lineage_of_the_data(trained: Run, 
     assert all(len(versions) == 1 for versions in aws.objects.values())
     assert first["lineage"]["dataset"] == second["lineage"]["dataset"]
     assert first["lineage"]["training"] != second["lineage"]["training"]
+
+
+def test_what_sagemaker_tracks_by_itself_is_used_and_told_the_digest(
+    trained: Run, aws: Aws
+) -> None:
+    model = trained["result"]["model_data"]
+    tracked = aws.session.client("sagemaker").create_artifact(
+        Source={"SourceUri": model["uri"]}, ArtifactType="Model", Properties={"by": "sagemaker"}
+    )["ArtifactArn"]
+    assert once_more(trained, aws)["lineage"]["model"] == tracked
+    (artifact,) = (one for one in aws.artifacts if one["arn"] == tracked)
+    assert artifact["Properties"] == {
+        "by": "sagemaker",
+        "sha256": model["sha256"],
+        "version_id": artifact["Properties"]["version_id"],
+    }
 
 
 def test_image_digest_and_instances_can_be_chosen(trained: Run, aws: Aws) -> None:

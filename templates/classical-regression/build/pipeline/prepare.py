@@ -35,6 +35,7 @@ from pipeline.storage import Store
 
 Row = dict[str, str]
 
+SOURCE = "scikit-learn:diabetes"  # the study's name in the lineage
 # SHA-256 of all 442 patients as CSV. Another source would silently be another holdout. Of the
 # text, not of the floats: versions of scikit-learn read the last bit of some of them differently.
 SOURCE_SHA256 = "e990e615237b56c89491a2541aac6a9f6b95d4424e17590b2617f832afa1d303"

@@ -23,6 +23,7 @@ import joblib
 from pipeline import archive, lineage
 from pipeline.errors import PipelineError, exit_code
 from pipeline.model_card import LARGEST, model_card
+from pipeline.prepare import SOURCE, SOURCE_SHA256
 from pipeline.storage import Store, StoredObject
 
 IMAGE_URI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
@@ -314,12 +315,27 @@ def _lineage(
     arn: str,
     provenance: Provenance,
 ) -> dict[str, str]:
-    dataset = StoredObject(
-        **{key: references["dataset"][key] for key in ("uri", "version_id", "sha256", "size")}
-    )
-    properties = {"code-commit": provenance.code_commit, "model-package-arn": arn}
+    parts = {
+        part: StoredObject(
+            **{key: references[part][key] for key in ("uri", "version_id", "sha256", "size")}
+        )
+        for part in ("dataset", "holdout")
+    }
+    parts |= {"model": stored["model_data"], "report": stored["evaluation"]}
+    properties = {
+        "code-commit": provenance.code_commit,
+        "repository": provenance.repository,
+        "generated-by": provenance.generated_by,
+        "model-package-arn": arn,
+    }
     try:
-        return lineage.record(sagemaker, dataset, stored["model_data"], arn, properties)
+        return lineage.record(
+            sagemaker,
+            (SOURCE, SOURCE_SHA256),
+            parts,
+            arn,
+            {key: value for key, value in properties.items() if value},
+        )
     except sagemaker.exceptions.ClientError as error:
         raise PipelineError(f"registered {arn}, but its lineage is incomplete: {error}") from error
 
