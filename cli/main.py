@@ -16,6 +16,7 @@ import click
 from cli.commands import (
     approve,
     break_glass,
+    doctor,
     dossier,
     history,
     provision,
@@ -88,6 +89,7 @@ for command in (
     dossier,
     explain,
     policy,
+    doctor,
 ):
     cli.add_command(command)
 

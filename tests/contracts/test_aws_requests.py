@@ -29,7 +29,7 @@ from tests.contracts.aws import ENVIRONMENT, Aws, Call
 
 OPERATIONS = {
     "sts": ["AssumeRole"],
-    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject"],
+    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject", "PutObjectTagging"],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign"],
     "cloudwatch": ["PutMetricData"],
@@ -61,7 +61,7 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         candidate = _promote(aws)
         _validate(aws, candidate)
         _release(aws, candidate)
-        _record(aws)
+        _record(aws, candidate)
         found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for call in aws.calls:
             found[call.service, call.operation].append(call.request)
@@ -238,6 +238,10 @@ def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: st
 def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> dict[str, Any]:
     planned = {"promotion": promotion, "candidate": candidate}
     deployment: dict[str, Any] = aws.handler("plan_deployment")(planned)["deployment"]
+    granted = events.example(f"governed-path-clearance-granted.for-{promotion['stage'].lower()}")
+    aws.entries = [granted["detail"]]
+    clear = {"promotion": promotion, "candidate": candidate, "deployment": deployment}
+    assert aws.handler("grant_clearance")(clear)["stage"] == promotion["stage"]
     aws.handler("create_model")({"deployment": deployment})
     aws.handler("create_endpoint_config")({"deployment": deployment})
     settled = aws.handler("deploy_endpoint")({"deployment": deployment, "task_token": "t" * 64})
@@ -249,7 +253,7 @@ def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> d
     return deployment
 
 
-def _record(aws: Aws) -> None:
+def _record(aws: Aws, candidate: dict[str, Any]) -> None:
     aws.entries = []
     aws.handler("record")(
         {
@@ -267,6 +271,10 @@ def _record(aws: Aws) -> None:
     entry = events.example("governed-path-validation-passed.complete")["detail"]
     image = {"SequenceNumber": "1", "NewImage": items.to_item(samples.row(entry))}
     aws.handler("publish_entry")({"Records": [{"eventName": "INSERT", "dynamodb": image}]})
+    granted = events.example("governed-path-clearance-granted.for-test")["detail"]
+    aws.entries = [entry, {**granted, "candidate_id": candidate["candidate_id"]}]
+    ended = aws.handler("revoke_clearance")({"id": "e", "detail": entry})
+    assert ended["stages"] == ["Test"]
     changed = {**image, "OldImage": image["NewImage"]}
     aws.handler("archive_entry")(
         {
