@@ -29,16 +29,17 @@ from tests.contracts.aws import ENVIRONMENT, Aws, Call
 
 OPERATIONS = {
     "sts": ["AssumeRole"],
-    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject", "PutObjectTagging"],
+    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject", "PutObjectTagging", "ListObjectsV2"],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
-    "kms": ["GetPublicKey", "Sign"],
+    "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData"],
-    "ecr": ["DescribeImageScanFindings"],
-    "events": ["PutEvents"],
+    "ecr": ["DescribeImageScanFindings", "DescribeRepositories"],
+    "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
+        "DescribeModelPackageGroup",
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
         *("DescribeEndpoint", "AddTags", "DescribeAction"),
         *("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"),
@@ -58,10 +59,13 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         patch.setattr(sessions, "own_client", aws.client)
         patch.setattr(sessions, "client", lambda session, service, config=None: aws.client(service))
         _provision(aws)
+        assert aws.handler("check_access")({"promotion": samples.promotion("Dev")})["passed"]
         candidate = _promote(aws)
         _validate(aws, candidate)
         _release(aws, candidate)
         _record(aws, candidate)
+        looked = aws.handler("check_access")({"model": samples.MODEL})["checks"]
+        assert {check["status"] for check in looked} == {"passed"}, looked
         found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for call in aws.calls:
             found[call.service, call.operation].append(call.request)

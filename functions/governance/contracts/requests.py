@@ -93,7 +93,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
         {"workflow": _TEXT, "stage": _STAGE, "execution_arn": _TEXT, "event": {"type": "object"}}
     ),
     # The model alone: `govern doctor`, which is about no promotion.
-    "check_access": {"oneOf": [_ONLY_PROMOTION, _closed({"model": _TEXT})]},
+    "check_access": {
+        **_closed({}, {"promotion": _PROMOTION, "model": _TEXT}),
+        "oneOf": [{"required": ["promotion"]}, {"required": ["model"]}],
+    },
     "resolve_approver": _ONLY_PROMOTION,
     "build_candidate": _ONLY_PROMOTION,
     "verify_candidate": _ONLY_PROMOTION,
