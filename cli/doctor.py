@@ -28,17 +28,17 @@ def examine(where: Target, model: str | None, project: str | None) -> dict[str, 
     is provisioned that was asked for.
     """
     began = time.monotonic()
-    own = _own_checks(where)
+    identity, own = _own_checks(where)
     found = [
         {"model": name, "project": entry.get("project"), "checks": _ask(where, name)}
         for name, entry in _asked_for(where, model, project)
     ]
-    every = [*own["checks"], *(check for one in found for check in one["checks"])]
+    every = [*own, *(check for one in found for check in one["checks"])]
     return {
         "passed": all(check["status"] == PASSED for check in every),
         "seconds": round(time.monotonic() - began, 1),
-        "identity": own["identity"],
-        "checks": own["checks"],
+        "identity": identity,
+        "checks": own,
         "projects": found,
     }
 
@@ -50,7 +50,7 @@ def _asked_for(
         # The hub says it if the directory has no such model: that is one of the checks.
         return [(model, {})]
     entries = {str(entry["model"]): entry for entry in projects.all_projects(where.reader)}
-    found = [
+    found: list[tuple[str, Mapping[str, Any]]] = [
         (name, entry)
         for name, entry in entries.items()
         if model in (None, name) and project in (None, entry.get("project"))
@@ -91,7 +91,7 @@ def _ask(where: Target, model: str) -> list[dict[str, Any]]:
     return checks
 
 
-def _own_checks(where: Target) -> dict[str, Any]:
+def _own_checks(where: Target) -> tuple[str, list[dict[str, Any]]]:
     """Who we are, and whether our own role sees what a person must see."""
     with calling("ask AWS who we are"):
         identity = where.session.client("sts").get_caller_identity()["Arn"]
@@ -110,7 +110,7 @@ def _own_checks(where: Target) -> dict[str, Any]:
         f"{group} cannot take governed-path-reader, so it sees no status and no history",
         lambda: where.reader,
     )
-    return {"identity": identity, "checks": [registry, reading]}
+    return identity, [registry, reading]
 
 
 def _tried(

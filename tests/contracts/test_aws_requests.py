@@ -29,7 +29,14 @@ from tests.contracts.aws import ENVIRONMENT, Aws, Call
 
 OPERATIONS = {
     "sts": ["AssumeRole"],
-    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject", "PutObjectTagging", "ListObjectsV2"],
+    "s3": [
+        "HeadObject",
+        "GetObject",
+        "PutObject",
+        "CopyObject",
+        "PutObjectTagging",
+        "ListObjectsV2",
+    ],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData"],

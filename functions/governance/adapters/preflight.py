@@ -188,7 +188,7 @@ def _forwarding(events: Any, check: Check) -> str:
 
 
 def _on_the_bus(events: Any, check: Check) -> str:
-    bus = events.describe_event_bus(Name=check.statement["Resource"])
+    bus = events.describe_event_bus(Name=str(check.statement["Resource"]).rpartition("/")[2])
     if not trusts(bus.get("Policy"), check.target):
         raise Refused(f"the policy of {bus.get('Name')} does not name account {check.target}")
     return ""

@@ -389,10 +389,10 @@ def _listed(value: Any) -> list[Any]:
 
 def _principals(statement: Mapping[str, Any]) -> list[str]:
     principal = statement.get("Principal")
-    named = principal.get("AWS") if isinstance(principal, Mapping) else None
+    named = principal.get("AWS") if isinstance(principal, Mapping) else principal
     return [str(one) for one in _listed(named)]
 
 
 def _account_in(principal: str) -> str:
     """The account that a principal (an ARN or an account id) names."""
-    return principal.split(":")[4] if principal.startswith("arn:") else principal
+    return (principal.split(":") + [""] * 5)[4] if principal.startswith("arn:") else principal
