@@ -29,7 +29,7 @@ def examine(where: Target, model: str | None, project: str | None) -> dict[str, 
     """
     began = time.monotonic()
     identity, own = _own_checks(where)
-    found = [
+    found: list[dict[str, Any]] = [
         {"model": name, "project": entry.get("project"), "checks": _ask(where, name)}
         for name, entry in _asked_for(where, model, project)
     ]
