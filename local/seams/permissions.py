@@ -102,7 +102,9 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
             arn = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
             )
-            return _key_arn(arn) if service == "kms" else arn
+            if service == "kms":
+                return _key_arn(arn)
+            return _looked_at(headers, body, region, account_id) or arn
         if path.startswith("/endpoints/"):
             name = unquote(path.split("/")[2]).lower()
             return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
@@ -110,6 +112,21 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
 
     return extract_resource_arn
+
+
+def _looked_at(headers: dict[str, str], body: bytes, region: str, account_id: str) -> str:
+    """The resource of these calls as AWS has it; "" for any other call."""
+    _, _, operation = headers.get("x-amz-target", "").rpartition(".")
+    request = _json(body)
+    if operation == "DescribeEventBus":
+        name = str(request.get("Name") or "default").rpartition("/")[2]
+        return f"arn:aws:events:{region}:{account_id}:event-bus/{name}"
+    rule = request.get({"DescribeRule": "Name", "ListTargetsByRule": "Rule"}.get(operation, ""))
+    if rule and request.get("EventBusName", "default") == "default":
+        return f"arn:aws:events:{region}:{account_id}:rule/{rule}"
+    if operation == "DescribeRepositories" and not request.get("repositoryNames"):
+        return f"arn:aws:ecr:{region}:{account_id}:repository/*"
+    return ""
 
 
 def _key_arn(arn: str) -> str:
