@@ -453,3 +453,35 @@ def test_personas_are_sessions_of_their_own_roles(aws: Aws) -> None:
     assert seen(aws, session) == "dana"
     with pytest.raises(KeyError):
         organisation.persona_session("janitor", aws.endpoint_url)
+
+
+# ---------------------------------------------------------------- what a pre-flight looks at
+
+
+def test_buses_rules_and_repositories_are_named_as_aws_names_them(aws: Aws) -> None:
+    place = f"{REGION}:{TEST}"
+    aws.client("events", TEST).create_event_bus(Name="looked-at")
+    aws.client("events", TEST).put_rule(Name="looked-at", EventPattern='{"source": ["x"]}')
+    statements = [
+        {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:{resource}"}
+        for action, resource in (
+            ("events:DescribeEventBus", f"events:{place}:event-bus/looked-at"),
+            ("events:DescribeRule", f"events:{place}:rule/looked-at"),
+            ("events:ListTargetsByRule", f"events:{place}:rule/looked-at"),
+            ("ecr:DescribeRepositories", f"ecr:{place}:repository/*"),
+        )
+    ]
+    session = aws.assume(aws.role(TEST, "looking", *statements))
+    events = aws.client("events", session)
+    assert events.describe_event_bus(Name="looked-at")["Name"] == "looked-at"
+    assert events.describe_rule(Name="looked-at")["Name"] == "looked-at"
+    assert events.list_targets_by_rule(Rule="looked-at")["Targets"] == []
+    answer = aws.client("ecr", session).describe_repositories(registryId=TEST, maxResults=1)
+    assert answer["repositories"] == []
+    for call, arguments in (
+        (events.describe_event_bus, {"Name": "default"}),
+        (events.describe_rule, {"Name": "another"}),
+        (events.list_targets_by_rule, {"Rule": "another"}),
+    ):
+        with denied():
+            call(**arguments)
