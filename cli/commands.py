@@ -542,3 +542,37 @@ def _follow(
     if refused is not None:
         raise refused
     return entry
+
+
+@click.command(short_help="Try every call across accounts; say what is missing.")
+@click.option("--model", metavar="NAME", help="Only this model's project; otherwise every one.")
+@click.option("--project", metavar="NAME", help="Only the models of this project.")
+@acting("admin")
+def doctor(options: Options, model: str | None, project: str | None) -> int:
+    """Try the calls that promotions make across accounts; where one fails, print what is missing.
+
+    The hub's own function makes them, with its roles, as the first step of every promotion does:
+    assume the hub's roles, read the project's bucket and decrypt it, use Central's key, look at
+    registries, images, rules and the hub's bus. Nothing is changed. For every failure it says the
+    statement that is missing, and the stack and parameter that add it.
+
+    \b
+    Examples:
+      govern doctor
+      govern doctor --model clinical-risk-classifier
+      govern doctor --project cardiology --target aws --json
+
+    \b
+    Exit codes:
+      0 everything works   1 something is missing   3 not running or not deployed
+    """
+    from cli import doctor as looking
+    from cli import present
+    from cli.target import open_target
+
+    report = looking.examine(open_target(options), model, project)
+    if options.as_json:
+        output(report)
+    else:
+        present.console().print(present.examination(report))
+    return 0 if report["passed"] else REFUSED

@@ -17,6 +17,7 @@ from cli.brief_commands import brief
 from cli.commands import (
     approve,
     break_glass,
+    doctor,
     dossier,
     history,
     provision,
@@ -92,6 +93,7 @@ for command in (
     brief,
     lineage,
     policy,
+    doctor,
 ):
     cli.add_command(command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 _GOOD = {"Approved", "Passed", "Deployed"}
 _BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
 _BUSY = {"Validating", "Releasing", "PendingApproval"}
-_RESULTS = {"passed": "green", "failed": "red", "not checked": "yellow"}
+_RESULTS = {
+    "passed": "green",
+    "failed": "red",
+    **dict.fromkeys(("not checked", "not tried", "unclear"), "yellow"),
+}
 _MOST_FINDINGS = 20  # that are shown to people
 _PLAIN_WIDTH = 160  # columns when nobody's terminal says how many there are
 _NONE = "-"
@@ -142,6 +147,41 @@ def verification(report: Report, meaning: Mapping[str, str]) -> RenderableType:
     if len(findings) > _MOST_FINDINGS:
         parts.append(Text(f"... and {len(findings) - _MOST_FINDINGS} more; --json lists them all"))
     return Group(*parts, _conclusion(report))
+
+
+def examination(report: Mapping[str, Any]) -> RenderableType:
+    """What `govern doctor` tried, by project, then for each failure what is missing and where."""
+    parts: list[RenderableType] = [Text(f"As {report['identity']}", style="bold")]
+    subjects = [("this session", report["checks"])]
+    subjects += [(str(one["model"]), one["checks"]) for one in report["projects"]]
+    for subject, checks in subjects:
+        table = _table("Check", "Account", "Call", "Result")
+        for check in checks:
+            style = _RESULTS[check["status"]]
+            table.add_row(
+                check["name"],
+                check["account"],
+                check["call"],
+                Text(check["status"], style=style),
+            )
+        parts += [Text(f"\n{subject}", style="bold"), table]
+        parts += [_missing(check) for check in checks if check["status"] != "passed"]
+    count = sum(c["status"] != "passed" for _, checks in subjects for c in checks)
+    text = f"{count} not in order" if count else "Everything that promotions call works"
+    said = Text(f"{text} ({report['seconds']} s)", style="red" if count else "green")
+    return Group(*parts, Text(), said)
+
+
+def _missing(check: Mapping[str, Any]) -> Text:
+    by = f"  deploy    {check['stack']} in account {check['account']}"
+    by += f" with {check['parameter']}" if check["parameter"] else ""
+    if check["status"] == "not tried":
+        return Text(f"{check['name']}: {check['detail']}", style="yellow")
+    statement = json.dumps(check["statement"], indent=2).replace("\n", "\n            ")
+    return Text.assemble(
+        (f"{check['name']}", "red"),
+        f": {check['means']}\n  AWS says  {check['detail']}\n  missing   {statement}\n{by}\n",
+    )
 
 
 def _conclusion(report: Report) -> Text:

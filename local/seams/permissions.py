@@ -6,11 +6,12 @@ Without an IAM namespace the emulator allows everything for a service it does no
 from __future__ import annotations
 
 import contextvars
+import inspect
 import json
 import re
 import sys
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import kms, s3, sts
@@ -22,6 +23,7 @@ from local.seams.assertions import require, require_attributes, require_paramete
 foreign_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 _identity: contextvars.ContextVar[str] = contextvars.ContextVar("source identity", default="")
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.+")
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9:/_.@-]+)\}")
 _ACCESS_KEY = re.compile(rb"<AccessKeyId>([^<]+)</AccessKeyId>")
 
 
@@ -35,6 +37,7 @@ def install() -> None:
     """Teach the evaluator what it does not know."""
     _know_sagemaker()
     _know_conditional_writes()
+    _know_policy_variables()
     _know_who_owns_and_asks()
     _remember_source_identity()
 
@@ -99,7 +102,9 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
             arn = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
             )
-            return _key_arn(arn) if service == "kms" else arn
+            if service == "kms":
+                return _key_arn(arn)
+            return _looked_at(headers, body, region, account_id) or arn
         if path.startswith("/endpoints/"):
             name = unquote(path.split("/")[2]).lower()
             return f"arn:aws:sagemaker:{region}:{account_id}:endpoint/{name}"
@@ -107,6 +112,21 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         return sagemaker_iam.resource_arn(operation, _json(body), account_id, region)
 
     return extract_resource_arn
+
+
+def _looked_at(headers: dict[str, str], body: bytes, region: str, account_id: str) -> str:
+    """The resource of these calls as AWS has it; "" for any other call."""
+    _, _, operation = headers.get("x-amz-target", "").rpartition(".")
+    request = _json(body)
+    if operation == "DescribeEventBus":
+        name = str(request.get("Name") or "default").rpartition("/")[2]
+        return f"arn:aws:events:{region}:{account_id}:event-bus/{name}"
+    rule = request.get({"DescribeRule": "Name", "ListTargetsByRule": "Rule"}.get(operation, ""))
+    if rule and request.get("EventBusName", "default") == "default":
+        return f"arn:aws:events:{region}:{account_id}:rule/{rule}"
+    if operation == "DescribeRepositories" and not request.get("repositoryNames"):
+        return f"arn:aws:ecr:{region}:{account_id}:repository/*"
+    return ""
 
 
 def _key_arn(arn: str) -> str:
@@ -142,7 +162,10 @@ def _put_events_keys(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _know_conditional_writes() -> None:
-    """s3:if-none-match and s3:if-match, with which a bucket policy demands conditional writes."""
+    """s3:if-none-match and s3:if-match, with which a bucket policy demands conditional writes.
+
+    And s3:RequestObjectTag, with which it says what tags a write may bring.
+    """
     require_parameters(
         "permissions",
         iam_actions.s3_service_context,
@@ -161,9 +184,43 @@ def _know_conditional_writes() -> None:
             for name in ("if-none-match", "if-match"):
                 if name in (headers or {}):
                     context[f"s3:{name}"] = (headers or {})[name]
+            for key, value in parse_qsl((headers or {}).get("x-amz-tagging", "")):
+                context[f"s3:RequestObjectTag/{key}"] = value
         return context
 
     iam_actions.s3_service_context = s3_service_context
+
+
+def _know_policy_variables() -> None:
+    """${aws:PrincipalAccount} and the like in the values of conditions.
+
+    A variable that nothing is known for matches nothing, as in AWS.
+    """
+    require_parameters("permissions", iam_evaluator._conditions_met, "conditions", "ctx")
+    require("${" not in inspect.getsource(iam_evaluator), "permissions", "no policy variables")
+    original = iam_evaluator._conditions_met
+
+    def conditions_met(conditions: dict[str, Any], ctx: Any) -> Any:
+        if "${" not in str(conditions):
+            return original(conditions, ctx)
+        return original(_filled(conditions, ctx), ctx)
+
+    iam_evaluator._conditions_met = conditions_met
+
+
+def _filled(value: Any, ctx: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(entry, ctx) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_filled(entry, ctx) for entry in value]
+    if not isinstance(value, str):
+        return value
+
+    def known(variable: re.Match[str]) -> str:
+        found = iam_evaluator._resolve_condition_key(variable[1], ctx)
+        return found if isinstance(found, str) and found else "\0"
+
+    return _VARIABLE.sub(known, value)
 
 
 def _know_who_owns_and_asks() -> None:
@@ -269,8 +326,6 @@ def _may_set(body: bytes, headers: dict[str, str], query: dict[str, Any]) -> boo
 
 
 def _form(body: bytes) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
     return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 

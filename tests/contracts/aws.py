@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,7 @@ class Aws:
     policy_changes: list[dict[str, Any]] = field(default_factory=list)
     actions: dict[str, dict[str, Any]] = field(default_factory=dict)
     _clients: dict[str, Any] = field(default_factory=dict)
+    _asked: threading.local = field(default_factory=threading.local)
 
     def client(self, service: str) -> Any:
         """A boto3 client of the service."""
@@ -119,10 +121,13 @@ class Aws:
         if "Body" in params:
             body = params["Body"]
             kept["Body"] = body if isinstance(body, bytes) else body.getvalue()
-        self.calls.append(Call(model.service_model.service_name, model.name, kept))
+        call = Call(model.service_model.service_name, model.name, kept)
+        self.calls.append(call)
+        # Some functions call side by side; each thread is answered what it asked.
+        self._asked.call = call
 
     def _answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
-        request = self.calls[-1].request
+        request = self._asked.call.request
         try:
             parsed = getattr(self, f"_on_{model.name}", lambda request: {})(request)
             status = 200
@@ -160,7 +165,7 @@ class Aws:
     def _object(self, request: dict[str, Any]) -> bytes:
         place = request["Bucket"], request["Key"]
         if place not in self.objects:
-            raise Refused("404", "Not Found", 404)
+            raise Refused("NoSuchKey", "Not Found", 404)
         return self.objects[place]
 
     # -------------------------------------------------------------- DynamoDB
@@ -197,12 +202,32 @@ class Aws:
         digest = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
         return {"Signature": self.signing_key.sign(request["Message"], digest)}
 
+    def _on_GenerateDataKey(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert request["DryRun"]
+        raise Refused("DryRunOperationException", "it would have succeeded", 412)
+
+    # -------------------------------------------------------------- events
+
+    def _on_DescribeEventBus(self, request: dict[str, Any]) -> dict[str, Any]:
+        members = [samples.DEV, samples.TEST, samples.PROD]
+        allow = {"Effect": "Allow", "Action": "events:PutEvents", "Principal": {"AWS": members}}
+        return {"Name": "governed-path", "Policy": json.dumps({"Statement": [allow]})}
+
+    def _on_DescribeRule(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"State": "ENABLED"}
+
+    def _on_ListTargetsByRule(self, request: dict[str, Any]) -> dict[str, Any]:
+        bus = f"arn:aws:events:{samples.REGION}:{samples.CENTRAL}:event-bus/governed-path"
+        return {"Targets": [{"Id": "hub-bus", "Arn": bus}]}
+
     # -------------------------------------------------------------- SageMaker
 
     def _on_DescribeImageScanFindings(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}
 
     def _on_DescribeModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["ModelPackageName"] not in self.versions:
+            raise Refused("ValidationException", "ModelPackage does not exist.")
         return copy.deepcopy(self.versions[request["ModelPackageName"]])
 
     def _on_DescribeAction(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -29,16 +29,24 @@ from tests.contracts.aws import ENVIRONMENT, Aws, Call
 
 OPERATIONS = {
     "sts": ["AssumeRole"],
-    "s3": ["HeadObject", "GetObject", "PutObject", "CopyObject"],
+    "s3": [
+        "HeadObject",
+        "GetObject",
+        "PutObject",
+        "CopyObject",
+        "PutObjectTagging",
+        "ListObjectsV2",
+    ],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
-    "kms": ["GetPublicKey", "Sign"],
+    "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData"],
-    "ecr": ["DescribeImageScanFindings"],
-    "events": ["PutEvents"],
+    "ecr": ["DescribeImageScanFindings", "DescribeRepositories"],
+    "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
+        "DescribeModelPackageGroup",
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
         *("DescribeEndpoint", "AddTags", "DescribeAction"),
         *("ListArtifacts", "QueryLineage", "DescribeArtifact", "DescribeContext"),
@@ -61,10 +69,13 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         patch.setattr(sessions, "own_client", aws.client)
         patch.setattr(sessions, "client", lambda session, service, config=None: aws.client(service))
         _provision(aws)
+        assert aws.handler("check_access")({"promotion": samples.promotion("Dev")})["passed"]
         candidate = _promote(aws)
         _validate(aws, candidate)
         _release(aws, candidate)
-        _record(aws)
+        _record(aws, candidate)
+        looked = aws.handler("check_access")({"model": samples.MODEL})["checks"]
+        assert {check["status"] for check in looked} == {"passed"}, looked
         found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for call in aws.calls:
             found[call.service, call.operation].append(call.request)
@@ -253,6 +264,10 @@ def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: st
 def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> dict[str, Any]:
     planned = {"promotion": promotion, "candidate": candidate}
     deployment: dict[str, Any] = aws.handler("plan_deployment")(planned)["deployment"]
+    granted = events.example(f"governed-path-clearance-granted.for-{promotion['stage'].lower()}")
+    aws.entries = [granted["detail"]]
+    clear = {"promotion": promotion, "candidate": candidate, "deployment": deployment}
+    assert aws.handler("grant_clearance")(clear)["stage"] == promotion["stage"]
     aws.handler("create_model")({"deployment": deployment})
     aws.handler("create_endpoint_config")({"deployment": deployment})
     settled = aws.handler("deploy_endpoint")({"deployment": deployment, "task_token": "t" * 64})
@@ -264,7 +279,7 @@ def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> d
     return deployment
 
 
-def _record(aws: Aws) -> None:
+def _record(aws: Aws, candidate: dict[str, Any]) -> None:
     aws.entries = []
     aws.handler("record")(
         {
@@ -282,6 +297,10 @@ def _record(aws: Aws) -> None:
     entry = events.example("governed-path-validation-passed.complete")["detail"]
     image = {"SequenceNumber": "1", "NewImage": items.to_item(samples.row(entry))}
     aws.handler("publish_entry")({"Records": [{"eventName": "INSERT", "dynamodb": image}]})
+    granted = events.example("governed-path-clearance-granted.for-test")["detail"]
+    aws.entries = [entry, {**granted, "candidate_id": candidate["candidate_id"]}]
+    ended = aws.handler("revoke_clearance")({"id": "e", "detail": entry})
+    assert ended["stages"] == ["Test"]
     changed = {**image, "OldImage": image["NewImage"]}
     aws.handler("archive_entry")(
         {

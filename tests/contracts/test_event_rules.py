@@ -17,7 +17,7 @@ import pytest
 from ministack.services import eventbridge
 from samcli.yamlhelper import yaml_parse
 
-from governance.domain import approval_events, phases
+from governance.domain import approval_events, clearance, phases
 from tests.contracts import events, samples
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,7 @@ LAMBDA_AND_TOPIC_RULES = (
     "EndpointState",
     "Notifications",
     "ReviewOverdue",
+    "Clearance",
     "Denials",
     "PolicyChanges",
 )
@@ -227,6 +228,10 @@ EXPECTED = AWS_EVENTS | {
     name: {_told_by(name)} for name in events.EXAMPLES if name.startswith("governed-path-")
 }
 EXPECTED["governed-path-mandatory-review-overdue.complete"] |= {"ReviewOverdue"}
+# What ends a clearance takes it back.
+for name in events.EXAMPLES:
+    if name.startswith("governed-path-") and events.example(name)["detail-type"] in clearance.ENDS:
+        EXPECTED[name] |= {"Clearance"}
 
 
 def test_the_table_says_something_of_every_example() -> None:

@@ -326,13 +326,13 @@ class Organisation:
         return ledger.entries(self.reader, model)
 
     def story(self, model: str) -> list[dict[str, Any]]:
-        """The model's ledger without policies, and without the registrations, whose events come
-        when they come.
+        """The model's ledger without policies, and without what is written beside the path whenever
+        its event comes: registrations and clearances.
         """
         return [
             entry
             for entry in ledger.of_versions(self.entries(model))
-            if entry["kind"] != "CandidateRegistered"
+            if entry["kind"] not in ("CandidateRegistered", "ClearanceGranted", "ClearanceRevoked")
         ]
 
     def kinds(self, model: str) -> list[str]:

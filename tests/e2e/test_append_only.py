@@ -43,7 +43,7 @@ WRITERS = {
     f"governed-path-{name}"
     for name in (
         *("record", "record-decision", "record-policy-change", "record-registration"),
-        *("check-review-deadlines", "detect-tampering"),
+        *("check-review-deadlines", "detect-tampering", "grant-clearance", "revoke-clearance"),
     )
 }
 ARCHIVER = "governed-path-archive-entry"

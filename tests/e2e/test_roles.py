@@ -231,6 +231,7 @@ _TAKE_LINEAGE = ("sts:AssumeRole", role_arn(CENTRAL, "lineage"))
 # Function -> one thing that it must be able to do.
 FUNCTIONS = {
     "claim-approval": ("dynamodb:PutItem", _table("claims")),
+    "check-access": _TAKE_HUB,
     "resolve-approver": ("dynamodb:GetItem", _table("candidates")),
     "build-candidate": ("s3:PutObject", MANIFEST),
     "verify-candidate": ("s3:GetObject", MODELS),
@@ -241,6 +242,8 @@ FUNCTIONS = {
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
+    "grant-clearance": ("s3:PutObjectVersionTagging", MODELS),
+    "revoke-clearance": ("s3:PutObjectVersionTagging", MODELS),
     "create-model": _TAKE_HUB,
     "create-endpoint-config": _TAKE_HUB,
     "deploy-endpoint": ("dynamodb:PutItem", _table("endpoint-waits")),
@@ -287,6 +290,7 @@ FOREIGN = [
     ("s3:DeleteObject", REPORT),
     ("s3:DeleteObject", MODELS),
     ("s3:PutObject", POLICY),
+    ("s3:DeleteObjectVersionTagging", MODELS),
     ("s3:BypassGovernanceRetention", REPORT),
     ("iam:PassRole", role_arn(PROD, "endpoint-execution")),
     ("sts:AssumeRole", role_arn(CENTRAL, "governance-engineer")),
@@ -324,7 +328,7 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
         writers = {f for f in FUNCTIONS if deployed[CENTRAL].allows(f, action, resource)}
         assert writers == {
             *("record", "record-decision", "record-policy-change", "record-registration"),
-            *("check-review-deadlines", "detect-tampering"),
+            *("check-review-deadlines", "detect-tampering", "grant-clearance", "revoke-clearance"),
         }
     archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
     assert archivers == ["archive-entry"]

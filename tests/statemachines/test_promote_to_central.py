@@ -12,6 +12,7 @@ MACHINE = "promote_to_central"
 TO_GATE = [
     "ClaimApproval",
     "ApprovalClaimed?",
+    "CheckAccess",
     "ResolveApprover",
     "BuildCandidate",
     "EvaluateGate",
@@ -75,6 +76,7 @@ def test_every_object_is_copied_and_the_central_version_named(
         *(
             (f"{state}Fails", [*until(state), *ERRORED])
             for state in (
+                "CheckAccess",
                 "ResolveApprover",
                 "BuildCandidate",
                 "EvaluateGate",
@@ -132,6 +134,7 @@ def test_the_cause_tells_the_whole_story(
     ("case", "state", "tries"),
     [
         ("ServiceErrorThenSuccess", "ResolveApprover", 2),
+        ("CheckAccessRetried", "CheckAccess", 3),
         ("TransientErrorThenSuccess", "CopyArtifacts", 3),
     ],
 )
@@ -184,3 +187,13 @@ def test_the_queue_is_tried_again_before_it_is_given_up(
     run: Callable[[str], Run], case: str
 ) -> None:
     assert run(case).tries["SendToDeadLetterQueue"] == 7
+
+
+@pytest.mark.parametrize("case", ["AccessMissing"])
+def test_a_missing_permission_is_named_and_not_tried_again(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == ([*until("CheckAccess"), *ERRORED], "FAILED")
+    assert (ended.error, ended.tries["CheckAccess"]) == ("AccessError", 1)
+    assert "check dev-role: sts:AssumeRole" in str(ended.cause)

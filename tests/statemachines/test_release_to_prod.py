@@ -13,6 +13,7 @@ MACHINE = "release_to_prod"
 TO_GATE = [
     "ClaimApproval",
     "ApprovalClaimed?",
+    "CheckAccess",
     "ResolveApprover",
     "ConfirmApprover",
     "VerifyCandidate",
@@ -25,6 +26,7 @@ TO_SERVICE = [
     "SetStageReleasing",
     "RecordReleaseStarted",
     "PlanDeployment",
+    "GrantClearance",
     "DeployToProd",
     "EndpointInService?",
 ]
@@ -91,6 +93,7 @@ def test_a_release_names_what_it_replaced(
         *(
             (f"{state}Fails", [*until(state), *ERRORED])
             for state in (
+                "CheckAccess",
                 "ResolveApprover",
                 "ConfirmApprover",
                 "VerifyCandidate",
@@ -98,6 +101,7 @@ def test_a_release_names_what_it_replaced(
                 "SetStageReleasing",
                 "RecordReleaseStarted",
                 "PlanDeployment",
+                "GrantClearance",
                 "VerifyCandidateInService",
                 "SmokeTest",
                 "TagEndpoint",
@@ -202,6 +206,7 @@ def test_an_endpoint_in_prod_is_never_removed() -> None:
     ("case", "state", "tries"),
     [
         ("ServiceErrorThenSuccess", "VerifyCandidate", 2),
+        ("CheckAccessRetried", "CheckAccess", 3),
         ("TransientErrorThenSuccess", "SmokeTest", 3),
         ("ChildStartedOnSecondTry", "DeployToProd", 2),
     ],
@@ -212,3 +217,13 @@ def test_a_passing_fault_is_retried(
     ended = run(case)
     assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
     assert ended.tries[state] == tries
+
+
+@pytest.mark.parametrize("case", ["AccessMissing"])
+def test_a_missing_permission_is_named_and_not_tried_again(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == ([*until("CheckAccess"), *ERRORED], "FAILED")
+    assert (ended.error, ended.tries["CheckAccess"]) == ("AccessError", 1)
+    assert "check dev-role: sts:AssumeRole" in str(ended.cause)

@@ -13,6 +13,7 @@ MACHINE = "validate_in_test"
 TO_GATE = [
     "ClaimApproval",
     "ApprovalClaimed?",
+    "CheckAccess",
     "ResolveApprover",
     "VerifyCandidate",
     "CandidateUnchanged?",
@@ -24,6 +25,7 @@ TO_SERVICE = [
     "SetStageValidating",
     "RecordValidationStarted",
     "PlanDeployment",
+    "GrantClearance",
     "DeployToTest",
     "EndpointInService?",
 ]
@@ -84,12 +86,14 @@ def test_failed_tests_say_why(run: Callable[[str], Run], case: str) -> None:
         *(
             (f"{state}Fails", [*until(state), *ERRORED])
             for state in (
+                "CheckAccess",
                 "ResolveApprover",
                 "VerifyCandidate",
                 "EvaluateGate",
                 "SetStageValidating",
                 "RecordValidationStarted",
                 "PlanDeployment",
+                "GrantClearance",
                 "RemoveEndpoint",
                 "WriteResults",
                 "RecordValidationPassed",
@@ -155,6 +159,7 @@ def test_no_endpoint_is_left_behind(run: Callable[[str], Run], case: str) -> Non
 @pytest.mark.parametrize(
     ("case", "state", "tries"),
     [
+        ("CheckAccessRetried", "CheckAccess", 3),
         ("TransientErrorThenSuccess", "ResolveApprover", 3),
         ("ServiceErrorThenSuccess", "RunSuites", 4),
     ],
@@ -165,3 +170,13 @@ def test_a_passing_fault_is_retried(
     ended = run(case)
     assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
     assert ended.tries[state] >= tries
+
+
+@pytest.mark.parametrize("case", ["AccessMissing"])
+def test_a_missing_permission_is_named_and_not_tried_again(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == ([*until("CheckAccess"), *ERRORED], "FAILED")
+    assert (ended.error, ended.tries["CheckAccess"]) == ("AccessError", 1)
+    assert "check dev-role: sts:AssumeRole" in str(ended.cause)

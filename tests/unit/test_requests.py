@@ -21,7 +21,7 @@ HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 EVENT_HANDLERS = {
     *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
     *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
-    "record_policy_change",
+    *("record_policy_change", "revoke_clearance"),
 }
 
 Path_ = tuple[str | int, ...]
@@ -54,6 +54,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "execution_arn": "arn:execution",
                 "event": {},
             },
+            "check_access": only_promotion,
             "resolve_approver": only_promotion,
             "build_candidate": only_promotion,
             "verify_candidate": only_promotion,
@@ -102,6 +103,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "description": "",
             },
             "plan_deployment": {**only_promotion, "candidate": candidate},
+            "grant_clearance": {**only_promotion, "candidate": candidate, **only_deployment},
             "create_model": only_deployment,
             "create_endpoint_config": only_deployment,
             "confirm_approver": {**only_promotion, "task_token": "token"},

@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -107,6 +107,10 @@ class Artifacts:
         except ValueError as error:
             name = _name(location["bucket"], location["key"], location.get("version_id"))
             raise InvalidInputError(f"{name} is not JSON: {error}") from error
+
+    def expand(self, location: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Every single object of a location."""
+        yield location
 
     def copy(
         self,

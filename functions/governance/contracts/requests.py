@@ -92,6 +92,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "claim_approval": _closed(
         {"workflow": _TEXT, "stage": _STAGE, "execution_arn": _TEXT, "event": {"type": "object"}}
     ),
+    # The model alone: `govern doctor`, which is about no promotion.
+    "check_access": {
+        **_closed({}, {"promotion": _PROMOTION, "model": _TEXT}),
+        "oneOf": [{"required": ["promotion"]}, {"required": ["model"]}],
+    },
     "resolve_approver": _ONLY_PROMOTION,
     "build_candidate": _ONLY_PROMOTION,
     "verify_candidate": _ONLY_PROMOTION,
@@ -149,6 +154,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
         }
     ),
     "plan_deployment": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
+    "grant_clearance": _closed(
+        {"promotion": _PROMOTION, "candidate": _CANDIDATE, "deployment": _DEPLOYMENT}
+    ),
     "create_model": _ONLY_DEPLOYMENT,
     "create_endpoint_config": _ONLY_DEPLOYMENT,
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),

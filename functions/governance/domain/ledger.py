@@ -19,6 +19,8 @@ KINDS = (
     "ValidationRejected",
     "ValidationErrored",
     "ReleaseStarted",
+    "ClearanceGranted",
+    "ClearanceRevoked",
     "CandidateReleased",
     "ReleaseRejected",
     "ReleaseErrored",
@@ -36,10 +38,13 @@ KINDS = (
 )
 # What is said about a version without moving it: several reviewers overwrite each other's status in
 # the registry, and where the version stands is still where its tests or its release have left it.
+# Who may read its bytes moves it as little.
 # Tampering takes the approvals away and not the version.
 UNMOVING = frozenset(
     {
         "ApprovalsVoided",
+        "ClearanceGranted",
+        "ClearanceRevoked",
         "ReviewGiven",
         "ReviewRevoked",
         "BreakGlassRequested",
@@ -69,6 +74,7 @@ _OPTIONAL = (
     "waived",
     "due_at",
     "policy",
+    "clearance",
 )
 
 

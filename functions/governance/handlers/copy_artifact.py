@@ -6,6 +6,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.artifacts import Artifacts
+from governance.domain import clearance
 from governance.domain.candidate import central_key
 from governance.entry import entry_point
 from governance.settings import Settings
@@ -24,6 +25,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         bucket=settings.artifacts_bucket,
         key=central_key(model, candidate_id, source["role"], source["key"]),
         kms_key=settings.kms_key_arn,
-        tags={"candidate-id": candidate_id, "model": model},
+        tags=clearance.tags(model, candidate_id, {}),
     )
     return {"object": {"role": source["role"], **arrived}}

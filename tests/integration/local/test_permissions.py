@@ -96,6 +96,81 @@ def test_a_bucket_policy_can_deny_one_role(aws: Aws, sessions: Callable[[str], A
     assert read(sessions("stranger")) == b"second"
 
 
+def test_a_bucket_policy_asks_the_objects_tags_about_the_callers_account(
+    aws: Aws, sessions: Callable[[str], Any]
+) -> None:
+    """The tags of the version that is read, and ${aws:PrincipalAccount} in a condition."""
+    s3 = aws.client("s3", DEV)
+    share(
+        aws,
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Condition": {
+                "StringEquals": {
+                    "s3:ExistingObjectTag/cleared": "yes",
+                    "s3:ExistingObjectTag/account": "${aws:PrincipalAccount}",
+                }
+            },
+        },
+    )
+    versions = s3.list_object_versions(Bucket=THEIRS, Prefix="model")["Versions"]
+    newest = next(version["VersionId"] for version in versions if version["IsLatest"])
+
+    def tag(**tags: str) -> None:
+        tag_set = [{"Key": key, "Value": value} for key, value in tags.items()]
+        s3.put_object_tagging(
+            Bucket=THEIRS, Key="model", VersionId=newest, Tagging={"TagSet": tag_set}
+        )
+
+    with denied():
+        read(sessions("promoter"))
+    for tags in ({"cleared": "no", "account": CENTRAL}, {"cleared": "yes", "account": TEST}):
+        tag(**tags)
+        with denied():
+            read(sessions("promoter"))
+    tag(cleared="yes", account=CENTRAL)
+    assert read(sessions("promoter")) == b"second"
+    for version in versions:
+        if not version["IsLatest"]:
+            with denied():
+                sessions("promoter").get_object(
+                    Bucket=THEIRS, Key="model", VersionId=version["VersionId"]
+                )
+    tag(cleared="no")
+    with denied():
+        read(sessions("promoter"))
+
+
+def test_a_variable_that_nothing_is_known_for_matches_nothing(
+    aws: Aws, sessions: Callable[[str], Any]
+) -> None:
+    unknown = {"StringLike": {"aws:PrincipalArn": "${aws:PrincipalTag/team}"}}
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject", "Condition": unknown})
+    with denied():
+        read(sessions("promoter"))
+
+
+def test_a_bucket_policy_says_what_tags_a_write_may_bring(
+    aws: Aws, sessions: Callable[[str], Any]
+) -> None:
+    bucket = f"arn:aws:s3:::{OURS}/*"
+    policy = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": bucket,
+        "Condition": {"StringEquals": {"s3:RequestObjectTag/cleared": "yes"}},
+    }
+    aws.client("s3").put_bucket_policy(Bucket=OURS, Policy=document(policy))
+    s3 = sessions("promoter")
+    s3.put_object(Bucket=OURS, Key="tagged", Body=b"", Tagging="cleared=no")
+    s3.put_object(Bucket=OURS, Key="tagged", Body=b"")
+    with denied():
+        s3.put_object(Bucket=OURS, Key="tagged", Body=b"", Tagging="model=m&cleared=yes")
+    aws.client("s3").delete_bucket_policy(Bucket=OURS)
+
+
 def test_copies_are_made_of_what_is_shared(aws: Aws, sessions: Callable[[str], Any]) -> None:
     actions = ["s3:GetObject", "s3:GetObjectVersion"]
     share(aws, {"Effect": "Allow", "Action": actions, "Condition": only("promoter")})
@@ -378,3 +453,35 @@ def test_personas_are_sessions_of_their_own_roles(aws: Aws) -> None:
     assert seen(aws, session) == "dana"
     with pytest.raises(KeyError):
         organisation.persona_session("janitor", aws.endpoint_url)
+
+
+# ---------------------------------------------------------------- what a pre-flight looks at
+
+
+def test_buses_rules_and_repositories_are_named_as_aws_names_them(aws: Aws) -> None:
+    place = f"{REGION}:{TEST}"
+    aws.client("events", TEST).create_event_bus(Name="looked-at")
+    aws.client("events", TEST).put_rule(Name="looked-at", EventPattern='{"source": ["x"]}')
+    statements = [
+        {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:{resource}"}
+        for action, resource in (
+            ("events:DescribeEventBus", f"events:{place}:event-bus/looked-at"),
+            ("events:DescribeRule", f"events:{place}:rule/looked-at"),
+            ("events:ListTargetsByRule", f"events:{place}:rule/looked-at"),
+            ("ecr:DescribeRepositories", f"ecr:{place}:repository/*"),
+        )
+    ]
+    session = aws.assume(aws.role(TEST, "looking", *statements))
+    events = aws.client("events", session)
+    assert events.describe_event_bus(Name="looked-at")["Name"] == "looked-at"
+    assert events.describe_rule(Name="looked-at")["Name"] == "looked-at"
+    assert events.list_targets_by_rule(Rule="looked-at")["Targets"] == []
+    answer = aws.client("ecr", session).describe_repositories(registryId=TEST, maxResults=1)
+    assert answer["repositories"] == []
+    for call, arguments in (
+        (events.describe_event_bus, {"Name": "default"}),
+        (events.describe_rule, {"Name": "another"}),
+        (events.list_targets_by_rule, {"Rule": "another"}),
+    ):
+        with denied():
+            call(**arguments)

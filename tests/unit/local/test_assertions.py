@@ -110,6 +110,7 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
     ],
     (permissions, iam_evaluator): [
         ("_RESOURCE_POLICY_LOOKUPS", {}),
+        ("_conditions_met", _differs),
         ("_resolve_condition_key", _differs),
         ("evaluate_trust_policy", _differs),
     ],

@@ -1,0 +1,48 @@
+"""Clearances: the object tags that the artifacts bucket's policy asks before a member reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from governance.adapters import errors, sessions
+from governance.adapters.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_AT_ONCE = 16  # S3 takes thousands a second; ten connections are what a client keeps
+
+
+class Clearances:
+    """The tags of objects in Central, written with the function's own role."""
+
+    def __init__(self) -> None:
+        self._s3: S3Client = sessions.own_client("s3")
+        self._artifacts = Artifacts()
+
+    def write(self, locations: Sequence[Mapping[str, Any]], tags: Mapping[str, str]) -> int:
+        """Give exactly the named version of every object these tags; returns how many there are.
+
+        All of them are tried before the first error is raised: a revocation that cannot close one
+        object still closes the others.
+        """
+        tag_set = [{"Key": key, "Value": value} for key, value in tags.items()]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            written = [
+                pool.submit(self._tag, location, tag_set) for location in self._every(locations)
+            ]
+        return sum(one.result() for one in written)
+
+    def _every(self, locations: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        for location in locations:
+            yield from self._artifacts.expand(location)
+
+    def _tag(self, location: Mapping[str, Any], tag_set: Any) -> int:
+        bucket, key, version_id = location["bucket"], location["key"], location["version_id"]
+        with errors.translated(f"set the clearance of s3://{bucket}/{key} version {version_id}"):
+            self._s3.put_object_tagging(
+                Bucket=bucket, Key=key, VersionId=version_id, Tagging={"TagSet": tag_set}
+            )
+        return 1

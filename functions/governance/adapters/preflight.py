@@ -1,0 +1,207 @@
+"""Tries the calls of domain/preflight.py, all of them harmless, as the roles that make them.
+
+Roles are assumed side by side, then everything else is tried side by side: what takes longest is
+one call after the other to the same service, and there are no two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from governance.adapters import errors, sessions
+from governance.adapters.sessions import Sessions
+from governance.domain.errors import (
+    AccessError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    TransientError,
+)
+from governance.domain.preflight import (
+    FAILED,
+    NOT_TRIED,
+    PASSED,
+    UNCLEAR,
+    Check,
+    Outcome,
+    trusts,
+)
+
+_PROBE = "models/governed-path-doctor"  # a key that nobody writes: its absence is the answer
+_AT_ONCE = 8
+_ERRORS = (AccessError, IntegrityError, InvalidInputError, NotFoundError, TransientError)
+
+Attempt = Callable[[Any, Check], str]
+
+
+class Refused(Exception):
+    """The call went through, and what it answered is not what a promotion needs."""
+
+
+class Preflight:
+    """The checks of one invocation. `provisioned` says whether the directory has the model."""
+
+    def __init__(self, taken: Sessions, provisioned: bool) -> None:
+        self._sessions, self._provisioned = taken, provisioned
+
+    def run(self, checks: Sequence[Check]) -> list[Outcome]:
+        """The outcome of every check, in their order."""
+        roles = [check for check in checks if check.call == "sts:AssumeRole"]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            taken = dict(zip((c.name for c in roles), pool.map(self._assume, roles), strict=True))
+            outcomes = {name: found for name, found in taken.items() if isinstance(found, Outcome)}
+            ready = {n: s for n, s in taken.items() if not isinstance(s, Outcome)}
+            outcomes |= {c.name: Outcome(c, PASSED) for c in roles if c.name in ready}
+            # boto3 makes clients one after the other, and they are used side by side.
+            tried = [(c, self._client(c, ready)) for c in checks if c.name not in outcomes]
+            jobs = [pool.submit(self._try, check, client) for check, client in tried]
+            outcomes |= {job.result().check.name: job.result() for job in jobs}
+        return [self._settled(outcomes[check.name], outcomes) for check in checks]
+
+    def _assume(self, check: Check) -> boto3.Session | Outcome:
+        try:
+            if check.name == "registry-role":
+                return self._sessions.registry()
+            return self._sessions.hub(check.target)
+        except _ERRORS as error:
+            return _outcome_of(check, error)
+
+    def _client(self, check: Check, ready: Mapping[str, boto3.Session]) -> Any:
+        """The client that the check is made with; None if the role for it cannot be had."""
+        service = check.call.partition(":")[0]
+        if check.name == "dev-copies":
+            listing = ready.get("dev-role")
+            if listing is None:
+                return None
+            return (sessions.client(listing, "s3"), sessions.own_client("s3"))
+        if not check.needs:
+            return sessions.own_client(service)
+        session = ready.get(check.needs)
+        return None if session is None else sessions.client(session, service)
+
+    def _try(self, check: Check, client: Any) -> Outcome:
+        if client is None:
+            return Outcome(check, NOT_TRIED, f"needs {check.needs}")
+        if check.name == "project-directory":
+            found = Outcome(check, PASSED)
+            return found if self._provisioned else Outcome(check, FAILED, "no entry of the model")
+        try:
+            return Outcome(check, PASSED, _attempt_of(check)(client, check))
+        except Refused as refused:
+            return Outcome(check, FAILED, str(refused))
+        except (ClientError, BotoCoreError) as error:
+            return _outcome_of(check, errors.translate(error, check.call), error)
+
+    @staticmethod
+    def _settled(outcome: Outcome, outcomes: Mapping[str, Outcome]) -> Outcome:
+        """A check whose role failed is not tried; its own failure would only repeat that."""
+        needed = outcomes.get(outcome.check.needs)
+        if needed is not None and needed.status != PASSED and outcome.status != PASSED:
+            return Outcome(outcome.check, NOT_TRIED, f"needs {outcome.check.needs}")
+        return outcome
+
+
+def _outcome_of(check: Check, error: Exception, cause: Exception | None = None) -> Outcome:
+    status = UNCLEAR if isinstance(error, TransientError) else FAILED
+    if isinstance(cause, ClientError):
+        said = cause.response.get("Error", {}).get("Message", "")
+        return Outcome(check, status, f"{errors.code_of(cause)}: {said}".strip())
+    return Outcome(check, status, str(error))
+
+
+def _attempt_of(check: Check) -> Attempt:
+    return _BY_NAME.get(check.name) or _BY_CALL[check.call]
+
+
+def _key(kms: Any, check: Check) -> str:
+    try:
+        kms.generate_data_key(KeyId=check.target, KeySpec="AES_256", DryRun=True)
+    except ClientError as error:
+        # How KMS says that it would have done it.
+        if errors.code_of(error) != "DryRunOperationException":
+            raise
+    return ""
+
+
+def _absent_object(s3: Any, check: Check) -> str:
+    try:
+        s3.get_object(Bucket=check.target, Key=_PROBE)["Body"].close()
+    except ClientError as error:
+        if errors.code_of(error) != "NoSuchKey":
+            raise
+    return ""
+
+
+def _copies(clients: Any, check: Check) -> str:
+    """One byte of some object, with our own role: both policies and the key must agree."""
+    lister, s3 = clients
+    found = lister.list_objects_v2(Bucket=check.target, MaxKeys=1).get("Contents") or []
+    if not found:
+        return "the bucket has no object yet, so no copy could be tried"
+    answer = s3.get_object(Bucket=check.target, Key=found[0]["Key"], Range="bytes=0-0")
+    answer["Body"].close()
+    return ""
+
+
+def _group(sagemaker: Any, check: Check) -> str:
+    sagemaker.describe_model_package_group(ModelPackageGroupName=check.target)
+    return ""
+
+
+def _endpoint(sagemaker: Any, check: Check) -> str:
+    return _or_absent(sagemaker.describe_endpoint, EndpointName=check.target)
+
+
+def _version(sagemaker: Any, check: Check) -> str:
+    return _or_absent(sagemaker.describe_model_package, ModelPackageName=check.target)
+
+
+def _or_absent(call: Callable[..., Any], **request: Any) -> str:
+    """Being told that there is none means having been allowed to ask."""
+    try:
+        call(**request)
+    except ClientError as error:
+        if not errors.is_absent(error):
+            raise
+    return ""
+
+
+def _repositories(ecr: Any, check: Check) -> str:
+    ecr.describe_repositories(registryId=check.target, maxResults=1)
+    return ""
+
+
+def _forwarding(events: Any, check: Check) -> str:
+    name = "governed-path-forwarding"
+    state = events.describe_rule(Name=name)["State"]
+    if state != "ENABLED":
+        raise Refused(f"rule {name} is {state}")
+    targets = [target["Arn"] for target in events.list_targets_by_rule(Rule=name)["Targets"]]
+    if check.target not in targets:
+        raise Refused(f"rule {name} has the targets {', '.join(targets) or 'none'}")
+    return ""
+
+
+def _on_the_bus(events: Any, check: Check) -> str:
+    bus = events.describe_event_bus(Name=str(check.statement["Resource"]).rpartition("/")[2])
+    if not trusts(bus.get("Policy"), check.target):
+        raise Refused(f"the policy of {bus.get('Name')} does not name account {check.target}")
+    return ""
+
+
+_BY_NAME: Mapping[str, Attempt] = {"dev-copies": _copies}
+_BY_CALL: Mapping[str, Attempt] = {
+    "kms:GenerateDataKey": _key,
+    "s3:GetObject": _absent_object,
+    "sagemaker:DescribeModelPackageGroup": _group,
+    "sagemaker:DescribeEndpoint": _endpoint,
+    "sagemaker:DescribeModelPackage": _version,
+    "ecr:DescribeRepositories": _repositories,
+    "events:ListTargetsByRule": _forwarding,
+    "events:DescribeEventBus": _on_the_bus,
+}

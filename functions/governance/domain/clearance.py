@@ -1,0 +1,151 @@
+"""Clearance: which stage's account may read a candidate, told by the version's ledger alone.
+
+A grant is an entry of its own. What ends it is an entry as well: the tests that it was for are
+over, or the version was recalled, retired or changed. Object tags are what S3 asks; they are
+written from here, so that whoever writes them last writes the truth, in whatever order events come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from governance.domain import ledger
+from governance.domain.errors import AccessError, InvalidInputError
+
+GRANTED, REVOKED = "ClearanceGranted", "ClearanceRevoked"
+STAGES = ("Test", "Prod")
+# The kinds of entries that end a clearance, and for which stages.
+ENDS: Mapping[str, tuple[str, ...]] = {
+    "ValidationPassed": ("Test",),
+    "ValidationFailed": ("Test",),
+    "ValidationErrored": ("Test",),
+    "VersionRecalled": STAGES,
+    "VersionRetired": STAGES,
+    "ApprovalsVoided": STAGES,
+}
+_WITHDRAWN = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided"})
+# What the containers of an endpoint load; a holdout has patients in it, and no endpoint needs one.
+_LOADED = ("model-data", "channel", "additional-data")
+
+
+def held(story: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """{stage: account (12 digits)} that a version is cleared for.
+
+    `story` is the entries about the version, the newest first.
+    """
+    cleared: dict[str, str] = {}
+    for index in reversed(range(len(story))):
+        entry = story[index]
+        if entry["kind"] == GRANTED:
+            cleared[entry["stage"]] = entry["clearance"]["account"]
+        for stage in _ends(entry, story[index + 1 :]):
+            cleared.pop(stage, None)
+    return cleared
+
+
+def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str]:
+    """{stage: account} of the clearances that this entry ended; {} if there were none."""
+    for index, entry in enumerate(story):
+        if entry["entry_id"] == entry_id:
+            before, after = held(story[index + 1 :]), held(story[index:])
+            return {stage: account for stage, account in before.items() if stage not in after}
+    return {}
+
+
+def check_not_withdrawn(
+    story: Sequence[Mapping[str, Any]], promotion: Mapping[str, Any], stage: str
+) -> None:
+    """AccessError if the version was recalled, retired or changed after it was approved."""
+    for entry in story:
+        if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]:
+            raise AccessError(
+                f"{promotion['model_package_arn']} is not cleared for {stage}: entry "
+                f"{entry['sequence']} ({entry['kind']}) came after its approval of "
+                f"{promotion['decided_at']}; approve it again once that is settled"
+            )
+
+
+def loaded(objects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of a candidate's objects, each with its role, that an endpoint loads."""
+    return [found for found in objects if _is_loaded(str(found["role"]))]
+
+
+def tags(model: str, candidate_id: str, cleared: Mapping[str, str]) -> dict[str, str]:
+    """Every tag of an object of the candidate.
+
+    An account is named with the stage, so that what one project is cleared for stays closed to the
+    accounts of another.
+    """
+    found = {"candidate-id": candidate_id, "model": model}
+    for stage in STAGES:
+        found[f"cleared-{stage.lower()}"] = "yes" if stage in cleared else "no"
+    return found | {f"{stage.lower()}-account": account for stage, account in cleared.items()}
+
+
+def grant_request(
+    promotion: Mapping[str, Any], candidate_id: str, deployment: Mapping[str, Any], count: int
+) -> dict[str, Any]:
+    """What `ledger.entry` makes a ClearanceGranted of; `count` objects or prefixes are opened."""
+    return {
+        "promotion": promotion,
+        "stage": deployment["stage"],
+        "stage_status": "Validating" if deployment["stage"] == "Test" else "Releasing",
+        "candidate_id": candidate_id,
+        "clearance": {
+            "stages": [deployment["stage"]],
+            "account": deployment["account"],
+            "objects": count,
+        },
+    }
+
+
+def revoke_request(
+    cause: Mapping[str, Any], ended: Mapping[str, str], candidate_id: str, count: int
+) -> dict[str, Any]:
+    """What `ledger.entry` makes a ClearanceRevoked of; `cause` is the entry that ended it."""
+    return {
+        # One claim may end two clearances, by two entries: each revocation is its cause's.
+        "promotion": {**cause, "workflow": "revoke_clearance", "claim_id": cause["entry_id"]},
+        "model_package_arn": cause["model_package_arn"],
+        "stage": cause["stage"],
+        "stage_status": cause["stage_status"],
+        "candidate_id": candidate_id,
+        "reason": f"entry {cause['sequence']} ({cause['kind']})",
+        "clearance": {"stages": sorted(ended), "objects": count},
+    }
+
+
+def cause_of(event: Mapping[str, Any]) -> dict[str, str]:
+    """{model, model_package_arn, entry_id} of the entry that one of our events is about.
+
+    InvalidInputError if it is no event about an entry that ends a clearance.
+    """
+    detail = event.get("detail")
+    found = detail if isinstance(detail, Mapping) else {}
+    cause = {key: str(found.get(key, "")) for key in ("model", "model_package_arn", "entry_id")}
+    if found.get("kind") not in ENDS or not all(cause.values()):
+        raise InvalidInputError(
+            f"event {event.get('id')} is about {found.get('kind')!r} of "
+            f"{found.get('model_package_arn')!r}; expected an entry of {', '.join(ENDS)}: "
+            "correct the rule that sent it"
+        )
+    return cause
+
+
+def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The stages whose clearance the entry ends.
+
+    What serves in Prod stays readable when somebody has changed what the registry says of it: the
+    cleared bytes are the approved ones, and an instance that is replaced loads them again.
+    """
+    if entry["kind"] == "ApprovalsVoided" and ledger.phase(before) == "Prod/Deployed":
+        return ("Test",)
+    return ENDS.get(entry["kind"], ())
+
+
+def _is_loaded(role: str) -> bool:
+    parts = role.split("/")
+    # specification/NAME/model-data: the containers of an additional inference specification.
+    name = parts[2] if parts[0] == "specification" and len(parts) > 2 else parts[0]
+    return name.startswith(_LOADED)

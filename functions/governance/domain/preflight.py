@@ -1,0 +1,398 @@
+"""Pre-flight: the calls across accounts that a promotion will make, as one list.
+
+A check says which harmless call is tried and as whom, what its failure means, and which statement
+of which stack, by which parameter, puts it right. adapters/preflight.py tries them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+PASSED, FAILED, NOT_TRIED, UNCLEAR = "passed", "failed", "not tried", "unclear"
+CENTRAL_STACK, MEMBER_STACK = "template.yaml (Central)", "stacks/member.yaml"
+# What each machine needs besides Central itself.
+STAGES_OF: Mapping[str, tuple[str, ...]] = {
+    "promote_to_central": ("dev",),
+    "validate_in_test": ("test",),
+    "release_to_prod": ("prod",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the hub is."""
+
+    partition: str
+    region: str
+    hub: str
+    registry: str
+    external_id: str
+    artifacts_bucket: str
+    key_arn: str
+    bus: str
+
+    def arn(self, service: str, account: str, rest: str) -> str:
+        """An ARN of this region, or of none for IAM and S3."""
+        region = "" if service in ("iam", "s3") else self.region
+        return f"arn:{self.partition}:{service}:{region}:{account}:{rest}"
+
+    def role(self, account: str, name: str) -> str:
+        """The ARN of one of our roles."""
+        return self.arn("iam", account, f"role/{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One call. `needs` is the check of the role it is made with; "" for the function's own."""
+
+    name: str
+    account: str
+    call: str
+    target: str
+    means: str
+    statement: Mapping[str, Any]
+    stack: str
+    parameter: str
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a check ended; `detail` is AWS's own word, or why it was not tried."""
+
+    check: Check
+    status: str
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check's fields with status and detail, as JSON values."""
+        return {**asdict(self.check), "status": self.status, "detail": self.detail}
+
+
+def checks(
+    project: Mapping[str, Any] | None, model: str, place: Place, stages: Iterable[str]
+) -> list[Check]:
+    """The checks of Central and of these stages ("dev", "test", "prod") of the model's project.
+
+    `project` is the model's entry in the directory, None if it has none: nothing more can be
+    checked then than that.
+    """
+    found = [_directory(model, place), *_central(model, place)]
+    if project is None:
+        return found
+    for stage in stages:
+        account = str(project["accounts"][stage])
+        found += _member(stage, account, place)
+        found += _dev(account, model, place) if stage == "dev" else []
+        found += _serving(stage, account, model, project, place) if stage != "dev" else []
+    return found
+
+
+def trusts(policy: str | None, account: str) -> bool:
+    """True if a bus's policy lets the account, or a role of it, put events."""
+    try:
+        statements = json.loads(policy or "{}").get("Statement", [])
+    except (ValueError, AttributeError):
+        return False
+    return any(
+        statement.get("Effect") == "Allow"
+        and "events:PutEvents" in _listed(statement.get("Action"))
+        and any(_account_in(named) == account for named in _principals(statement))
+        for statement in _listed(statements)
+        if isinstance(statement, Mapping)
+    )
+
+
+def failed(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that the promotion would break at."""
+    return [outcome for outcome in outcomes if outcome.status == FAILED]
+
+
+def sentence(outcome: Outcome) -> str:
+    """What failed, what that means and what puts it right, for a cause or an error."""
+    check = outcome.check
+    return (
+        f"check {check.name}: {check.call} in account {check.account} failed ({outcome.detail}); "
+        f"{check.means}; missing: {json.dumps(check.statement, separators=(',', ':'))}; "
+        f"{remedy(check)}"
+    )
+
+
+def remedy(check: Check) -> str:
+    """Which stack and parameter add what is missing."""
+    by = f" with {check.parameter}" if check.parameter else ""
+    return f"deploy {check.stack} in account {check.account}{by}"
+
+
+def _directory(model: str, place: Place) -> Check:
+    return Check(
+        name="project-directory",
+        account=place.hub,
+        call="dynamodb:GetItem",
+        target=model,
+        means=f"nothing says which accounts and policy model {model} has: `govern provision` it",
+        statement=_allow(
+            "dynamodb:GetItem", place.arn("dynamodb", place.hub, "table/governed-path-*")
+        ),
+        stack=CENTRAL_STACK,
+        parameter="",
+    )
+
+
+def _central(model: str, place: Place) -> list[Check]:
+    group = place.arn("sagemaker", place.registry, f"model-package-group/{model}")
+    registry = Check(
+        name="registry-role",
+        account=place.registry,
+        call="sts:AssumeRole",
+        target=place.registry,
+        means="no status of a Central version can be read or set",
+        statement=_trust(place, "check-access"),
+        stack=CENTRAL_STACK,
+        parameter=f"HubExternalId={place.external_id}",
+    )
+    bucket = f"arn:{place.partition}:s3:::{place.artifacts_bucket}"
+    return [
+        registry,
+        Check(
+            name="registry-group",
+            account=place.registry,
+            call="sagemaker:DescribeModelPackageGroup",
+            target=model,
+            means=f"versions of {model} cannot be registered: `govern provision` makes the group",
+            statement=_allow("sagemaker:DescribeModelPackageGroup", group),
+            stack=CENTRAL_STACK,
+            parameter="",
+            needs=registry.name,
+        ),
+        Check(
+            name="central-key",
+            account=place.hub,
+            call="kms:GenerateDataKey",
+            target=place.key_arn,
+            means="nothing can be written to Central: its key is disabled or does not allow it",
+            statement=_allow("kms:GenerateDataKey", place.key_arn),
+            stack=CENTRAL_STACK,
+            parameter="",
+        ),
+        Check(
+            name="central-artifacts",
+            account=place.hub,
+            call="s3:GetObject",
+            target=place.artifacts_bucket,
+            means="the bytes of candidates cannot be read back and compared",
+            statement=_allow(["s3:GetObject", "s3:ListBucket"], [bucket, f"{bucket}/models/*"]),
+            stack=CENTRAL_STACK,
+            parameter="",
+        ),
+        Check(
+            name="central-images",
+            account=place.hub,
+            call="ecr:DescribeRepositories",
+            target=place.hub,
+            means="images of candidates cannot be looked at or kept",
+            statement=_allow(
+                "ecr:DescribeRepositories", place.arn("ecr", place.hub, "repository/*")
+            ),
+            stack=CENTRAL_STACK,
+            parameter="",
+        ),
+    ]
+
+
+def _member(stage: str, account: str, place: Place) -> list[Check]:
+    """What every member has: a role for the hub, and events on their way to it."""
+    deployed = f"Stage={stage.capitalize()} HubAccountId={place.hub}"
+    role = Check(
+        name=f"{stage}-role",
+        account=account,
+        call="sts:AssumeRole",
+        target=account,
+        means=f"the hub can do nothing in {stage.capitalize()}",
+        statement=_trust(place, "check-access"),
+        stack=MEMBER_STACK,
+        parameter=f"{deployed} HubExternalId={place.external_id}",
+    )
+    rule = place.arn("events", account, "rule/governed-path-forwarding")
+    bus = place.arn("events", place.hub, f"event-bus/{place.bus}")
+    return [
+        role,
+        Check(
+            name=f"{stage}-forwarding",
+            account=account,
+            call="events:ListTargetsByRule",
+            target=bus,
+            means=(
+                "what happens there does not reach the hub: "
+                + ("approvals start nothing" if stage == "dev" else "deployments wait in vain")
+            ),
+            statement={
+                **_allow(["events:DescribeRule", "events:ListTargetsByRule"], rule),
+                "Rule": {"Name": "governed-path-forwarding", "State": "ENABLED", "Target": bus},
+            },
+            stack=MEMBER_STACK,
+            parameter=deployed,
+            needs=role.name,
+        ),
+        Check(
+            name=f"{stage}-on-the-bus",
+            account=place.hub,
+            call="events:DescribeEventBus",
+            target=account,
+            means=f"the hub's bus does not take events of account {account}",
+            statement={
+                **_allow("events:PutEvents", bus),
+                "Principal": {"AWS": place.arn("iam", account, "root")},
+                "Condition": {"StringEquals": {"events:source": "aws.sagemaker"}},
+            },
+            stack=CENTRAL_STACK,
+            parameter=f"TrustedAccountIds=...,{account}",
+        ),
+    ]
+
+
+def _dev(account: str, model: str, place: Place) -> list[Check]:
+    deployed = f"Stage=Dev HubAccountId={place.hub}"
+    bucket = f"arn:{place.partition}:s3:::{project_bucket(account, place)}"
+    common = {"account": account, "stack": MEMBER_STACK, "parameter": deployed}
+    return [
+        Check(
+            name="dev-group",
+            call="sagemaker:DescribeModelPackageGroup",
+            target=model,
+            means=f"versions of {model} in Dev cannot be read",
+            statement=_allow(
+                ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup"],
+                place.arn("sagemaker", account, "model-package*/*"),
+            ),
+            needs="dev-role",
+            **(common | {"parameter": f"{deployed} ModelPackageGroupName={model}"}),
+        ),
+        Check(
+            name="dev-objects",
+            call="s3:GetObject",
+            target=project_bucket(account, place),
+            means="what a version consists of cannot be read, so it has no candidate id",
+            statement=_allow(
+                ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"], [bucket, f"{bucket}/*"]
+            ),
+            needs="dev-role",
+            **common,
+        ),
+        Check(
+            name="dev-copies",
+            call="s3:GetObject",
+            target=project_bucket(account, place),
+            means="the bytes cannot be copied: the bucket's or the key's own policy says no",
+            statement={
+                **_allow(["s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt"], f"{bucket}/*"),
+                "Principal": {"AWS": place.arn("iam", place.hub, "root")},
+                "Condition": {
+                    "ArnEquals": {
+                        "aws:PrincipalArn": place.role(place.hub, "governed-path-check-access")
+                    }
+                },
+            },
+            needs="dev-objects",
+            **common,
+        ),
+        Check(
+            name="dev-images",
+            call="ecr:DescribeRepositories",
+            target=account,
+            means="images of candidates cannot be found in Dev",
+            statement=_allow("ecr:DescribeRepositories", place.arn("ecr", account, "repository/*")),
+            needs="dev-role",
+            **common,
+        ),
+    ]
+
+
+def _serving(
+    stage: str, account: str, model: str, project: Mapping[str, Any], place: Place
+) -> list[Check]:
+    version = place.arn("sagemaker", place.registry, f"model-package/{model}/1")
+    found = [
+        Check(
+            name=f"{stage}-endpoints",
+            account=account,
+            call="sagemaker:DescribeEndpoint",
+            target=str(project.get("endpoint_name") or model),
+            means="endpoints cannot be made or looked at",
+            statement=_allow(
+                "sagemaker:DescribeEndpoint", place.arn("sagemaker", account, "endpoint/*")
+            ),
+            stack=MEMBER_STACK,
+            parameter=f"Stage={stage.capitalize()} HubAccountId={place.hub}",
+            needs=f"{stage}-role",
+        )
+    ]
+    if stage == "prod":
+        found.append(
+            Check(
+                name="prod-versions",
+                account=account,
+                call="sagemaker:DescribeModelPackage",
+                target=version,
+                means="no model can be made of a Central version: its group does not let Prod in",
+                statement={
+                    **_allow(["sagemaker:DescribeModelPackage", "sagemaker:CreateModel"], version),
+                    "Principal": {"AWS": place.arn("iam", account, "root")},
+                },
+                stack="the model package group's own policy",
+                parameter=f"`govern provision --model {model}` (prod account {account})",
+                needs=f"{stage}-role",
+            )
+        )
+    return found
+
+
+def project_bucket(account: str, place: Place) -> str:
+    """Where a project keeps its models in Dev."""
+    return f"governed-path-project-{account}-{place.region}"
+
+
+def about_version(found: Sequence[Check], version_arn: str) -> list[Check]:
+    """The same checks, about this Central version where one is named."""
+    return [
+        replace(check, target=version_arn) if check.name == "prod-versions" else check
+        for check in found
+    ]
+
+
+def _allow(action: Any, resource: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+def _trust(place: Place, function: str) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Principal": {"AWS": place.arn("iam", place.hub, "root")},
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {"sts:ExternalId": place.external_id},
+            "ArnEquals": {
+                "aws:PrincipalArn": place.role(place.hub, f"governed-path-{function}"),
+            },
+        },
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _principals(statement: Mapping[str, Any]) -> list[str]:
+    principal = statement.get("Principal")
+    named = principal.get("AWS") if isinstance(principal, Mapping) else principal
+    return [str(one) for one in _listed(named)]
+
+
+def _account_in(principal: str) -> str:
+    """The account that a principal (an ARN or an account id) names."""
+    return (principal.split(":") + [""] * 5)[4] if principal.startswith("arn:") else principal

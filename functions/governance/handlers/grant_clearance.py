@@ -1,0 +1,45 @@
+"""GrantClearance: after the gate's yes, the stage's account may read what it is about to serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters import clock
+from governance.adapters.clearances import Clearances
+from governance.adapters.ledger import Writer
+from governance.domain import clearance, ledger
+from governance.domain.errors import AccessError
+from governance.entry import entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Record the grant, then write the tags; what is not recorded is never opened.
+
+    The ledger is read again at the end: a recall that came meanwhile has been answered by
+    `revoke_clearance`, perhaps before these tags were there.
+    """
+    request = contracts.request("grant_clearance", event)
+    promotion, deployment = request["promotion"], request["deployment"]
+    model, arn, stage = promotion["model"], promotion["model_package_arn"], deployment["stage"]
+    candidate_id = request["candidate"]["candidate_id"]
+    objects = clearance.loaded(request["candidate"]["objects"])
+    entries = Writer(settings)
+    clearance.check_not_withdrawn(list(entries.story(model, arn)), promotion, stage)
+    granted = clearance.grant_request(promotion, candidate_id, deployment, len(objects))
+    sequence = entries.append(ledger.entry(clearance.GRANTED, granted, recorded_at=clock.now()))
+    cleared = clearance.held(list(entries.story(model, arn)))
+    written = Clearances().write(objects, clearance.tags(model, candidate_id, cleared))
+    now = clearance.held(list(entries.story(model, arn)))
+    if stage not in now:
+        Clearances().write(objects, clearance.tags(model, candidate_id, now))
+        raise AccessError(
+            f"the clearance of {arn} for {stage}, entry {sequence} of the ledger, was ended before "
+            f"it was used; `govern history {model}` says by what: approve the version again once "
+            "that is settled"
+        )
+    return {"stage": stage, "account": deployment["account"], "objects": written}

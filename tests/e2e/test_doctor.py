@@ -1,0 +1,122 @@
+"""`govern doctor` on the deployed organisation: green, and with one permission missing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli import doctor
+from cli.errors import GovernError
+from cli.main import cli
+from tests.e2e.organisation import CENTRAL, DEV, PROD, TEST, Organisation
+from tests.e2e.scenarios import MODEL, Trained
+
+
+def _examine(organisation: Organisation, model: str | None = MODEL) -> dict[str, Any]:
+    return doctor.examine(organisation.persona("admin"), model, None)
+
+
+def _broken(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        check["name"]: check
+        for one in report["projects"]
+        for check in one["checks"]
+        if check["status"] == "failed"
+    }
+
+
+def test_everything_works_as_deployed(organisation: Organisation, trained: Trained) -> None:
+    report = _examine(organisation, None)
+    assert [check for check in report["checks"] if check["status"] != "passed"] == []
+    assert _broken(report) == {}
+    assert report["passed"]
+    names = {check["name"] for check in report["projects"][0]["checks"]}
+    assert {"dev-role", "dev-copies", "test-forwarding", "prod-versions", "central-key"} <= names
+    print(f"doctor: {report['seconds']} s for {len(report['projects'])} models")
+
+
+def test_a_warm_check_is_cheap(organisation: Organisation, trained: Trained) -> None:
+    _examine(organisation)
+    report = _examine(organisation)
+    print(f"doctor, warm: {report['seconds']} s for one model")
+    assert report["seconds"] < 20
+
+
+def test_a_role_without_its_policy_is_named(organisation: Organisation) -> None:
+    iam = organisation.root(TEST, "iam")
+    name = {"RoleName": "governed-path-hub", "PolicyName": "own-work"}
+    document = iam.get_role_policy(**name)["PolicyDocument"]
+    iam.delete_role_policy(**name)
+    try:
+        broken = _broken(_examine(organisation))
+    finally:
+        iam.put_role_policy(**name, PolicyDocument=json.dumps(document))
+    assert broken.keys() == {"test-endpoints", "test-forwarding"}
+    found = broken["test-endpoints"]
+    assert (found["account"], found["stack"]) == (TEST, "stacks/member.yaml")
+    assert found["statement"]["Action"] == "sagemaker:DescribeEndpoint"
+    assert found["parameter"] == f"Stage=Test HubAccountId={CENTRAL}"
+    assert _broken(_examine(organisation)) == {}
+
+
+def test_a_role_that_trusts_nobody_is_named_and_what_needs_it_is_not_tried(
+    organisation: Organisation,
+) -> None:
+    iam = organisation.root(PROD, "iam")
+    trust = iam.get_role(RoleName="governed-path-hub")["Role"]["AssumeRolePolicyDocument"]
+    nobody = {**trust, "Statement": [{**trust["Statement"][0], "Effect": "Deny"}]}
+    role = {"RoleName": "governed-path-hub"}
+    iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(nobody))
+    try:
+        report = _examine(organisation)
+    finally:
+        iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(trust))
+    assert _broken(report).keys() == {"prod-role"}
+    checks = {check["name"]: check for check in report["projects"][0]["checks"]}
+    assert checks["prod-versions"]["status"] == "not tried"
+    assert "HubExternalId=governed-path" in checks["prod-role"]["parameter"]
+
+
+def test_a_bucket_that_lets_no_copy_out_is_named(
+    organisation: Organisation, trained: Trained
+) -> None:
+    from tests.e2e.organisation import PROJECT_BUCKET
+
+    s3 = organisation.root(DEV, "s3")
+    policy = s3.get_bucket_policy(Bucket=PROJECT_BUCKET)["Policy"]
+    s3.delete_bucket_policy(Bucket=PROJECT_BUCKET)
+    try:
+        broken = _broken(_examine(organisation))
+    finally:
+        s3.put_bucket_policy(Bucket=PROJECT_BUCKET, Policy=policy)
+    assert broken.keys() == {"dev-copies"}
+    assert "AccessDenied" in broken["dev-copies"]["detail"]
+
+
+def test_a_rule_that_forwards_nothing_is_named(organisation: Organisation) -> None:
+    events = organisation.root(TEST, "events")
+    events.disable_rule(Name="governed-path-forwarding")
+    try:
+        broken = _broken(_examine(organisation))
+    finally:
+        events.enable_rule(Name="governed-path-forwarding")
+    assert broken.keys() == {"test-forwarding"}
+    assert broken["test-forwarding"]["detail"] == "rule governed-path-forwarding is DISABLED"
+
+
+def test_a_model_that_nobody_provisioned_is_named(organisation: Organisation) -> None:
+    broken = _broken(_examine(organisation, "nobodys-model"))
+    assert {"project-directory", "registry-group"} == broken.keys()
+
+
+def test_only_an_admin_may_ask(organisation: Organisation) -> None:
+    with pytest.raises(GovernError) as error:
+        doctor.examine(organisation.persona("ai-engineer"), MODEL, None)
+    assert error.value.code == "access_denied"
+
+
+def test_help_says_how() -> None:
+    assert "govern doctor --model" in CliRunner().invoke(cli, ["doctor", "--help"]).output

@@ -1,0 +1,173 @@
+"""Clearance follows the ledger: who grants, what ends it, in whatever order it is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.domain import clearance
+from governance.domain.errors import AccessError, InvalidInputError
+
+TEST, PROD = "777788889999", "123456789012"
+ACCOUNTS = {"Test": TEST, "Prod": PROD}
+PHASES = {
+    "ValidationPassed": ("Test", "Passed"),
+    "ValidationFailed": ("Test", "Failed"),
+    "ValidationErrored": ("Test", "Errored"),
+    "VersionRecalled": ("Prod", "Recalled"),
+    "VersionRetired": ("Retired", "Retired"),
+    "ApprovalsVoided": ("Prod", "Approved"),
+    "CandidateReleased": ("Prod", "Deployed"),
+    "CandidateSuperseded": ("Prod", "Superseded"),
+    "ReleaseErrored": ("Prod", "Errored"),
+    "ReviewGiven": ("Prod", "Technical-Approved"),
+}
+
+
+def _story(*kinds: str) -> list[dict[str, Any]]:
+    """Entries in the order of the ledger, returned as `story` reads them: the newest first."""
+    found: list[dict[str, Any]] = []
+    for number, kind in enumerate(kinds, 1):
+        entry: dict[str, Any] = {"sequence": number, "entry_id": f"e{number}", "kind": kind}
+        if kind in ACCOUNTS:
+            entry |= {"kind": clearance.GRANTED, "stage": kind}
+            entry["clearance"] = {"stages": [kind], "account": ACCOUNTS[kind], "objects": 1}
+        else:
+            entry["stage"], entry["stage_status"] = PHASES[kind]
+        entry["decided_at"] = f"2026-11-21T09:00:{number:02}Z"
+        found.insert(0, entry)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kinds", "held"),
+    [
+        ((), {}),
+        (("Test",), {"Test": TEST}),
+        (("Test", "ValidationPassed"), {}),
+        (("Test", "ValidationFailed"), {}),
+        (("Test", "ValidationErrored"), {}),
+        (("Test", "ValidationPassed", "Test"), {"Test": TEST}),
+        (("Test", "ValidationPassed", "Prod"), {"Prod": PROD}),
+        (("Test", "Prod"), {"Test": TEST, "Prod": PROD}),
+        # A rollback target stays readable, and so does what a failed release has left there.
+        (("Prod", "CandidateReleased", "CandidateSuperseded"), {"Prod": PROD}),
+        (("Prod", "ReleaseErrored"), {"Prod": PROD}),
+        (("Prod", "CandidateReleased", "VersionRecalled"), {}),
+        (("Prod", "CandidateReleased", "CandidateSuperseded", "VersionRetired"), {}),
+        (("Test", "Prod", "VersionRecalled"), {}),
+        (("Prod", "ApprovalsVoided"), {}),
+        (("Prod", "CandidateReleased", "CandidateSuperseded", "ApprovalsVoided"), {}),
+        # What serves is not taken from under its instances.
+        (("Prod", "CandidateReleased", "ReviewGiven", "ApprovalsVoided"), {"Prod": PROD}),
+        (("Test", "ReviewGiven"), {"Test": TEST}),
+        (("ValidationPassed", "VersionRecalled"), {}),
+    ],
+)
+def test_a_clearance_lasts_from_its_grant_to_what_ends_it(
+    kinds: tuple[str, ...], held: dict[str, str]
+) -> None:
+    assert clearance.held(_story(*kinds)) == held
+
+
+def test_an_entry_ends_what_was_granted_before_it_and_nothing_later() -> None:
+    story = _story("Test", "ValidationErrored", "Test", "ValidationPassed")
+    assert clearance.ended_by(story, "e2") == {"Test": TEST}
+    assert clearance.ended_by(story[1:], "e2") == {"Test": TEST}
+    assert clearance.ended_by(story, "e4") == {"Test": TEST}
+    assert clearance.held(story[1:]) == {"Test": TEST}
+
+
+def test_an_entry_that_ended_nothing_revokes_nothing() -> None:
+    story = _story("ValidationErrored", "Prod", "CandidateReleased", "ApprovalsVoided")
+    assert clearance.ended_by(story, "e1") == {}
+    assert clearance.ended_by(story, "e4") == {}
+    assert clearance.ended_by(story, "unknown") == {}
+
+
+def test_the_tags_say_yes_to_one_account_and_no_to_the_rest() -> None:
+    assert clearance.tags("m", "c", {}) == {
+        "candidate-id": "c",
+        "model": "m",
+        "cleared-test": "no",
+        "cleared-prod": "no",
+    }
+    assert clearance.tags("m", "c", {"Prod": PROD}) == {
+        "candidate-id": "c",
+        "model": "m",
+        "cleared-test": "no",
+        "cleared-prod": "yes",
+        "prod-account": PROD,
+    }
+    # S3 takes ten tags of an object.
+    assert len(clearance.tags("m", "c", ACCOUNTS)) <= 10
+
+
+@pytest.mark.parametrize(
+    ("role", "loaded"),
+    [
+        ("model-data", True),
+        ("model-data-2", True),
+        ("channel/draft", True),
+        ("additional-data", True),
+        ("specification/gpu/model-data", True),
+        ("specification/gpu/channel/draft", True),
+        ("holdout", False),
+        ("evaluation", False),
+        ("sample-payload", False),
+        ("metrics/bias-report", False),
+        ("baseline/model-data-quality", False),
+        ("card/1", False),
+        ("validation/one", False),
+        ("algorithm/model-data", False),
+        ("specification", False),
+    ],
+)
+def test_an_endpoint_is_cleared_for_what_it_loads(role: str, loaded: bool) -> None:
+    assert bool(clearance.loaded([{"role": role}])) is loaded
+
+
+@pytest.mark.parametrize("kind", ["VersionRecalled", "VersionRetired", "ApprovalsVoided"])
+def test_what_was_withdrawn_after_its_approval_is_not_cleared(kind: str) -> None:
+    story = _story("ValidationPassed", kind)
+    promotion = {"model_package_arn": "arn:m/1", "decided_at": "2026-11-21T09:00:01Z"}
+    with pytest.raises(AccessError, match=rf"arn:m/1 is not cleared for Prod: entry 2 \({kind}\)"):
+        clearance.check_not_withdrawn(story, promotion, "Prod")
+    later = {**promotion, "decided_at": "2026-11-21T09:00:02Z"}
+    clearance.check_not_withdrawn(story, later, "Prod")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"id": "e"},
+        {"id": "e", "detail": "text"},
+        {"id": "e", "detail": {"kind": "CandidateReleased", "model": "m"}},
+        {"id": "e", "detail": {"kind": "VersionRecalled", "model": "m", "entry_id": "e1"}},
+    ],
+)
+def test_an_event_about_anything_else_is_refused(event: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="event e is about"):
+        clearance.cause_of(event)
+
+
+def test_an_event_names_its_entry() -> None:
+    named = {"model": "m", "model_package_arn": "arn:m/1", "entry_id": "e1"}
+    assert clearance.cause_of({"detail": {**named, "kind": "VersionRecalled"}}) == named
+
+
+@given(st.lists(st.sampled_from([*PHASES, "Test", "Prod"]), max_size=12))
+def test_a_revocation_of_every_end_accounts_for_every_grant(kinds: list[str]) -> None:
+    """Whoever looks at each entry once closes exactly what is not held any more."""
+    story = _story(*kinds)
+    opened: dict[str, str] = {}
+    for index in reversed(range(len(story))):
+        entry = story[index]
+        if entry["kind"] == clearance.GRANTED:
+            opened[entry["stage"]] = entry["clearance"]["account"]
+        for stage in clearance.ended_by(story, entry["entry_id"]):
+            del opened[stage]
+    assert opened == clearance.held(story)

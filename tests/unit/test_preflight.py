@@ -1,0 +1,122 @@
+"""The list of checks: complete for each machine, and each says what puts it right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from governance.domain import preflight
+from governance.domain.preflight import FAILED, PASSED, Check, Outcome
+
+CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
+MODEL = "clinical-risk-classifier"
+PLACE = preflight.Place(
+    partition="aws",
+    region="us-east-1",
+    hub=CENTRAL,
+    registry=CENTRAL,
+    external_id="governed-path",
+    artifacts_bucket="artifacts",
+    key_arn=f"arn:aws:kms:us-east-1:{CENTRAL}:key/k",
+    bus="governed-path",
+)
+PROJECT = {"accounts": {"dev": DEV, "test": TEST, "prod": PROD}, "endpoint_name": "risk"}
+EVERY = ("dev", "test", "prod")
+
+
+def _checks(*stages: str) -> dict[str, Check]:
+    return {check.name: check for check in preflight.checks(PROJECT, MODEL, PLACE, stages)}
+
+
+def test_a_machine_checks_its_own_stage_and_central() -> None:
+    central = set(_checks())
+    for stages in preflight.STAGES_OF.values():
+        (stage,) = stages
+        assert {name.partition("-")[0] for name in set(_checks(stage)) - central} == {stage}
+    assert preflight.STAGES_OF.keys() == {
+        "promote_to_central",
+        "validate_in_test",
+        "release_to_prod",
+    }
+
+
+def test_names_are_told_apart_and_needs_are_checks_before() -> None:
+    found = preflight.checks(PROJECT, MODEL, PLACE, EVERY)
+    names = [check.name for check in found]
+    assert len(set(names)) == len(names)
+    for index, check in enumerate(found):
+        assert check.needs == "" or check.needs in names[:index]
+
+
+@pytest.mark.parametrize("name", sorted(_checks(*EVERY)))
+def test_every_check_says_what_is_missing_and_where(name: str) -> None:
+    check = _checks(*EVERY)[name]
+    assert check.account in (CENTRAL, DEV, TEST, PROD)
+    assert check.means
+    assert check.statement["Effect"] == "Allow"
+    assert check.statement["Action"]
+    assert json.loads(json.dumps(check.statement)) == check.statement
+    said = preflight.sentence(Outcome(check, FAILED, "AccessDenied: no"))
+    assert (
+        f"check {name}: {check.call} in account {check.account} failed (AccessDenied: no)" in said
+    )
+    assert f"deploy {check.stack} in account {check.account}" in said
+    assert check.parameter in said
+
+
+def test_the_calls_cover_what_crosses_accounts() -> None:
+    calls = {check.call for check in _checks(*EVERY).values()}
+    services = {call.partition(":")[0] for call in calls}
+    assert services == {"sts", "s3", "kms", "ecr", "events", "sagemaker", "dynamodb"}
+
+
+def test_a_model_without_a_project_is_checked_in_central_alone() -> None:
+    found = {check.name for check in preflight.checks(None, MODEL, PLACE, EVERY)}
+    assert found == set(_checks())
+
+
+def test_a_release_asks_for_its_own_version() -> None:
+    arn = f"arn:aws:sagemaker:us-east-1:{CENTRAL}:model-package/{MODEL}/7"
+    found = preflight.about_version(list(_checks("prod").values()), arn)
+    assert [check.target for check in found if check.name == "prod-versions"] == [arn]
+    assert len(found) == len(_checks("prod"))
+
+
+def test_what_failed_is_told_from_what_passed() -> None:
+    first, second, *_ = _checks().values()
+    outcomes = [Outcome(first, PASSED), Outcome(second, FAILED, "no")]
+    assert preflight.failed(outcomes) == outcomes[1:]
+    told = outcomes[1].to_dict()
+    assert (told["name"], told["status"], told["detail"]) == (second.name, FAILED, "no")
+
+
+def _policy(**statement: Any) -> str:
+    allow = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}
+    return json.dumps({"Statement": [allow | statement]})
+
+
+@pytest.mark.parametrize(
+    ("policy", "trusted"),
+    [
+        (_policy(Principal={"AWS": DEV}), True),
+        (_policy(Principal={"AWS": [TEST, f"arn:aws:iam::{DEV}:root"]}), True),
+        (_policy(Principal={"AWS": f"arn:aws:iam::{DEV}:role/forwarding"}), True),
+        (_policy(Principal={"AWS": DEV}, Action=["events:PutEvents"]), True),
+        (_policy(Principal=DEV), True),
+        (_policy(Principal="*"), False),
+        (_policy(Principal={"AWS": "arn:short"}), False),
+        (_policy(Principal={"AWS": TEST}), False),
+        (_policy(Principal={"AWS": DEV}, Effect="Deny"), False),
+        (_policy(Principal={"AWS": DEV}, Action="events:PutRule"), False),
+        (_policy(Principal={"Service": "events.amazonaws.com"}), False),
+        (_policy(), False),
+        ("", False),
+        (None, False),
+        ("not JSON", False),
+        ("[]", False),
+    ],
+)
+def test_a_bus_trusts_the_accounts_that_its_policy_names(policy: str | None, trusted: bool) -> None:
+    assert preflight.trusts(policy, DEV) is trusted
