@@ -1,4 +1,5 @@
-"""Stores for the handlers: S3, DynamoDB, KMS, STS and EventBridge of the emulator, on their own.
+"""Stores for the handlers: S3, DynamoDB, KMS, STS and EventBridge of the emulator, with S3's
+copies as the embedded AWS makes them.
 
 The deployed system is tested in tests/e2e; here a handler runs in this process, as a Lambda
 would, with the variables that template.yaml gives it.
@@ -42,6 +43,15 @@ TABLES = {
 ARTIFACTS, EVIDENCE = "governed-path-artifacts", "governed-path-evidence"
 LEDGER = "governed-path-ledger"
 PROJECT = "governed-path-project"
+ROOT = Path(__file__).parents[3]
+# The other seams ask roles and policies that are not made here.
+EMULATOR = """
+from local.seams import object_copies
+from ministack.app import main
+
+object_copies.install()
+main()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +72,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": "unix:///nonexistent.sock",
+        "PYTHONPATH": str(ROOT),
+        "LOG_LEVEL": "WARNING",
     }
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ministack"))],
+            [sys.executable, "-c", EMULATOR],
             env=environment,
             cwd=home,
             stdout=log,
