@@ -152,6 +152,11 @@ def stores(aws: Callable[..., Any]) -> None:
         s3 = aws("s3", account)
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    governance = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    aws("s3").put_object_lock_configuration(
+        Bucket=ARTIFACTS,
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": governance},
+    )
     aws("s3").create_bucket(Bucket=LEDGER, ObjectLockEnabledForBucket=True)
     retention = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
     aws("s3").put_object_lock_configuration(
