@@ -54,6 +54,35 @@ def origin_objects() -> list[dict[str, Any]]:
     ]
 
 
+def in_parts() -> dict[str, Any]:
+    """An object in Dev of three parts, without a role."""
+    return {
+        "bucket": DEV_BUCKET,
+        "key": f"models/{MODEL}/large.tar.gz",
+        "version_id": "v-large",
+        "size": 2_500,
+        "sha256": f"{digest('large')}-3",
+        "part_sizes": [[2, 1_000], [1, 500]],
+    }
+
+
+def batch() -> dict[str, Any]:
+    """A batch of a plan: a whole object, and two parts of another one."""
+    first = {key: value for key, value in origin_objects()[0].items() if key != "role"}
+    there = f"models/{MODEL}/{CANDIDATE}"
+    return {
+        "objects": [{"source": first, "key": f"{there}/one"}],
+        "parts": [
+            {
+                "source": in_parts(),
+                "key": f"{there}/large.tar.gz",
+                "upload_id": "upload-1",
+                "numbers": [[1, 1], [3, 3]],
+            }
+        ],
+    }
+
+
 def central_objects() -> list[dict[str, Any]]:
     """The same objects in Central."""
     return [

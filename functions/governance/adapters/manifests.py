@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from governance.adapters.artifacts import Artifacts, parse_uri, uri_of
-from governance.domain import candidate
+from governance.adapters import parallel
+from governance.adapters.artifacts import Artifacts, parse_any_uri, parse_uri, uri_of
+from governance.domain import candidate, locations
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
 
@@ -19,37 +21,72 @@ class Built:
     objects: list[dict[str, Any]]
     manifest: dict[str, Any]
     candidate_id: str
+    listings: dict[str, bytes] = field(default_factory=dict)
 
 
-def build(description: Mapping[str, Any], origin: Artifacts) -> Built:
+def build(description: Mapping[str, Any], origin: Artifacts, evidence_bucket: str) -> Built:
     """The candidate of a version (DescribeModelPackage) whose objects `origin` may read.
 
     InvalidInputError if the version is not complete, NotFoundError or IntegrityError if an object
-    is not there or is not what was registered.
+    is not there or is not what was registered. The evidence bucket is where `store` will keep what
+    the objects of a prefix are.
     """
     references = candidate.references(description)
+    listings: dict[str, bytes] = {}
+
+    def located(found: Mapping[str, str]) -> dict[str, Any]:
+        bucket, key = parse_any_uri(found["uri"])
+        if not key.endswith("/"):
+            one = origin.locate(bucket, key, found["version_id"] or None, found["sha256"])
+            return _with_parts(one, origin)
+        objects = origin.locate_under(bucket, key)
+        body = locations.listing(_with_parts(one, origin) for one in objects)
+        uri = listing_uri(evidence_bucket, description["ModelPackageGroupName"], body)
+        listings[uri] = body
+        return locations.prefix_of(bucket, key, objects, uri)
+
     objects = [
-        {"role": found["role"]}
-        | origin.locate(*parse_uri(found["uri"]), found["version_id"] or None, found["sha256"])
-        for found in references
+        {"role": found["role"], **location}
+        for found, location in zip(references, parallel.each(located, references), strict=True)
     ]
     manifest = candidate.manifest(description, objects)
-    return Built(references, objects, manifest, candidate.candidate_id(manifest))
+    return Built(references, objects, manifest, candidate.candidate_id(manifest), listings)
 
 
-def build_if_complete(description: Mapping[str, Any], origin: Artifacts) -> Built | str:
+def build_if_complete(
+    description: Mapping[str, Any], origin: Artifacts, evidence_bucket: str
+) -> Built | str:
     """The same, or why the version is no candidate; what may pass by itself is raised still."""
     try:
-        return build(description, origin)
+        return build(description, origin, evidence_bucket)
     except (InvalidInputError, NotFoundError, IntegrityError) as error:
         return str(error)
 
 
 def store(built: Built, bucket: str, kms_key_arn: str) -> str:
-    """Keep the manifest as evidence, under its digest; its URI."""
+    """Keep the manifest as evidence, under its digest, with the listings it names; its URI."""
+    for uri, body in built.listings.items():
+        store_listing(uri, body, kms_key_arn)
     key = f"manifests/{built.manifest['model']}/{built.candidate_id}.json"
     body = candidate.canonical(built.manifest)
     return uri_of(Artifacts().store(bucket, key, body, kms_key_arn))
+
+
+def listing_uri(bucket: str, model: str, body: bytes) -> str:
+    """Where in the evidence bucket a listing with these bytes is: under its own digest."""
+    return f"s3://{bucket}/listings/{model}/{hashlib.sha256(body).hexdigest()}.jsonl"
+
+
+def store_listing(uri: str, body: bytes, kms_key_arn: str) -> None:
+    """Keep as evidence which objects are under a prefix."""
+    bucket, key = parse_uri(uri)
+    Artifacts().store(bucket, key, body, kms_key_arn, content_type="application/jsonl")
+
+
+def _with_parts(location: dict[str, Any], origin: Artifacts) -> dict[str, Any]:
+    if not locations.is_in_parts(location):
+        return location
+    return {**location, "part_sizes": origin.part_sizes(location)}
 
 
 def read(uri: str, candidate_id: str) -> dict[str, Any]:

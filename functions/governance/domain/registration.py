@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from governance.domain.candidate import OF_THE_PLACE
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
 
@@ -17,6 +18,7 @@ _TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task"
 _RELOCATED = (
     "InferenceSpecification",
     "AdditionalInferenceSpecifications",
+    "SourceAlgorithmSpecification",
     "ModelMetrics",
     "DriftCheckBaselines",
     "SamplePayloadUrl",
@@ -202,13 +204,13 @@ def _relocate(value: Any, moved: Mapping[str, str]) -> Any:
         if value not in moved:
             raise InvalidInputError(
                 f"the version refers to {value}, which is not part of the candidate; "
-                "register a version whose references are all single objects"
+                "Central must not depend on another account's bucket"
             )
         return moved[value]
     if isinstance(value, Mapping):
         # The ETag belongs to the origin object; the digest in the manifest replaces it.
         return {
-            key: _relocate(entry, moved) for key, entry in value.items() if key != "ModelDataETag"
+            key: _relocate(entry, moved) for key, entry in value.items() if key not in OF_THE_PLACE
         }
     return [_relocate(entry, moved) for entry in value] if isinstance(value, list) else value
 

@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     session = Sessions(settings, claim_of(event)).hub(promotion["account"])
     description = Registry(session).describe(promotion["model_package_arn"])
     origin = Artifacts(session)
-    built = manifests.build(description, origin)
+    built = manifests.build(description, origin, settings.evidence_bucket)
     uri = manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)
     report, problems = contracts.evaluation_report(
         origin.read(of_role(built.objects, "evaluation"))

@@ -77,6 +77,6 @@ def _approved_candidate(entries: Writer, change: Mapping[str, Any], in_dev: bool
 def _differences_in_dev(
     known: Mapping[str, Any], description: Mapping[str, Any], origin: Artifacts
 ) -> list[dict[str, str]]:
-    built = manifests.build(description, origin)
+    built = manifests.build(description, origin, settings.evidence_bucket)
     approved = manifests.read(known["manifest_uri"], known["candidate_id"])
     return candidate.differences(approved, description, built.objects)

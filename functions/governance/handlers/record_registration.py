@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"outcome": "ignored"}
     session = Sessions(settings, registered["claim_id"]).hub(registered["account"])
     description = Registry(session).describe(registered["model_package_arn"])
-    built = manifests.build_if_complete(description, Artifacts(session))
+    built = manifests.build_if_complete(description, Artifacts(session), settings.evidence_bucket)
     if isinstance(built, str):
         return {"outcome": "incomplete", "reason": built}
     manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)
