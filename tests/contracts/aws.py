@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "ARTIFACTS_BUCKET": samples.CENTRAL_BUCKET,
     "EVIDENCE_BUCKET": samples.EVIDENCE_BUCKET,
     "LEDGER_BUCKET": samples.LEDGER_BUCKET,
+    "IMAGES_REPOSITORY_URI": samples.IMAGES_REPOSITORY,
     "KMS_KEY_ARN": KEY,
     "LEDGER_KEY_ARN": KEY,
     "EVENT_BUS_NAME": "governed-path",
@@ -292,6 +293,11 @@ class Aws:
         return {"Signature": self.signing_key.sign(request["Message"], digest)}
 
     # -------------------------------------------------------------- SageMaker
+
+    def _on_BatchGetImage(self, request: dict[str, Any]) -> dict[str, Any]:
+        manifest, media_type = samples.IMAGE_MANIFEST, samples.IMAGE_TYPE
+        image = {"imageManifest": manifest, "imageManifestMediaType": media_type}
+        return {"images": [image], "failures": []}
 
     def _on_DescribeImageScanFindings(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}

@@ -38,7 +38,7 @@ OPERATIONS = {
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign"],
     "cloudwatch": ["PutMetricData"],
-    "ecr": ["DescribeImageScanFindings"],
+    "ecr": ["BatchGetImage", "DescribeImageScanFindings"],
     "events": ["PutEvents"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
@@ -153,11 +153,14 @@ def _promote(aws: Aws) -> dict[str, Any]:
     assert verdict["allowed"], verdict
     candidate: dict[str, Any] = built["candidate"]
     copies = _copy(aws, promotion, candidate)
+    images = aws.handler("copy_images")({"promotion": promotion, "candidate": candidate})["images"]
+    assert images == samples.images()
     registered = aws.handler("register_version")(
         {
             "promotion": promotion,
             "candidate": candidate,
             "objects": copies,
+            "images": images,
             "approver": who["approver"],
             "trainer": who["trainer"],
         }

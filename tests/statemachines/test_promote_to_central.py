@@ -18,7 +18,13 @@ TO_GATE = [
     "PromotionAllowed?",
 ]
 TO_COPY = [*TO_GATE, "PlanCopy", "AnythingMissing?"]
-REGISTERED = ["VerifyCopy", "RegisterVersion", "RecordPromotion", "PromotionSucceeded"]
+REGISTERED = [
+    "VerifyCopy",
+    "CopyImages",
+    "RegisterVersion",
+    "RecordPromotion",
+    "PromotionSucceeded",
+]
 HAPPY = [*TO_COPY, "CopyObjects", "ObjectsCopied?", *REGISTERED]
 REJECTED = [*TO_GATE, "RecordRejection", "PromotionRejected"]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "PromotionErrored"]
@@ -74,6 +80,7 @@ def test_every_batch_is_copied_and_the_central_version_named(
                 "ResolveApprover",
                 "BuildCandidate",
                 "EvaluateGate",
+                "CopyImages",
                 "RegisterVersion",
                 "RecordPromotion",
             )
@@ -162,6 +169,7 @@ def test_the_cause_tells_the_whole_story(
     [
         ("ServiceErrorThenSuccess", "ResolveApprover", 2),
         ("TransientErrorThenSuccess", "CopyObjects", 3),
+        ("ImageCopiedInTwoTries", "CopyImages", 2),
         ("KilledThenSuccess", "CopyObjects", 3),
     ],
 )

@@ -101,15 +101,17 @@ def test_the_manifest_is_canonical_json_and_the_id_its_digest() -> None:
 
 
 def test_the_manifest_has_the_agreed_form() -> None:
-    manifest = candidate.manifest(samples.description(), samples.origin_objects())
+    manifest = candidate.manifest(
+        samples.description(), samples.origin_objects(), samples.candidate()["images"]
+    )
     assert {key: value for key, value in manifest.items() if key != "artifacts"} == {
         "schema": "governed-path/candidate/v1",
         "model": samples.MODEL,
+        "images": samples.candidate()["images"],
         "inference_specification": {
             "Containers": [
                 {
-                    "Image": samples.IMAGE,
-                    "ImageDigest": "sha256:" + "c" * 64,
+                    "Image": f"image:{samples.IMAGE_DIGEST}",
                     "ModelDataUrl": "artifact:model-data",
                     "Environment": {
                         "SAGEMAKER_PROGRAM": "inference.py",

@@ -76,11 +76,13 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "attempt": 0,
             },
             "verify_copy": {**only_promotion, "candidate": candidate},
+            "copy_images": {**only_promotion, "candidate": {"images": candidate["images"]}},
             "abandon_copy": {**only_promotion, "candidate_id": samples.CANDIDATE},
             "register_version": {
                 **only_promotion,
                 "candidate": candidate,
                 "objects": objects,
+                "images": samples.images(),
                 "approver": approver,
                 "trainer": trainer,
             },

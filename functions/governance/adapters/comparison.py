@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import boto3
+
 from governance.adapters import manifests, parallel
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
@@ -25,6 +27,18 @@ def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> lis
         *registration.other_version(known, description["ModelPackageArn"]),
         *candidate.differences(manifest, description, present),
     ]
+
+
+def differences_in_dev(
+    known: Mapping[str, Any],
+    description: Mapping[str, Any],
+    session: boto3.Session,
+    evidence_bucket: str,
+) -> list[dict[str, str]]:
+    """The same for the Dev version, whose bytes and images the session's role may read."""
+    built = manifests.build(description, session, evidence_bucket)
+    approved = manifests.read(known["manifest_uri"], known["candidate_id"])
+    return candidate.differences(approved, description, built.objects, built.images)
 
 
 def compare(

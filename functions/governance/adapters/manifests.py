@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
+
 from governance.adapters import parallel
 from governance.adapters.artifacts import Artifacts, parse_any_uri, parse_uri, uri_of
+from governance.adapters.images import Images
 from governance.domain import candidate, locations
+from governance.domain import images as container_images
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
 
@@ -21,17 +25,18 @@ class Built:
     objects: list[dict[str, Any]]
     manifest: dict[str, Any]
     candidate_id: str
+    images: list[dict[str, str]] = field(default_factory=list)
     listings: dict[str, bytes] = field(default_factory=dict)
 
 
-def build(description: Mapping[str, Any], origin: Artifacts, evidence_bucket: str) -> Built:
-    """The candidate of a version (DescribeModelPackage) whose objects `origin` may read.
+def build(description: Mapping[str, Any], session: boto3.Session, evidence_bucket: str) -> Built:
+    """The candidate of a version (DescribeModelPackage) whose bytes the session's role may read.
 
     InvalidInputError if the version is not complete, NotFoundError or IntegrityError if an object
-    is not there or is not what was registered. The evidence bucket is where `store` will keep what
-    the objects of a prefix are.
+    or an image is not there or is not what was registered. The evidence bucket is where `store`
+    will keep what the objects of a prefix are.
     """
-    references = candidate.references(description)
+    references, origin = candidate.references(description), Artifacts(session)
     listings: dict[str, bytes] = {}
 
     def located(found: Mapping[str, str]) -> dict[str, Any]:
@@ -49,16 +54,17 @@ def build(description: Mapping[str, Any], origin: Artifacts, evidence_bucket: st
         {"role": found["role"], **location}
         for found, location in zip(references, parallel.each(located, references), strict=True)
     ]
-    manifest = candidate.manifest(description, objects)
-    return Built(references, objects, manifest, candidate.candidate_id(manifest), listings)
+    images = _looked_up(description, Images(session))
+    manifest = candidate.manifest(description, objects, images)
+    return Built(references, objects, manifest, candidate.candidate_id(manifest), images, listings)
 
 
 def build_if_complete(
-    description: Mapping[str, Any], origin: Artifacts, evidence_bucket: str
+    description: Mapping[str, Any], session: boto3.Session, evidence_bucket: str
 ) -> Built | str:
     """The same, or why the version is no candidate; what may pass by itself is raised still."""
     try:
-        return build(description, origin, evidence_bucket)
+        return build(description, session, evidence_bucket)
     except (InvalidInputError, NotFoundError, IntegrityError) as error:
         return str(error)
 
@@ -81,6 +87,15 @@ def store_listing(uri: str, body: bytes, kms_key_arn: str) -> None:
     """Keep as evidence which objects are under a prefix."""
     bucket, key = parse_uri(uri)
     Artifacts().store(bucket, key, body, kms_key_arn, content_type="application/jsonl")
+
+
+def _looked_up(description: Mapping[str, Any], registries: Images) -> list[dict[str, str]]:
+    """{uri, digest} of the version's images: what a tag means now, and that a digest is there."""
+    named = container_images.named_by(description)
+    found = [(uri, container_images.parse(uri, digest)) for uri, digest in named.items()]
+    return [
+        {"uri": uri, "digest": registries.manifest(image).digest} for uri, image in found if image
+    ]
 
 
 def _with_parts(location: dict[str, Any], origin: Artifacts) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from governance.domain.errors import InvalidInputError
 _TEXT = {"type": "string", "minLength": 1}
 # The lengths are said again because Python's "$" also matches before a final line break.
 _SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64}
+_IMAGE_DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "maxLength": 71}
 _ACCOUNT = {"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 12}
 _STAGE = {"enum": ["Dev", "Test", "Prod"]}
 _OPTIONAL_OBJECT = {"type": ["object", "null"]}
@@ -66,6 +67,8 @@ _BATCH = _closed(
         },
     }
 )
+_IMAGE = _object({"uri": _TEXT, "digest": _IMAGE_DIGEST}, {"central_uri": _TEXT, "handoff": _TEXT})
+_IMAGES = {"type": "array", "items": _IMAGE}
 _OBJECTS = {"type": "array", "items": _LOCATION, "minItems": 1}
 _CANDIDATE = _object({"candidate_id": _SHA256, "manifest_uri": _TEXT, "objects": _OBJECTS})
 _DEPLOYMENT = _object(
@@ -134,6 +137,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "attempt": {"type": "integer", "minimum": 0},
         }
     ),
+    "copy_images": _closed({"promotion": _PROMOTION, "candidate": _object({"images": _IMAGES})}),
     "verify_copy": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
     "abandon_copy": _closed({"promotion": _PROMOTION, "candidate_id": _SHA256}),
     "register_version": _closed(
@@ -141,6 +145,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "promotion": _PROMOTION,
             "candidate": _CANDIDATE,
             "objects": _OBJECTS,
+            "images": _IMAGES,
             "approver": _IDENTITY,
             "trainer": _IDENTITY,
         }

@@ -15,6 +15,7 @@ from typing import Any
 
 import rfc8785
 
+from governance.domain import images as container_images
 from governance.domain import locations
 from governance.domain.errors import InvalidInputError
 
@@ -156,12 +157,15 @@ def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def manifest(
-    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]
+    description: Mapping[str, Any],
+    artifacts: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
-    """The manifest of a version whose objects were located.
+    """The manifest of a version whose objects were located and whose images were looked up.
 
-    `artifacts` are the origin locations, with role, of what `references` listed.
-    InvalidInputError if the version has not one container.
+    `artifacts` are the origin locations, with role, of what `references` listed; `images`
+    [{uri, digest}] those of the version's containers that are in ECR. InvalidInputError if the
+    version has not one container.
     """
     _containers(description)
     return {
@@ -178,20 +182,29 @@ def manifest(
             ),
             key=lambda artifact: (artifact["role"], artifact["key"]),
         ),
-        **_contents(description, artifacts),
+        "images": sorted(
+            ({"uri": image["uri"], "digest": image["digest"]} for image in images),
+            key=lambda image: (image["uri"], image["digest"]),
+        ),
+        **_contents(description, artifacts, images),
     }
 
 
 def _contents(
-    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]
+    description: Mapping[str, Any],
+    artifacts: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
-    """What a version says besides the bytes of its artefacts, wherever these are."""
+    """What a version says besides the bytes of its artefacts and images, wherever these are."""
+    looked_up = {image["uri"]: image["digest"] for image in images}
     metadata = description.get("CustomerMetadataProperties", {})
     roles = {_uri(artifact): f"artifact:{artifact['role']}" for artifact in artifacts}
     return {
-        "inference_specification": _by_role(description["InferenceSpecification"], roles),
-        "additional_inference_specifications": _by_role(
-            description.get("AdditionalInferenceSpecifications") or [], roles
+        "inference_specification": _placeless(
+            description["InferenceSpecification"], roles, looked_up
+        ),
+        "additional_inference_specifications": _placeless(
+            description.get("AdditionalInferenceSpecifications") or [], roles, looked_up
         ),
         "source_uri": description.get("SourceUri"),
         "model_card_sha256": card_digest(description),
@@ -281,11 +294,13 @@ def differences(
     approved: Mapping[str, Any],
     description: Mapping[str, Any],
     objects: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """How the Central version differs from the candidate's manifest: [{name, expected, actual}].
+    """How a version differs from the candidate's manifest: [{name, expected, actual}].
 
-    `approved` is the manifest, `description` the Central version now, `objects` its Central
-    locations as S3 reports them now. Locations may differ from the manifest's, bytes may not.
+    `approved` is the manifest, `description` the version now, `objects` its locations as S3
+    reports them now, `images` as `manifest` takes them: Central names every image by digest, so
+    there are none to look up. Places may differ from the manifest's, bytes may not.
     """
     digests = {artifact["role"]: artifact["sha256"] for artifact in approved["artifacts"]}
     present = {location["role"]: location["sha256"] for location in objects}
@@ -293,8 +308,11 @@ def differences(
         _difference(f"{role} sha256", digests.get(role), present.get(role))
         for role in sorted(digests.keys() | present.keys())
     ]
-    expected = {**approved, "artifacts": [], "schema": None}
-    now = {"model": description["ModelPackageGroupName"], **_contents(description, objects)}
+    expected = {**approved, "artifacts": [], "images": [], "schema": None}
+    now = {
+        "model": description["ModelPackageGroupName"],
+        **_contents(description, objects, images),
+    }
     before, after = dict(_leaves(expected)), dict(_leaves(now))
     found += [
         _difference(name, before.get(name), after.get(name))
@@ -338,15 +356,20 @@ def _containers(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return containers
 
 
-def _by_role(value: Any, roles: Mapping[str, str]) -> Any:
-    """The value with each artefact's place replaced by its role, as Dev and Central agree on."""
+def _placeless(value: Any, roles: Mapping[str, str], looked_up: Mapping[str, str]) -> Any:
+    """The value as Dev and Central agree on it: artefacts by role, images by digest."""
     if isinstance(value, str):
         return roles.get(value, value)
     if isinstance(value, Mapping):
-        return {
-            key: _by_role(entry, roles) for key, entry in value.items() if key not in OF_THE_PLACE
+        said = {
+            key: _placeless(entry, roles, looked_up)
+            for key, entry in value.items()
+            if key not in OF_THE_PLACE
         }
-    return [_by_role(entry, roles) for entry in value] if isinstance(value, list) else value
+        return container_images.placeless(said, looked_up) if "Image" in said else said
+    if isinstance(value, list):
+        return [_placeless(entry, roles, looked_up) for entry in value]
+    return value
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

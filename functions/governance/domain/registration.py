@@ -32,15 +32,18 @@ def central_version(
     description: Mapping[str, Any],
     candidate: Mapping[str, Any],
     objects: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
     """The CreateModelPackage request for a candidate whose bytes are in Central.
 
     `description` is the Dev version (DescribeModelPackage); `candidate` {candidate_id,
     manifest_uri, objects} holds the origin locations and `objects` the Central ones, both with
-    roles. InvalidInputError if the version refers to an object that the candidate does not hold:
-    Central must not depend on a bucket of Dev.
+    roles; `images` [{uri, digest, central_uri}] those of its containers. InvalidInputError if the
+    version refers to an object that the candidate does not hold: Central must not depend on a
+    bucket of Dev.
     """
     moved = _moves(candidate["objects"], objects)
+    pinned = {image["uri"]: image for image in images}
     request: dict[str, Any] = {
         "ModelPackageGroupName": description["ModelPackageGroupName"],
         "ModelApprovalStatus": "PendingManualApproval",
@@ -63,7 +66,7 @@ def central_version(
     request.update({key: description[key] for key in _TAKEN_OVER if description.get(key)})
     for key in _RELOCATED:
         if description.get(key):
-            request[key] = _relocate(description[key], moved)
+            request[key] = _pin(_relocate(description[key], moved), pinned)
     card = description.get("ModelCard")
     if card:
         request["ModelCard"] = {
@@ -197,6 +200,19 @@ def _moves(
 
 def _uri(location: Mapping[str, Any]) -> str:
     return f"s3://{location['bucket']}/{location['key']}"
+
+
+def _pin(value: Any, images: Mapping[str, Mapping[str, str]]) -> Any:
+    """The value with every container's image named by digest, where Central uses it."""
+    if isinstance(value, list):
+        return [_pin(entry, images) for entry in value]
+    if not isinstance(value, Mapping):
+        return value
+    said = {key: _pin(entry, images) for key, entry in value.items()}
+    image = images.get(str(value.get("Image")))
+    if image:
+        said |= {"Image": image["central_uri"], "ImageDigest": image["digest"]}
+    return said
 
 
 def _relocate(value: Any, moved: Mapping[str, str]) -> Any:

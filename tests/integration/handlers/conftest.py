@@ -228,6 +228,7 @@ def lambdas(
         "ARTIFACTS_BUCKET": ARTIFACTS,
         "EVIDENCE_BUCKET": EVIDENCE,
         "LEDGER_BUCKET": LEDGER,
+        "IMAGES_REPOSITORY_URI": f"{CENTRAL}.dkr.ecr.{REGION}.amazonaws.com/governed-path/images",
         "KMS_KEY_ARN": key_arn,
         "LEDGER_KEY_ARN": signing_key_arn,
         "EVENT_BUS_NAME": "governed-path",
