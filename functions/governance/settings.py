@@ -25,6 +25,7 @@ class Settings:
     artifacts_bucket: str
     evidence_bucket: str
     ledger_bucket: str
+    images_repository_uri: str
     kms_key_arn: str
     ledger_key_arn: str
     event_bus_name: str

@@ -30,7 +30,7 @@ from ministack.services import ecr
 from local.seams.assertions import require, require_attributes, require_parameters, require_source
 
 SAGEMAKER_REGISTRY = "683313688378"  # of scikit-learn's images in us-east-1, by AWS's own list
-SAGEMAKER_IMAGE = ("sagemaker-scikit-learn", "1.2-1-cpu-py3")
+SAGEMAKER_IMAGE = ("sagemaker-scikit-learn", "1.4-2-cpu-py3")
 PART_SIZE = 10 * 1024**2  # bytes; what InitiateLayerUpload of ECR answers
 _SMALLEST_PART = 5 * 1024**2  # bytes; but the last
 _LISTS = ("manifest.list", "image.index")  # in the media type of a manifest of manifests

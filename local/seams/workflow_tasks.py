@@ -4,6 +4,9 @@ The emulator runs a task in its own name and asks no policy. Here a task is a si
 gateway, so that IAM decides as for everybody else, and an integration we do not make fails loudly.
 Step Functions Local's mock configuration is honoured attempt by attempt, which the emulator's
 own reading of it is not.
+
+A Distributed Map reads its items with that role too, evaluates JSONata, and its executions see no
+variable of the machine that began them; the emulator does none of these.
 """
 
 from __future__ import annotations
@@ -45,6 +48,20 @@ def install() -> None:
         "workflow_tasks",
         stepfunctions,
         *("_ExecutionError", "_state_machines", "_executions", "_task_tokens", "_sfn_mock_config"),
+        *("_map_runs", "_parse_reader_items", "_next_or_end"),
+        *("_apply_jsonata_template", "_apply_jsonata_output", "_apply_state_assign"),
+    )
+    require_parameters(
+        "workflow_tasks",
+        stepfunctions._run_distributed_map,
+        *("state_def", "raw_input", "effective", "iterator", "execution", "ctx"),
+    )
+    require_source(
+        "workflow_tasks",
+        stepfunctions._run_distributed_map,
+        '_resolve_path_or_ctx(state_def.get("ItemsPath", "$"), effective, ctx)',
+        '"stateMachineArn": child_sm_arn',
+        '"mapRunArn": map_run_arn',
     )
     mocks = Mocks.load(os.environ.get("SFN_MOCK_CONFIG"))
     stepfunctions._sfn_mock_config = {}
@@ -67,7 +84,20 @@ def install() -> None:
             return mocks.answer(_execution.get(), _state.get())
         return _wait_for(token, state_def, lambda: invoke(resource, arguments))
 
+    run_map = stepfunctions._run_distributed_map
+
+    def run_distributed_map(
+        state_def: Any, raw_input: Any, effective: Any, iterator: Any, execution: Any, ctx: Any
+    ) -> Any:
+        _execution.set(execution)
+        if mocks.covers(execution):
+            items = mocks.answer(execution, ctx["State"]["Name"])
+        else:
+            items = _read_items(state_def["ItemReader"], raw_input, ctx)
+        return _run_map(run_map, state_def, items, raw_input, iterator, execution, ctx)
+
     stepfunctions._execute_task = execute
+    stepfunctions._run_distributed_map = run_distributed_map
     stepfunctions._invoke_resource = invoke
     stepfunctions._invoke_with_callback = invoke_with_callback
 
@@ -99,8 +129,63 @@ def _perform(resource: str, arguments: Any) -> Any:
 
 def _session() -> Any:
     execution = _execution.get()
-    machine = stepfunctions._state_machines[execution["stateMachineArn"]]
-    return calls.as_role(machine["roleArn"], "states.amazonaws.com", execution["name"])
+    role = _machine(execution)["roleArn"]
+    return calls.as_role(role, "states.amazonaws.com", execution["name"])
+
+
+def _machine(execution: dict[str, Any]) -> dict[str, Any]:
+    """The machine of an execution; a child of a map names the map behind it."""
+    arn = execution["stateMachineArn"].partition("/")[0]
+    machine: dict[str, Any] = stepfunctions._state_machines[arn]
+    return machine
+
+
+def _read_items(reader: dict[str, Any], raw_input: Any, ctx: Any) -> Any:
+    """The items of an object in S3, read with the role of the running machine."""
+    if reader["Resource"] != "arn:aws:states:::s3:getObject":
+        raise stepfunctions._ExecutionError(
+            "States.Runtime", f"{reader['Resource']} is not made by the embedded AWS"
+        )
+    arguments = stepfunctions._apply_jsonata_template(reader["Arguments"], raw_input, ctx)
+    try:
+        body = calls.client(_session(), "s3").get_object(**arguments)["Body"].read()
+    except (calls.DeniedError, ClientError, BotoCoreError) as error:
+        raise stepfunctions._ExecutionError("States.ItemReaderFailed", str(error)) from error
+    return stepfunctions._parse_reader_items(body.decode(), reader.get("ReaderConfig", {}))
+
+
+def _run_map(
+    run_map: Callable[..., Any],
+    state_def: dict[str, Any],
+    items: list[Any],
+    raw_input: Any,
+    iterator: Any,
+    execution: Any,
+    ctx: Any,
+) -> Any:
+    """Run the emulator's map over items that are selected already, and evaluate what follows."""
+    selected = items
+    if "ItemSelector" in state_def:
+        selected = [
+            stepfunctions._apply_jsonata_template(
+                state_def["ItemSelector"],
+                raw_input,
+                {**ctx, "Map": {"Item": {"Index": index, "Value": item}}},
+            )
+            for index, item in enumerate(items)
+        ]
+    plain = {
+        key: value
+        for key, value in state_def.items()
+        if key not in {"ItemReader", "ItemSelector", "Output", "Assign"}
+    }
+    without_variables = {**ctx, "variables": {}}
+    result, _ = run_map(plain, selected, selected, iterator, execution, without_variables)
+    output = stepfunctions._apply_jsonata_output(
+        state_def, raw_input, ctx, result=result, default=result
+    )
+    stepfunctions._apply_state_assign(state_def, raw_input, ctx, result=result)
+    return output, stepfunctions._next_or_end(state_def)
 
 
 def _invoke_function(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -210,12 +295,15 @@ class Mocks:
 
     def answer(self, execution: dict[str, Any], state: str) -> Any:
         """What the test case says for this attempt at the state."""
-        name = stepfunctions._state_machines[execution["stateMachineArn"]]["name"]
+        name = _machine(execution)["name"]
+        run = stepfunctions._map_runs.get(execution.get("mapRunArn"))
+        started = run["executionArn"] if run else execution["executionArn"]
         cases = self._config.get("StateMachines", {}).get(name, {}).get("TestCases", {})
         response = cases.get(execution["testCase"], {}).get(state)
         with self._lock:
-            attempt = self._attempts.get((execution["executionArn"], state), 0)
-            self._attempts[(execution["executionArn"], state)] = attempt + 1
+            # As the items of an inline map do, those of a map run share their attempts.
+            attempt = self._attempts.get((started, state), 0)
+            self._attempts[(started, state)] = attempt + 1
         mocked = self._config.get("MockedResponses", {}).get(response, {})
         for attempts, outcome in mocked.items():
             first, _, last = attempts.partition("-")

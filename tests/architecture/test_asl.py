@@ -27,7 +27,12 @@ HANDLERS = {
 }
 ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type)}
 # Whose errors a task may meet, by the service that it calls.
-PREFIXES = {"lambda": "Lambda.", "sqs": "SQS.", "states": "StepFunctions."}
+PREFIXES: dict[str, tuple[str, ...]] = {
+    # The last two are what a function that was killed, or ended by itself, comes back as.
+    "lambda": ("Lambda.", "Sandbox.", "Runtime."),
+    "sqs": ("SQS.",),
+    "states": ("StepFunctions.",),
+}
 _SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
 _TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)\b(?!\s*\()")
@@ -150,7 +155,7 @@ def knows_its_errors(machine: Machine) -> Iterator[str]:
     for name, task in tasks(machine):
         handled = [*task.get("Retry", []), *task.get("Catch", [])]
         for error in [error for handler in handled for error in handler["ErrorEquals"]]:
-            if error not in ERRORS and not error.startswith(("States.", PREFIXES[service(task)])):
+            if error not in ERRORS and not error.startswith(("States.", *PREFIXES[service(task)])):
                 yield f"{name} knows an error that cannot come: {error}"
 
 
@@ -203,7 +208,10 @@ def _unassigned(scope: Machine, given: frozenset[str]) -> Iterator[str]:
             missing = set(_VARIABLE.findall(bare)) - assigned[name] - set(_GUARDED.findall(bare))
             yield from (f"{name} uses ${variable}" for variable in sorted(missing))
         if inner := state.get("ItemProcessor"):
-            yield from _unassigned(inner, assigned[name])
+            # An execution of a Distributed Map sees nothing of the one that began it.
+            own_execution = inner.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+            seen = frozenset({"states"}) if own_execution else assigned[name]
+            yield from _unassigned(inner, seen)
 
 
 def _assigned(scope: Machine, given: frozenset[str]) -> dict[str, frozenset[str]]:
@@ -409,6 +417,12 @@ BROKEN: list[tuple[Check, str, Any, str]] = [
     (can_be_reached, f"{_TASK}.Next", "Good?", "Each cannot be reached"),
     (can_be_reached, "States.Look", {"Type": "Succeed"}, "Look is there twice"),
     (assigns_before_use, f"{_TASK}.Assign", None, "Look uses $claim"),
+    (
+        assigns_before_use,
+        "States.Each.ItemProcessor.ProcessorConfig",
+        {"Mode": "DISTRIBUTED"},
+        "Look uses $claim",
+    ),
     (assigns_before_use, f"{_TASK}.Catch.0.Assign", None, "Errored uses $failure"),
     (assigns_before_use, "States.Good?.Assign", None, "Errored uses $failure"),
     (calls_what_is_there, f"{_TASK}.Arguments.FunctionName", "${GoneFunctionArn}", "no handler"),

@@ -15,6 +15,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +40,7 @@ ENVIRONMENT = {
     "ARTIFACTS_BUCKET": samples.CENTRAL_BUCKET,
     "EVIDENCE_BUCKET": samples.EVIDENCE_BUCKET,
     "LEDGER_BUCKET": samples.LEDGER_BUCKET,
+    "IMAGES_REPOSITORY_URI": samples.IMAGES_REPOSITORY,
     "KMS_KEY_ARN": KEY,
     "LEDGER_KEY_ARN": KEY,
     "EVENT_BUS_NAME": "governed-path",
@@ -74,12 +76,28 @@ class Refused(Exception):
         self.code, self.message, self.status = code, message, status
 
 
+def _checksum(body: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+def _composite(body: bytes, sizes: list[int]) -> str:
+    digests, first = b"", 0
+    for size in sizes:
+        digests += hashlib.sha256(body[first : first + size]).digest()
+        first += size
+    return f"{_checksum(digests)}-{len(sizes)}"
+
+
 @dataclass
 class Aws:
     """What AWS holds; each of its answers is as small as the functions allow."""
 
     calls: list[Call] = field(default_factory=list)
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    # The sizes of the parts of what was uploaded in parts, and the uploads that are not completed.
+    parts: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _thread: threading.local = field(default_factory=threading.local)
     tables: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     endpoint: dict[str, Any] | None = None
@@ -122,12 +140,11 @@ class Aws:
             body = params["Body"]
             kept["Body"] = body if isinstance(body, bytes) else body.getvalue()
         call = Call(model.service_model.service_name, model.name, kept)
+        self._thread.call = call
         self.calls.append(call)
-        # Some functions call side by side; each thread is answered what it asked.
-        self._asked.call = call
 
     def _answer(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]]:
-        request = self._asked.call.request
+        request = self._thread.call.request
         try:
             parsed = getattr(self, f"_on_{model.name}", lambda request: {})(request)
             status = 200
@@ -145,8 +162,82 @@ class Aws:
 
     def _on_HeadObject(self, request: dict[str, Any]) -> dict[str, Any]:
         body = self._object(request)
-        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        return {"ContentLength": len(body), "VersionId": "v1", "ChecksumSHA256": checksum}
+        sizes = self.parts.get((request["Bucket"], request["Key"]))
+        return {
+            "ContentLength": len(body),
+            "VersionId": "v1",
+            "ChecksumSHA256": _checksum(body) if sizes is None else _composite(body, sizes),
+            "SSEKMSKeyId": KEY,
+        }
+
+    def _on_GetObjectAttributes(self, request: dict[str, Any]) -> dict[str, Any]:
+        sizes = self.parts[request["Bucket"], request["Key"]]
+        parts = [{"PartNumber": n, "Size": size} for n, size in enumerate(sizes, 1)]
+        return {"ObjectParts": {"Parts": parts, "IsTruncated": False}}
+
+    def _on_ListObjectsV2(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = self._under(request["Bucket"], request["Prefix"])
+        return {"Contents": [{"Key": key, "Size": size} for key, size in found]}
+
+    def _on_ListObjectVersions(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = self._under(request["Bucket"], request["Prefix"])
+        return {
+            "Versions": [
+                {"Key": key, "Size": size, "VersionId": "v1", "IsLatest": True}
+                for key, size in found
+            ]
+        }
+
+    def _under(self, bucket: str, prefix: str) -> list[tuple[str, int]]:
+        return [
+            (key, len(body))
+            for (where, key), body in sorted(self.objects.items())
+            if where == bucket and key.startswith(prefix)
+        ]
+
+    def _on_CreateMultipartUpload(self, request: dict[str, Any]) -> dict[str, Any]:
+        upload_id = f"upload-{len(self.uploads)}"
+        place = {key: request[key] for key in ("Bucket", "Key")}
+        self.uploads[upload_id] = {**place, "parts": {}}
+        return {"UploadId": upload_id}
+
+    def _on_UploadPartCopy(self, request: dict[str, Any]) -> dict[str, Any]:
+        first, last = request["CopySourceRange"].removeprefix("bytes=").split("-")
+        bucket, _, key = request["CopySource"].partition("?")[0].partition("/")
+        part = self.objects[bucket, key][int(first) : int(last) + 1]
+        self.uploads[request["UploadId"]]["parts"][request["PartNumber"]] = part
+        return {"CopyPartResult": {"ETag": "etag", "ChecksumSHA256": _checksum(part)}}
+
+    def _on_ListMultipartUploads(self, request: dict[str, Any]) -> dict[str, Any]:
+        begun = datetime(2026, 11, 21, tzinfo=UTC)
+        return {
+            "Uploads": [
+                {"Key": upload["Key"], "UploadId": upload_id, "Initiated": begun}
+                for upload_id, upload in self.uploads.items()
+            ]
+        }
+
+    def _on_ListParts(self, request: dict[str, Any]) -> dict[str, Any]:
+        parts = self.uploads[request["UploadId"]]["parts"]
+        return {
+            "Parts": [
+                {"PartNumber": n, "ETag": "etag", "Size": len(b), "ChecksumSHA256": _checksum(b)}
+                for n, b in sorted(parts.items())
+            ]
+        }
+
+    def _on_CompleteMultipartUpload(self, request: dict[str, Any]) -> dict[str, Any]:
+        upload = self.uploads.pop(request["UploadId"])
+        bodies = [
+            upload["parts"][part["PartNumber"]] for part in request["MultipartUpload"]["Parts"]
+        ]
+        self.objects[request["Bucket"], request["Key"]] = b"".join(bodies)
+        self.parts[request["Bucket"], request["Key"]] = [len(body) for body in bodies]
+        return {"VersionId": "v1"}
+
+    def _on_AbortMultipartUpload(self, request: dict[str, Any]) -> dict[str, Any]:
+        del self.uploads[request["UploadId"]]
+        return {}
 
     def _on_GetObject(self, request: dict[str, Any]) -> dict[str, Any]:
         body = self._object(request)
@@ -159,8 +250,9 @@ class Aws:
     def _on_CopyObject(self, request: dict[str, Any]) -> dict[str, Any]:
         # By now botocore has made "bucket/key?versionId=..." of the source.
         bucket, _, key = request["CopySource"].partition("?")[0].partition("/")
-        self.objects[request["Bucket"], request["Key"]] = self.objects[bucket, key]
-        return {}
+        body = self.objects[bucket, key]
+        self.objects[request["Bucket"], request["Key"]] = body
+        return {"CopyObjectResult": {"ChecksumSHA256": _checksum(body)}}
 
     def _object(self, request: dict[str, Any]) -> bytes:
         place = request["Bucket"], request["Key"]
@@ -221,6 +313,11 @@ class Aws:
         return {"Targets": [{"Id": "hub-bus", "Arn": bus}]}
 
     # -------------------------------------------------------------- SageMaker
+
+    def _on_BatchGetImage(self, request: dict[str, Any]) -> dict[str, Any]:
+        manifest, media_type = samples.IMAGE_MANIFEST, samples.IMAGE_TYPE
+        image = {"imageManifest": manifest, "imageManifestMediaType": media_type}
+        return {"images": [image], "failures": []}
 
     def _on_DescribeImageScanFindings(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}

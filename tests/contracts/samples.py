@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import json
 from typing import Any
 
@@ -16,9 +17,16 @@ REGION = "us-east-1"
 CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
 MODEL = "clinical-risk-classifier"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+IMAGE_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+IMAGE_MANIFEST = json.dumps(
+    {"mediaType": IMAGE_TYPE, "config": {"digest": "sha256:" + "c" * 64, "size": 1}, "layers": []}
+)
+IMAGE_DIGEST = "sha256:" + hashlib.sha256(IMAGE_MANIFEST.encode()).hexdigest()
+
 DEV_BUCKET = f"governed-path-project-{DEV}-{REGION}"
 CENTRAL_BUCKET = f"governed-path-artifacts-{CENTRAL}-{REGION}"
 EVIDENCE_BUCKET = f"governed-path-evidence-{CENTRAL}-{REGION}"
+IMAGES_REPOSITORY = f"{CENTRAL}.dkr.ecr.{REGION}.amazonaws.com/governed-path/images"
 LEDGER_BUCKET = f"governed-path-ledger-{CENTRAL}-{REGION}"
 DECIDED = "2026-11-21T06:00:00Z"
 CLAIM = "532eaabd9574880dbf76b9b8cc00832c20a6ec113d682299550d7a6e0f345e25"
@@ -52,6 +60,35 @@ def origin_objects() -> list[dict[str, Any]]:
         _location(role, DEV_BUCKET, f"models/{MODEL}/{name}", size, name)
         for role, name, size in _OBJECTS
     ]
+
+
+def in_parts() -> dict[str, Any]:
+    """An object in Dev of three parts, without a role."""
+    return {
+        "bucket": DEV_BUCKET,
+        "key": f"models/{MODEL}/large.tar.gz",
+        "version_id": "v-large",
+        "size": 2_500,
+        "sha256": f"{digest('large')}-3",
+        "part_sizes": [[2, 1_000], [1, 500]],
+    }
+
+
+def batch() -> dict[str, Any]:
+    """A batch of a plan: a whole object, and two parts of another one."""
+    first = {key: value for key, value in origin_objects()[0].items() if key != "role"}
+    there = f"models/{MODEL}/{CANDIDATE}"
+    return {
+        "objects": [{"source": first, "key": f"{there}/one"}],
+        "parts": [
+            {
+                "source": in_parts(),
+                "key": f"{there}/large.tar.gz",
+                "upload_id": "upload-1",
+                "numbers": [[1, 1], [3, 3]],
+            }
+        ],
+    }
 
 
 def central_objects() -> list[dict[str, Any]]:
@@ -117,7 +154,7 @@ def description(**more: Any) -> dict[str, Any]:
             "Containers": [
                 {
                     "Image": IMAGE,
-                    "ImageDigest": "sha256:" + "c" * 64,
+                    "ImageDigest": IMAGE_DIGEST,
                     "ModelDataUrl": _uri(objects, "model-data"),
                     "ModelDataETag": "0123456789abcdef",
                     "Environment": {
@@ -209,7 +246,15 @@ def candidate(objects: list[dict[str, Any]] | None = None) -> dict[str, Any]:
         "candidate_id": CANDIDATE,
         "manifest_uri": f"s3://{EVIDENCE_BUCKET}/manifests/{MODEL}/{CANDIDATE}.json",
         "objects": objects or origin_objects(),
+        "images": [{"uri": IMAGE, "digest": IMAGE_DIGEST}],
     }
+
+
+def images() -> list[dict[str, str]]:
+    """What copy_images hands on: the image stays where it is."""
+    place = IMAGE.rpartition(":")[0]
+    central = {"central_uri": f"{place}@{IMAGE_DIGEST}", "handoff": "by reference"}
+    return [{"uri": IMAGE, "digest": IMAGE_DIGEST, **central}]
 
 
 def project() -> dict[str, Any]:

@@ -30,17 +30,15 @@ from tests.contracts.aws import ENVIRONMENT, Aws, Call
 OPERATIONS = {
     "sts": ["AssumeRole"],
     "s3": [
-        "HeadObject",
-        "GetObject",
-        "PutObject",
-        "CopyObject",
-        "PutObjectTagging",
-        "ListObjectsV2",
+        *("HeadObject", "GetObject", "PutObject", "CopyObject", "GetObjectAttributes"),
+        *("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts"),
+        *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
+        *("AbortMultipartUpload", "PutObjectTagging"),
     ],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData"],
-    "ecr": ["DescribeImageScanFindings", "DescribeRepositories"],
+    "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess"],
     "sagemaker-runtime": ["InvokeEndpoint"],
@@ -83,6 +81,10 @@ def calls() -> Iterator[dict[tuple[str, str], list[dict[str, Any]]]]:
         signing._signer.cache_clear()
 
 
+PART = 5 * 1024**2
+IN_PARTS = {"large/0.bin": [PART, 100]}  # key: the sizes that it was uploaded in
+
+
 def _provision(aws: Aws) -> None:
     bodies = {
         "evaluation": json.dumps(samples.evaluation_report()).encode(),
@@ -91,6 +93,10 @@ def _provision(aws: Aws) -> None:
     for entry in samples.origin_objects():
         body = bodies.get(entry["role"], entry["key"].encode())
         aws.objects[entry["bucket"], entry["key"]] = body
+    for key, sizes in IN_PARTS.items():
+        aws.objects[samples.DEV_BUCKET, key] = bytes(sum(sizes))
+        aws.parts[samples.DEV_BUCKET, key] = sizes
+    aws.objects[samples.DEV_BUCKET, "large/1.bin"] = b""
     project = samples.project()
     for part, body in policies.files().items():
         _, _, bucket, key = project["policy"][part]["uri"].split("/", 3)
@@ -104,6 +110,16 @@ def _provision(aws: Aws) -> None:
         body = aws.objects[found["bucket"], found["key"]]
         declared = {f"{role}-version-id": "v1", f"{role}-sha256": hashlib.sha256(body).hexdigest()}
         description["CustomerMetadataProperties"].update(declared)
+    description["InferenceSpecification"]["Containers"][0]["AdditionalModelDataSources"] = [
+        {
+            "ChannelName": "draft",
+            "S3DataSource": {
+                "S3Uri": f"s3://{samples.DEV_BUCKET}/large/",
+                "S3DataType": "S3Prefix",
+                "CompressionType": "None",
+            },
+        }
+    ]
     aws.versions[samples.version_arn(samples.DEV, 1)] = description
     _publish_policy(aws, project)
 
@@ -143,12 +159,9 @@ def _promote(aws: Aws) -> dict[str, Any]:
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **built})["verdict"]
     assert verdict["allowed"], verdict
     candidate: dict[str, Any] = built["candidate"]
-    copies = [
-        aws.handler("copy_artifact")(
-            {"promotion": promotion, "candidate_id": candidate["candidate_id"], "object": found}
-        )["object"]
-        for found in candidate["objects"]
-    ]
+    copies = _copy(aws, promotion, candidate)
+    images = aws.handler("copy_images")({"promotion": promotion, "candidate": candidate})["images"]
+    assert images == samples.images()
     made = aws.handler("recreate_lineage")(
         {"promotion": promotion, "candidate": candidate, "objects": copies}
     )["lineage"]
@@ -158,6 +171,7 @@ def _promote(aws: Aws) -> dict[str, Any]:
             "promotion": promotion,
             "candidate": candidate,
             "objects": copies,
+            "images": images,
             "approver": who["approver"],
             "trainer": who["trainer"],
         }
@@ -172,6 +186,21 @@ def _promote(aws: Aws) -> dict[str, Any]:
     )
     assert linked == {"lineage_arn": aws.lineage_arn(samples.version_arn())}
     return {**candidate, "objects": copies}
+
+
+def _copy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> list[dict[str, Any]]:
+    given = {"promotion": promotion, "candidate": candidate}
+    named = {"promotion": promotion, "candidate_id": candidate["candidate_id"]}
+    plan = aws.handler("plan_copy")(given)["plan"]
+    for line in aws.objects[plan["bucket"], plan["key"]].splitlines():
+        aws.handler("copy_batch")({**named, "batch": json.loads(line), "attempt": 1})
+    objects: list[dict[str, Any]] = aws.handler("verify_copy")(given)["objects"]
+    # Another run left one behind.
+    bucket = ENVIRONMENT["ARTIFACTS_BUCKET"]
+    aws.uploads["left"] = {"Bucket": bucket, "Key": objects[0]["key"], "parts": {}}
+    assert aws.handler("abandon_copy")(named) == {"abandoned": 1}
+    assert aws.uploads == {}
+    return objects
 
 
 def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
@@ -418,10 +447,23 @@ def test_everything_that_a_validation_made_is_removed_again(
 def test_copies_are_pinned_encrypted_and_checksummed(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:
-    for request in calls["s3", "CopyObject"]:
-        assert request["CopySource"].endswith("?versionId=v1")
-        assert request["ChecksumAlgorithm"] == "SHA256"
-        assert request["ServerSideEncryption"] == "aws:kms"
+    for operation in ("CopyObject", "UploadPartCopy"):
+        for request in calls["s3", operation]:
+            assert request["CopySource"].endswith("?versionId=v1")
+    for operation in ("CopyObject", "CreateMultipartUpload"):
+        for request in calls["s3", operation]:
+            assert request["ChecksumAlgorithm"] == "SHA256"
+            assert request["ServerSideEncryption"] == "aws:kms"
+            assert request["SSEKMSKeyId"] == ENVIRONMENT["KMS_KEY_ARN"]
+            assert "cleared-test=no&cleared-prod=no" in request["Tagging"]
+
+
+def test_parts_are_copied_at_the_boundaries_of_the_source(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    ranges = sorted(request["CopySourceRange"] for request in calls["s3", "UploadPartCopy"])
+    last = sum(IN_PARTS["large/0.bin"])
+    assert ranges == [f"bytes=0-{PART - 1}", f"bytes={PART}-{last - 1}"]
 
 
 def test_roles_elsewhere_are_assumed_with_the_external_id(

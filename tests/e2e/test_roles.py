@@ -37,6 +37,8 @@ DEV_VERSION = f"arn:aws:sagemaker:{REGION}:{DEV}:model-package/{MODEL}/1"
 MODELS = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate/model-data/model.tar.gz"
 MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
 MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
+IMAGES = f"arn:aws:ecr:{REGION}:{CENTRAL}:repository/governed-path/images"
+COPY_PLAN = f"arn:aws:s3:::{EVIDENCE_BUCKET}/copies/{MODEL}/candidate/plan.jsonl"
 REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
 ARCHIVED = f"arn:aws:s3:::{LEDGER_BUCKET}/entries/model={MODEL}/000000001.json"
@@ -236,7 +238,11 @@ FUNCTIONS = {
     "build-candidate": ("s3:PutObject", MANIFEST),
     "verify-candidate": ("s3:GetObject", MODELS),
     "evaluate-gate": ("dynamodb:Query", f"{_table('ledger')}/index/by-version"),
-    "copy-artifact": ("s3:PutObject", MODELS),
+    "plan-copy": ("s3:PutObject", COPY_PLAN),
+    "copy-batch": ("s3:PutObject", MODELS),
+    "verify-copy": ("s3:ListMultipartUploadParts", MODELS),
+    "abandon-copy": ("s3:AbortMultipartUpload", MODELS),
+    "copy-images": ("ecr:PutImage", IMAGES),
     "recreate-lineage": ("s3:GetObject", MANIFEST),
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
@@ -342,9 +348,24 @@ def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> Non
 
 def test_copying_reads_project_buckets_and_writes_models(deployed: dict[str, Deployed]) -> None:
     roles = deployed[CENTRAL]
-    assert not roles.allows("copy-artifact", "s3:PutObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
-    assert not roles.allows("copy-artifact", "s3:PutObject", f"arn:aws:s3:::{ARTIFACTS_BUCKET}/x")
-    assert not roles.allows("copy-artifact", "s3:GetObject", "arn:aws:s3:::another-bucket/x")
+    for function in ("plan-copy", "copy-batch", "verify-copy", "abandon-copy"):
+        assert not roles.allows(function, "s3:PutObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
+        assert not roles.allows(function, "s3:PutObject", f"arn:aws:s3:::{ARTIFACTS_BUCKET}/x")
+        assert not roles.allows(function, "s3:GetObject", "arn:aws:s3:::another-bucket/x")
+        assert not roles.allows(function, "s3:PutObjectRetention", MODELS)
+        ends = roles.allows(function, "s3:AbortMultipartUpload", MODELS)
+        assert ends == (function == "abandon-copy")
+    for function in ("plan-copy", "verify-copy", "abandon-copy"):
+        assert not roles.allows(function, "s3:GetObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
+
+
+def test_a_copy_runs_as_executions_of_its_own_machine_only(deployed: dict[str, Deployed]) -> None:
+    role, start = "promote-to-central-workflow", "states:StartExecution"
+    machine = f"arn:aws:states:{REGION}:{CENTRAL}:stateMachine:governed-path"
+    assert deployed[CENTRAL].allows(role, start, f"{machine}-promote-to-central")
+    assert not deployed[CENTRAL].allows(role, start, f"{machine}-release-to-prod")
+    assert deployed[CENTRAL].allows(role, "s3:GetObject", COPY_PLAN)
+    assert not deployed[CENTRAL].allows(role, "s3:GetObject", MANIFEST)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)

@@ -153,7 +153,7 @@ def test_no_person_and_no_other_function_clears(
     iam = organisation.root(CENTRAL, "iam")
     everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-    for name in ("governed-path-admin", "governed-path-copy-artifact", "governed-path-record"):
+    for name in ("governed-path-admin", "governed-path-copy-batch", "governed-path-record"):
         iam.put_role_policy(RoleName=name, PolicyName="e2e-s3", PolicyDocument=document)
         try:
             s3 = organisation.borrow(CENTRAL, name).client("s3")

@@ -307,6 +307,8 @@ class Workflows:
         events = [event for page in pages for event in page["events"]]
         _require_mocks(case, events)
         states, tries = _visits(events, set(machines.source(machine)["States"]))
+        for name, tried in self._tried_in_maps(execution).items():
+            tries[name] = tries.get(name, 0) + tried
         return Run(
             machine=machine,
             status=end["status"],
@@ -316,6 +318,18 @@ class Workflows:
             cause=end.get("cause"),
             tries=tries,
         )
+
+    def _tried_in_maps(self, execution: str) -> dict[str, int]:
+        """{label: how often its executions tried something} of each Distributed Map."""
+        found: dict[str, int] = {}
+        for run in self._client.list_map_runs(executionArn=execution)["mapRuns"]:
+            label = run["mapRunArn"].rpartition("/")[2].partition(":")[0]
+            children = self._client.list_executions(mapRunArn=run["mapRunArn"])["executions"]
+            for child in children:
+                events = self._client.get_execution_history(executionArn=child["executionArn"])
+                tried = sum(one["type"].endswith("Scheduled") for one in events["events"])
+                found[label] = found.get(label, 0) + tried
+        return found
 
 
 def _finished(client: Any, execution: str) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from tests.statemachines import machines
 
 
 def tasks(machine: dict[str, Any]) -> set[str]:
-    """Every Task of the machine, within its Maps too."""
+    """Every Task of the machine, within its Maps too, and every Map that reads its items."""
     found = set()
     for name, state in machine["States"].items():
-        if state["Type"] == "Task":
+        if state["Type"] == "Task" or "ItemReader" in state:
             found.add(name)
-        elif state["Type"] == "Map":
+        if state["Type"] == "Map":
             found |= tasks(state["ItemProcessor"])
     return found
 

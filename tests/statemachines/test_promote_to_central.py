@@ -18,17 +18,20 @@ TO_GATE = [
     "EvaluateGate",
     "PromotionAllowed?",
 ]
-HAPPY = [
-    *TO_GATE,
-    "CopyArtifacts",
+TO_COPY = [*TO_GATE, "PlanCopy", "AnythingMissing?"]
+REGISTERED = [
+    "VerifyCopy",
+    "CopyImages",
     "RecreateLineage",
     "RegisterVersion",
     "LinkLineage",
     "RecordPromotion",
     "PromotionSucceeded",
 ]
+HAPPY = [*TO_COPY, "CopyObjects", "ObjectsCopied?", *REGISTERED]
 REJECTED = [*TO_GATE, "RecordRejection", "PromotionRejected"]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "PromotionErrored"]
+ABANDONED = ["AbandonCopy", *ERRORED]
 
 
 def until(state: str, path: list[str] = HAPPY) -> list[str]:
@@ -39,6 +42,7 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
     ("case", "states", "outcome"),
     [
         ("HappyPath", HAPPY, "promoted"),
+        ("NothingMissing", [*TO_COPY, *REGISTERED], "promoted"),
         ("Rejected", REJECTED, "rejected"),
         (
             "Duplicate",
@@ -62,11 +66,11 @@ def test_a_rejection_says_why(run: Callable[[str], Run], case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["HappyPath"])
-def test_every_object_is_copied_and_the_central_version_named(
+def test_every_batch_is_copied_and_the_central_version_named(
     run: Callable[[str], Run], case: str
 ) -> None:
     ended = run(case)
-    assert ended.tries["CopyArtifacts"] == 3
+    assert ended.tries["CopyObjects"] == 3
     assert ended.output["model_package_arn"].endswith(":model-package/clinical-risk-classifier/3")
 
 
@@ -80,13 +84,22 @@ def test_every_object_is_copied_and_the_central_version_named(
                 "ResolveApprover",
                 "BuildCandidate",
                 "EvaluateGate",
+                "CopyImages",
                 "RecreateLineage",
                 "RegisterVersion",
                 "LinkLineage",
                 "RecordPromotion",
             )
         ),
-        ("CopyArtifactFails", [*until("CopyArtifacts"), *ERRORED]),
+        *(
+            (f"{state}Fails", [*until(after), *ABANDONED])
+            for state, after in (
+                ("PlanCopy", "PlanCopy"),
+                ("CopyBatch", "ObjectsCopied?"),
+                ("VerifyCopy", "VerifyCopy"),
+                ("AbandonCopy", "VerifyCopy"),
+            )
+        ),
         ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
         ("IntegrityErrorIsNotRetried", [*until("BuildCandidate"), *ERRORED]),
         # Whatever breaks in the telling, the end is reached and the first error keeps its name.
@@ -104,6 +117,31 @@ def test_an_error_is_recorded_queued_and_alarms(
 
 
 @pytest.mark.parametrize(
+    ("case", "after", "error"),
+    [
+        ("PlanCopyDenied", "PlanCopy", "AccessError"),
+        ("CopyObjectsFails", "CopyObjects", "States.ItemReaderFailed"),
+        ("CopyBatchDenied", "ObjectsCopied?", "AccessError"),
+        ("CopyBatchThrottledForEver", "ObjectsCopied?", "TransientError"),
+        ("VerifyCopyDenied", "VerifyCopy", "AccessError"),
+    ],
+)
+def test_a_copy_that_may_still_succeed_keeps_its_parts(
+    run: Callable[[str], Run], case: str, after: str, error: str
+) -> None:
+    ended = run(case)
+    assert ended.states == [*until(after), *ERRORED]
+    assert (ended.status, ended.error) == ("FAILED", error)
+
+
+@pytest.mark.parametrize("case", ["CopyBatchDenied"])
+def test_one_batch_that_fails_does_not_keep_the_others_from_arriving(
+    run: Callable[[str], Run], case: str
+) -> None:
+    assert run(case).tries["CopyObjects"] == 3
+
+
+@pytest.mark.parametrize(
     ("case", "error"), [("ClaimApprovalFails", "IntegrityError"), ("UnknownModel", "NotFoundError")]
 )
 def test_what_cannot_be_claimed_goes_straight_to_the_queue(
@@ -117,7 +155,9 @@ def test_what_cannot_be_claimed_goes_straight_to_the_queue(
 @pytest.mark.parametrize(
     ("case", "parts"),
     [
-        ("CopyArtifactFails", [" runs/1/", "another sha256"]),
+        ("CopyBatchFails", ["runs/1/model.tar.gz has another sha256"]),
+        ("CopyBatchDenied", ["the key is disabled"]),
+        ("AbandonCopyFails", ["then AbandonCopy: the role may not"]),
         ("RecordErroredFails", ["then RecordErrored: sha256"]),
         ("LedgerAndQueueBroken", ["then RecordErrored: ", "then SendToDeadLetterQueue: "]),
     ],
@@ -135,7 +175,9 @@ def test_the_cause_tells_the_whole_story(
     [
         ("ServiceErrorThenSuccess", "ResolveApprover", 2),
         ("CheckAccessRetried", "CheckAccess", 3),
-        ("TransientErrorThenSuccess", "CopyArtifacts", 3),
+        ("TransientErrorThenSuccess", "CopyObjects", 3),
+        ("ImageCopiedInTwoTries", "CopyImages", 2),
+        ("KilledThenSuccess", "CopyObjects", 3),
     ],
 )
 def test_a_passing_fault_is_retried(

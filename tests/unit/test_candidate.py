@@ -101,15 +101,17 @@ def test_the_manifest_is_canonical_json_and_the_id_its_digest() -> None:
 
 
 def test_the_manifest_has_the_agreed_form() -> None:
-    manifest = candidate.manifest(samples.description(), samples.origin_objects())
+    manifest = candidate.manifest(
+        samples.description(), samples.origin_objects(), samples.candidate()["images"]
+    )
     assert {key: value for key, value in manifest.items() if key != "artifacts"} == {
         "schema": "governed-path/candidate/v1",
         "model": samples.MODEL,
+        "images": samples.candidate()["images"],
         "inference_specification": {
             "Containers": [
                 {
-                    "Image": samples.IMAGE,
-                    "ImageDigest": "sha256:" + "c" * 64,
+                    "Image": f"image:{samples.IMAGE_DIGEST}",
                     "ModelDataUrl": "artifact:model-data",
                     "Environment": {
                         "SAGEMAKER_PROGRAM": "inference.py",
@@ -304,11 +306,130 @@ def test_a_version_that_lacks_evidence_is_refused(change: Change, named: str) ->
         candidate.references(_changed(change))
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/prefix/", None])
-def test_model_data_that_is_no_single_object_is_refused(uri: str | None) -> None:
-    description = _changed(_set(*CONTAINER, "ModelDataUrl", to=uri))
-    with pytest.raises(InvalidInputError, match="has model data"):
+def _data_source(**source: str) -> Description:
+    description = samples.description()
+    (container,) = description["InferenceSpecification"]["Containers"]
+    del container["ModelDataUrl"]
+    container["ModelDataSource"] = {"S3DataSource": source}
+    return description
+
+
+def test_model_data_may_be_all_objects_under_a_prefix() -> None:
+    description = _data_source(S3Uri="s3://bucket/model/", S3DataType="S3Prefix")
+    assert {"model-data": "s3://bucket/model/"}.items() <= _roles(description).items()
+
+
+@pytest.mark.parametrize(
+    ("description", "problem"),
+    [
+        (_changed(_set(*CONTAINER, "ModelDataUrl", to="s3://b/prefix/")), "s3://b/prefix/ as S3O"),
+        (_changed(_set(*CONTAINER, "ModelDataUrl", to=None)), "has no model-data"),
+        (_data_source(S3Uri="s3://b/model", S3DataType="S3Prefix"), "ends with '/'"),
+        (_data_source(S3Uri="s3://b/model/", S3DataType="S3Object"), "does not"),
+        (
+            _data_source(
+                S3Uri="s3://b/model/", S3DataType="S3Prefix", ManifestS3Uri="s3://b/manifest"
+            ),
+            "by a manifest.*S3DataType is S3Prefix",
+        ),
+        (_data_source(S3Uri="s3://b/manifest", S3DataType="ManifestFile"), "by a manifest"),
+    ],
+)
+def test_model_data_that_does_not_say_what_it_is_is_refused(
+    description: Description, problem: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
         candidate.references(description)
+
+
+def _roles(description: Description) -> dict[str, str]:
+    return {entry["role"]: entry["uri"] for entry in candidate.references(description)}
+
+
+def _everywhere() -> Description:
+    """A version that names something in S3 wherever CreateModelPackage lets it."""
+
+    def container(name: str) -> dict[str, Any]:
+        return {
+            "Image": samples.IMAGE,
+            "ModelDataUrl": f"s3://b/{name}.tar.gz",
+            "AdditionalModelDataSources": [
+                {
+                    "ChannelName": channel,
+                    "S3DataSource": {
+                        "S3Uri": f"s3://b/{name}-{channel}/",
+                        "S3DataType": "S3Prefix",
+                    },
+                }
+                for channel in ("draft", "adapter")
+            ],
+            "AdditionalS3DataSource": {"S3Uri": f"s3://b/{name}-x", "S3DataType": "S3Object"},
+        }
+
+    description = samples.description()
+    description["InferenceSpecification"]["Containers"] = [container("main")]
+    description["AdditionalInferenceSpecifications"] = [
+        {"Name": "gpu", "Containers": [container("gpu"), {**container("gpu2")}]}
+    ]
+    description["SourceAlgorithmSpecification"] = {
+        "SourceAlgorithms": [{"ModelDataUrl": "s3://b/algorithm.tar.gz"}]
+    }
+    source = {"S3DataSource": {"S3Uri": "s3://b/payloads/", "S3DataType": "S3Prefix"}}
+    description["ValidationSpecification"] = {
+        "ValidationProfiles": [
+            {
+                "ProfileName": "smoke",
+                "TransformJobDefinition": {"TransformInput": {"DataSource": source}},
+            }
+        ]
+    }
+    description["ModelMetrics"]["Bias"] = {"Report": {"S3Uri": "s3://b/bias/"}}
+    description["ModelCard"]["ModelCardContent"] = json.dumps(
+        {
+            "model_overview": {"model_artifact": ["s3://b/main.tar.gz"]},
+            "training_details": {"training_datasets": ["s3://b/patients.csv"]},
+            "evaluation_details": [
+                {
+                    "name": "holdout",
+                    "datasets": ["s3://b/h"],
+                    "metadata": {"plot": "s3://b/roc.png"},
+                }
+            ],
+            "additional_information": {
+                "custom_details": {"review": "s3://b/review.pdf", "why": "see s3://b/text"}
+            },
+        }
+    )
+    return description
+
+
+def test_everything_that_a_version_names_has_a_role_of_its_own() -> None:
+    found = _roles(_everywhere())
+    own = {entry["role"] for entry in samples.origin_objects()} - {"model-data"}
+    assert {role: uri for role, uri in found.items() if role not in own} == {
+        "model-data": "s3://b/main.tar.gz",
+        "channel/draft": "s3://b/main-draft/",
+        "channel/adapter": "s3://b/main-adapter/",
+        "additional-data": "s3://b/main-x",
+        "specification/gpu/model-data": "s3://b/gpu.tar.gz",
+        "specification/gpu/model-data-2": "s3://b/gpu2.tar.gz",
+        "specification/gpu/channel/draft": "s3://b/gpu-draft/",
+        "specification/gpu/channel/adapter": "s3://b/gpu-adapter/",
+        "specification/gpu/channel-2/draft": "s3://b/gpu2-draft/",
+        "specification/gpu/channel-2/adapter": "s3://b/gpu2-adapter/",
+        "specification/gpu/additional-data": "s3://b/gpu-x",
+        "specification/gpu/additional-data-2": "s3://b/gpu2-x",
+        "algorithm/model-data": "s3://b/algorithm.tar.gz",
+        "validation/smoke": "s3://b/payloads/",
+        "metrics/bias-report": "s3://b/bias/",
+        "card/2": "s3://b/review.pdf",
+        "card/3": "s3://b/roc.png",
+    }
+
+
+def test_no_role_lies_under_another_so_that_no_prefix_holds_what_is_not_its_own() -> None:
+    roles = list(_roles(_everywhere()))
+    assert [(one, other) for one in roles for other in roles if other.startswith(f"{one}/")] == []
 
 
 def test_what_was_declared_and_is_not_so_is_named() -> None:

@@ -33,7 +33,7 @@ def test_test_spells_the_containers_out_since_the_version_is_not_signed_off() ->
     assert deployment["source"] == "containers"
     assert deployment["containers"] == [
         {
-            "Image": f"{repository}@{DIGEST}",
+            "Image": f"{repository}@{samples.IMAGE_DIGEST}",
             "ModelDataUrl": f"s3://{samples.DEV_BUCKET}/models/{samples.MODEL}/model.tar.gz",
             "Environment": {
                 "SAGEMAKER_PROGRAM": "inference.py",

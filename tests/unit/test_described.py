@@ -56,7 +56,7 @@ def test_the_sample_says_everything() -> None:
             "training_details",
         ],
         "dataset_version": f"{uri} version v-diabetes.csv",
-        "image": {"uri": samples.IMAGE, "digest": "sha256:" + "c" * 64},
+        "image": {"uri": samples.IMAGE, "digest": samples.IMAGE_DIGEST},
     }
 
 

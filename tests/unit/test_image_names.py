@@ -61,7 +61,38 @@ def test_every_container_is_asked_for_its_image_once() -> None:
             {"Name": "none"},
         ],
     }
-    assert images.named_by(description) == [("a:1", None), ("b:1", DIGEST), ("c:1", None)]
+    assert images.named_by(description) == {"a:1": None, "b:1": DIGEST, "c:1": None}
+
+
+def test_one_name_with_two_digests_is_refused() -> None:
+    containers = [{"Image": "a:1", "ImageDigest": one} for one in (DIGEST, OTHER)]
+    with pytest.raises(InvalidInputError, match="register a version that means one"):
+        images.named_by({"InferenceSpecification": {"Containers": containers}})
+
+
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        ({"Image": f"{PLACE}@{DIGEST}"}, {"Image": f"image:{DIGEST}"}),
+        ({"Image": f"{PLACE}@{DIGEST}", "ImageDigest": DIGEST}, {"Image": f"image:{DIGEST}"}),
+        (
+            {"Image": f"{PLACE}@{DIGEST}", "ImageDigest": OTHER},
+            {"Image": f"image:{DIGEST}", "ImageDigest": OTHER},
+        ),
+        ({"Image": f"{PLACE}:1"}, {"Image": f"image:{OTHER}"}),
+        ({"Image": f"{PLACE}:1", "ImageDigest": OTHER}, {"Image": f"image:{OTHER}"}),
+        # A declared digest beside another name is no proof of what would be pulled.
+        (
+            {"Image": f"{PLACE}:2", "ImageDigest": DIGEST},
+            {"Image": f"{PLACE}:2", "ImageDigest": DIGEST},
+        ),
+        ({"Image": "docker.io/x:1"}, {"Image": "docker.io/x:1"}),
+    ],
+)
+def test_an_image_is_its_digest_wherever_it_is(
+    container: dict[str, str], said: dict[str, str]
+) -> None:
+    assert images.placeless(container, {f"{PLACE}:1": OTHER}) == said
 
 
 @pytest.mark.parametrize(

@@ -29,26 +29,33 @@ def _description(**more: Any) -> dict[str, Any]:
     }
 
 
+IMAGE = {"uri": "i", "digest": "sha256:d", "central_uri": "central@sha256:d"}
+
+
 def _candidate(*objects: dict[str, str]) -> dict[str, Any]:
     return {"candidate_id": CANDIDATE, "manifest_uri": "s3://e/m.json", "objects": list(objects)}
 
 
 def test_references_point_to_central_and_etags_of_dev_are_dropped() -> None:
-    request = registration.central_version(_description(), _candidate(ORIGIN), [CENTRAL])
+    request = registration.central_version(_description(), _candidate(ORIGIN), [CENTRAL], [IMAGE])
     (container,) = request["InferenceSpecification"]["Containers"]
-    assert container == {"Image": "i", "ModelDataUrl": "s3://central/models/m/model.tar.gz"}
+    assert container == {
+        "Image": "central@sha256:d",
+        "ImageDigest": "sha256:d",
+        "ModelDataUrl": "s3://central/models/m/model.tar.gz",
+    }
     assert request["CustomerMetadataProperties"]["origin-arn"] == "arn:dev/1"
 
 
 def test_a_reference_outside_the_candidate_is_refused() -> None:
     description = _description(SamplePayloadUrl="s3://dev/elsewhere.json")
     with pytest.raises(InvalidInputError, match=r"s3://dev/elsewhere\.json"):
-        registration.central_version(description, _candidate(ORIGIN), [CENTRAL])
+        registration.central_version(description, _candidate(ORIGIN), [CENTRAL], [IMAGE])
 
 
 def test_an_object_that_was_not_copied_is_named() -> None:
     with pytest.raises(InvalidInputError, match="model-data"):
-        registration.central_version(_description(), _candidate(ORIGIN), [])
+        registration.central_version(_description(), _candidate(ORIGIN), [], [IMAGE])
 
 
 def test_a_version_without_a_candidate_id_is_refused() -> None:

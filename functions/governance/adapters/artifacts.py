@@ -1,8 +1,8 @@
-"""Objects in S3: locate, read small ones, copy any up to 5 GiB, store evidence.
+"""Objects in S3: locate one or all under a prefix, read small ones, store evidence.
 
-A location is {bucket, key, version_id, size (bytes), sha256 (hex)}; it names bytes, not a place.
-Digests are S3's own: an object uploaded or copied with SHA-256 as its checksum algorithm carries
-the digest, and S3 verifies it. The bytes of an artefact never pass through a function.
+What a location is, domain/locations.py says. Digests are S3's own: an object uploaded or copied
+with SHA-256 as its checksum algorithm carries the digest, and S3 verifies it. The bytes of an
+artefact never pass through a function.
 """
 
 from __future__ import annotations
@@ -13,28 +13,32 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import boto3
 from botocore.exceptions import ClientError
 
-from governance.adapters import errors, sessions
-from governance.domain.errors import IntegrityError, InvalidInputError
+from governance.adapters import errors, parallel, sessions
+from governance.domain import locations
+from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LARGEST_COPY = 5 * 1024**3  # bytes; CopyObject's limit
 LARGEST_REPORT = 1024**2  # bytes; what we read of a report, a policy or a manifest
+LARGEST_LISTING = 64 * 1024**2  # bytes; of the objects of one prefix, some 200,000
 
 
 class Artifacts:
-    """S3 as the session's role sees it; without a session, as the function's own role does."""
+    """S3 as the session's role sees it; without a session, as the function's own role does.
 
-    def __init__(self, session: boto3.Session | None = None) -> None:
+    With a `kms_key`, an object is located only if it is encrypted with that key.
+    """
+
+    def __init__(self, session: boto3.Session | None = None, kms_key: str = "") -> None:
         self._s3: S3Client = (
             sessions.own_client("s3") if session is None else sessions.client(session, "s3")
         )
+        self._kms_key = kms_key
 
     def locate(
         self, bucket: str, key: str, version_id: str | None = None, declared_sha256: str = ""
@@ -46,22 +50,122 @@ class Artifacts:
 
         NotFoundError if it does not exist; InvalidInputError if it is empty, not versioned, or
         without a digest; the message names `declared_sha256`, which nothing proves then.
+        IntegrityError if it is not encrypted as it must be.
         """
-        head = self._head(bucket, key, version_id)
-        name = _name(bucket, key, version_id)
-        if not head["ContentLength"]:
-            raise InvalidInputError(f"{name} is empty; upload it again and register a new version")
-        if head.get("VersionId", "null") == "null":
+        found = self._locate(bucket, key, version_id, declared_sha256)
+        if not found["size"]:
             raise InvalidInputError(
-                f"{name} has no version id; turn on versioning of the bucket and upload it again"
+                f"{_name(bucket, key, version_id)} is empty; upload it again and register a new "
+                "version"
             )
-        return {
-            "bucket": bucket,
-            "key": key,
-            "version_id": head["VersionId"],
-            "size": int(head["ContentLength"]),
-            "sha256": _stored_digest(head, name, declared_sha256),
-        }
+        return found
+
+    def locate_under(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
+        """The locations of the present objects under a prefix that ends with "/", by key.
+
+        An object may be empty here, as files of a model are; a folder that a console made is none.
+        Raises what `locate` raises, NotFoundError if nothing is there.
+        """
+        keys = [
+            key for key, size in self.sizes_under(bucket, prefix) if size or not key.endswith("/")
+        ]
+        if not keys:
+            raise NotFoundError(
+                f"nothing is under {_name(bucket, prefix)}; upload the objects, or register a "
+                "version that names what is there"
+            )
+        return parallel.each(lambda key: self._locate(bucket, key), keys)
+
+    def sizes_under(self, bucket: str, prefix: str) -> list[tuple[str, int]]:
+        """(key, size in bytes) of the present objects under a prefix, by key."""
+        with errors.translated(f"list {_name(bucket, prefix)}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return [
+                (one["Key"], int(one["Size"])) for page in pages for one in page.get("Contents", [])
+            ]
+
+    def require_present(
+        self, location: Mapping[str, Any], objects: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """IntegrityError unless each object of a location is the present version, and all there is.
+
+        `objects` is what the location expands to. NotFoundError if one was deleted.
+        """
+        if not locations.is_prefix(location):
+            bucket, key = location["bucket"], location["key"]
+            present = {key: str(self._head(bucket, key, None).get("VersionId"))}
+        else:
+            present = self._versions_under(location["bucket"], location["key"])
+        expected = {one["key"]: one["version_id"] for one in objects}
+        for key in sorted(expected.keys() | present.keys()):
+            now, then = present.get(key), expected.get(key)
+            if now == then:
+                continue
+            name = _name(location["bucket"], key)
+            if now is None:
+                raise NotFoundError(
+                    f"{name} was deleted while it was copied; register a new version"
+                )
+            raise IntegrityError(
+                f"{name} is version {now} by now; approved was "
+                f"{f'version {then}' if then else 'a prefix without it'}: it was written while the "
+                "version was copied; register a new version and approve that"
+            )
+
+    def _versions_under(self, bucket: str, prefix: str) -> dict[str, str]:
+        """{key: version id} of the present objects under a prefix."""
+        with errors.translated(f"list the versions of {_name(bucket, prefix)}"):
+            pages = self._s3.get_paginator("list_object_versions").paginate(
+                Bucket=bucket, Prefix=prefix
+            )
+            return {
+                one["Key"]: one["VersionId"]
+                for page in pages
+                for one in page.get("Versions", [])
+                if one["IsLatest"] and (one["Size"] or not one["Key"].endswith("/"))
+            }
+
+    def part_sizes(self, location: Mapping[str, Any]) -> list[list[int]]:
+        """The sizes of the parts that an object was uploaded in, as [[count, bytes], ...].
+
+        InvalidInputError if S3 does not know them any more.
+        """
+        bucket, key, version_id = location["bucket"], location["key"], location["version_id"]
+        sizes: list[int] = []
+        marker: dict[str, Any] = {}
+        while True:
+            with errors.translated(f"look at the parts of {_name(bucket, key, version_id)}"):
+                answer = self._s3.get_object_attributes(
+                    Bucket=bucket,
+                    Key=key,
+                    VersionId=version_id,
+                    ObjectAttributes=["ObjectParts"],
+                    MaxParts=1000,
+                    **marker,
+                )
+            parts = answer.get("ObjectParts", {})
+            sizes += [int(part["Size"]) for part in parts.get("Parts", [])]
+            if not parts.get("IsTruncated"):
+                break
+            marker = {"PartNumberMarker": parts["NextPartNumberMarker"]}
+        if sum(sizes) != location["size"]:
+            raise InvalidInputError(
+                f"{_name(bucket, key, version_id)} has {location['size']} bytes, its parts "
+                f"{sum(sizes)}; upload it again with checksum algorithm SHA256"
+            )
+        return locations.run_lengths(sizes)
+
+    def expand(self, location: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The location of every single object of a location: itself, or what its listing names.
+
+        IntegrityError if the listing is not the one that was written with the location.
+        """
+        if not locations.is_prefix(location):
+            return iter([{key: value for key, value in location.items() if key != "role"}])
+        bucket, key = parse_uri(location["listing_uri"])
+        digest = key.rpartition("/")[2].partition(".")[0]
+        listing = {"bucket": bucket, "key": key, "sha256": digest}
+        return locations.listed(self.read(listing, LARGEST_LISTING))
 
     def find(self, bucket: str, key: str) -> dict[str, Any] | None:
         """The location of the present version, or None if there is none or it has no digest."""
@@ -71,10 +175,9 @@ class Artifacts:
             if errors.is_absent(error):
                 return None
             raise errors.translate(error, f"look at {_name(bucket, key)}") from error
-        checksum = head.get("ChecksumSHA256", "")
-        if not checksum or "-" in checksum:
+        if not head.get("ChecksumSHA256"):
             return None
-        return _location(bucket, key, dict(head), _hex(checksum))
+        return _location(bucket, key, head, _stored_digest(head, _name(bucket, key)))
 
     def read(self, location: Mapping[str, Any], limit: int = LARGEST_REPORT) -> bytes:
         """The bytes of a small object, verified against the location's `sha256` if it has one.
@@ -91,8 +194,9 @@ class Artifacts:
                     f"{name} has {answer['ContentLength']} bytes; at most {limit} are read"
                 )
             body = answer["Body"].read()
-        found, expected = hashlib.sha256(body).hexdigest(), location.get("sha256")
-        if expected and found != expected:
+        expected = location.get("sha256")
+        found = locations.digest_of(body, location) if expected else None
+        if found != expected:
             raise IntegrityError(
                 f"{name} has sha256 {found}, recorded is {expected}; "
                 "the object was replaced after it was recorded"
@@ -107,55 +211,6 @@ class Artifacts:
         except ValueError as error:
             name = _name(location["bucket"], location["key"], location.get("version_id"))
             raise InvalidInputError(f"{name} is not JSON: {error}") from error
-
-    def expand(self, location: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Every single object of a location."""
-        yield location
-
-    def copy(
-        self,
-        source: Mapping[str, Any],
-        bucket: str,
-        key: str,
-        kms_key: str,
-        tags: Mapping[str, str],
-    ) -> dict[str, Any]:
-        """Copy the source location's exact version to bucket/key; returns the new location.
-
-        S3 copies, encrypts with `kms_key` and computes the digest of what arrived. What is there
-        already with the same digest is not copied again. IntegrityError if size or digest differ
-        from the source location's, NotFoundError if the source is gone, InvalidInputError if it
-        is empty or too large for one copy.
-        """
-        there = self.find(bucket, key)
-        if there is not None and _same_bytes(there, source):
-            return there
-        self._check_copyable(source)
-        origin = _name(source["bucket"], source["key"], source["version_id"])
-        with errors.translated(f"copy {origin} to {_name(bucket, key)}"):
-            self._s3.copy_object(
-                CopySource={
-                    "Bucket": source["bucket"],
-                    "Key": source["key"],
-                    "VersionId": source["version_id"],
-                },
-                Bucket=bucket,
-                Key=key,
-                ChecksumAlgorithm="SHA256",
-                ServerSideEncryption="aws:kms",
-                SSEKMSKeyId=kms_key,
-                BucketKeyEnabled=True,
-                TaggingDirective="REPLACE",
-                Tagging=urlencode(tags),
-            )
-        arrived = self.locate(bucket, key)
-        if not _same_bytes(arrived, source):
-            raise IntegrityError(
-                f"the copy of {origin} has sha256 {arrived['sha256']} and {arrived['size']} bytes; "
-                f"registered are {source['sha256']} and {source['size']}; "
-                "the object is not the one that was registered: register a new version"
-            )
-        return arrived
 
     def store(
         self,
@@ -194,17 +249,21 @@ class Artifacts:
                 self._s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version)
             )
 
-    def _check_copyable(self, source: Mapping[str, Any]) -> None:
-        bucket, key, version_id = source["bucket"], source["key"], source["version_id"]
-        size = int(self._head(bucket, key, version_id)["ContentLength"])
+    def _locate(
+        self, bucket: str, key: str, version_id: str | None = None, declared_sha256: str = ""
+    ) -> dict[str, Any]:
+        head = self._head(bucket, key, version_id)
         name = _name(bucket, key, version_id)
-        if not size:
-            raise InvalidInputError(f"{name} is empty; upload it again and register a new version")
-        if size > LARGEST_COPY:
+        if head.get("VersionId", "null") == "null":
             raise InvalidInputError(
-                f"{name} has {size} bytes; one server-side copy takes at most {LARGEST_COPY}: "
-                "split the model data or compress it"
+                f"{name} has no version id; turn on versioning of the bucket and upload it again"
             )
+        if self._kms_key and head.get("SSEKMSKeyId") != self._kms_key:
+            raise IntegrityError(
+                f"{name} is encrypted with {head.get('SSEKMSKeyId')}, expected {self._kms_key}; "
+                "it was not written by the copy"
+            )
+        return _location(bucket, key, head, _stored_digest(head, name, declared_sha256))
 
 
 def of_role(objects: Sequence[Mapping[str, Any]], role: str) -> Mapping[str, Any]:
@@ -221,8 +280,16 @@ def of_role(objects: Sequence[Mapping[str, Any]], role: str) -> Mapping[str, Any
 
 def parse_uri(uri: str) -> tuple[str, str]:
     """(bucket, key) of an s3:// URI; InvalidInputError if it is not the URI of an object."""
+    bucket, key = parse_any_uri(uri)
+    if key.endswith("/"):
+        raise InvalidInputError(f"{uri!r} is not the URI of an object (s3://bucket/key)")
+    return bucket, key
+
+
+def parse_any_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key) of the s3:// URI of an object or, ending with "/", of a prefix."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not uri.startswith("s3://") or not bucket or not key or key.endswith("/"):
+    if not uri.startswith("s3://") or not bucket or not key:
         raise InvalidInputError(f"{uri!r} is not the URI of an object (s3://bucket/key)")
     return bucket, key
 
@@ -246,24 +313,15 @@ def _location(bucket: str, key: str, head: Mapping[str, Any], sha256: str) -> di
     }
 
 
-def _same_bytes(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return (one["sha256"], one["size"]) == (other["sha256"], other["size"])
-
-
-def _stored_digest(head: Mapping[str, Any], name: str, declared: str) -> str:
+def _stored_digest(head: Mapping[str, Any], name: str, declared: str = "") -> str:
     """The digest that S3 itself computed; what was only declared proves nothing before a copy."""
-    checksum = str(head.get("ChecksumSHA256") or "")
-    if "-" in checksum:
-        raise InvalidInputError(
-            f"{name} was uploaded in parts, so its checksum {checksum} is not the digest of the "
-            "whole object; upload it again in one part with checksum algorithm SHA256"
-        )
+    checksum, _, parts = str(head.get("ChecksumSHA256") or "").partition("-")
     if not checksum:
         raise InvalidInputError(
             f"{name} carries no SHA-256 of its bytes, so nothing proves the declared one "
             f"({declared or 'none'}); upload it again with checksum algorithm SHA256"
         )
-    return _hex(checksum)
+    return _hex(checksum) + (f"-{parts}" if parts else "")
 
 
 def _hex(checksum: str) -> str:

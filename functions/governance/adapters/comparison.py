@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.adapters import manifests
+import boto3
+
+from governance.adapters import manifests, parallel
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
-from governance.domain import candidate, described, registration
+from governance.domain import candidate, described, locations, registration
 from governance.domain.errors import InvalidInputError, NotFoundError
 
 
@@ -19,16 +21,24 @@ def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> lis
     is {name, expected, actual}. What counts is the present version of each object: an endpoint
     would load that one.
     """
-    central = Artifacts()
-    present = [
-        {"role": kept["role"], **central.locate(kept["bucket"], kept["key"])}
-        for kept in known["objects"]
-    ]
+    present = _present(known["objects"])
     manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
     return [
         *registration.other_version(known, description["ModelPackageArn"]),
         *candidate.differences(manifest, description, present),
     ]
+
+
+def differences_in_dev(
+    known: Mapping[str, Any],
+    description: Mapping[str, Any],
+    session: boto3.Session,
+    evidence_bucket: str,
+) -> list[dict[str, str]]:
+    """The same for the Dev version, whose bytes and images the session's role may read."""
+    built = manifests.build(description, session, evidence_bucket)
+    approved = manifests.read(known["manifest_uri"], known["candidate_id"])
+    return candidate.differences(approved, description, built.objects, built.images)
 
 
 def compare(
@@ -64,3 +74,17 @@ def compare_if_possible(
         return compare(decision, description, candidates)
     except (NotFoundError, InvalidInputError) as error:
         return {"problem": str(error)}
+
+
+def _present(kept: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The locations of a candidate's objects in Central as they are now, with role."""
+    central = Artifacts()
+
+    def located(one: Mapping[str, Any]) -> dict[str, Any]:
+        bucket, key = one["bucket"], one["key"]
+        if not locations.is_prefix(one):
+            return central.locate(bucket, key)
+        return locations.prefix_of(bucket, key, central.locate_under(bucket, key))
+
+    found = parallel.each(located, kept)
+    return [{"role": one["role"], **now} for one, now in zip(kept, found, strict=True)]

@@ -35,6 +35,8 @@ _CODES: dict[type[GovernanceError], frozenset[str]] = {
             "SlowDown",
             "RequestTimeout",
             "RequestTimeTooSkewed",
+            # Another run of the same copy has completed or ended the upload; a new plan finds out.
+            "NoSuchUpload",
             "ServiceUnavailable",
             "ServiceUnavailableException",
             "InternalError",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from governance.adapters.artifacts import Artifacts, parse_uri, uri_of
-from governance.domain import candidate
+import boto3
+
+from governance.adapters import parallel
+from governance.adapters.artifacts import Artifacts, parse_any_uri, parse_uri, uri_of
+from governance.adapters.images import Images
+from governance.domain import candidate, locations
+from governance.domain import images as container_images
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
 
@@ -19,37 +25,83 @@ class Built:
     objects: list[dict[str, Any]]
     manifest: dict[str, Any]
     candidate_id: str
+    images: list[dict[str, str]] = field(default_factory=list)
+    listings: dict[str, bytes] = field(default_factory=dict)
 
 
-def build(description: Mapping[str, Any], origin: Artifacts) -> Built:
-    """The candidate of a version (DescribeModelPackage) whose objects `origin` may read.
+def build(description: Mapping[str, Any], session: boto3.Session, evidence_bucket: str) -> Built:
+    """The candidate of a version (DescribeModelPackage) whose bytes the session's role may read.
 
     InvalidInputError if the version is not complete, NotFoundError or IntegrityError if an object
-    is not there or is not what was registered.
+    or an image is not there or is not what was registered. The evidence bucket is where `store`
+    will keep what the objects of a prefix are.
     """
-    references = candidate.references(description)
+    references, origin = candidate.references(description), Artifacts(session)
+    listings: dict[str, bytes] = {}
+
+    def located(found: Mapping[str, str]) -> dict[str, Any]:
+        bucket, key = parse_any_uri(found["uri"])
+        if not key.endswith("/"):
+            one = origin.locate(bucket, key, found["version_id"] or None, found["sha256"])
+            return _with_parts(one, origin)
+        objects = origin.locate_under(bucket, key)
+        body = locations.listing(_with_parts(one, origin) for one in objects)
+        uri = listing_uri(evidence_bucket, description["ModelPackageGroupName"], body)
+        listings[uri] = body
+        return locations.prefix_of(bucket, key, objects, uri)
+
     objects = [
-        {"role": found["role"]}
-        | origin.locate(*parse_uri(found["uri"]), found["version_id"] or None, found["sha256"])
-        for found in references
+        {"role": found["role"], **location}
+        for found, location in zip(references, parallel.each(located, references), strict=True)
     ]
-    manifest = candidate.manifest(description, objects)
-    return Built(references, objects, manifest, candidate.candidate_id(manifest))
+    images = _looked_up(description, Images(session))
+    manifest = candidate.manifest(description, objects, images)
+    return Built(references, objects, manifest, candidate.candidate_id(manifest), images, listings)
 
 
-def build_if_complete(description: Mapping[str, Any], origin: Artifacts) -> Built | str:
+def build_if_complete(
+    description: Mapping[str, Any], session: boto3.Session, evidence_bucket: str
+) -> Built | str:
     """The same, or why the version is no candidate; what may pass by itself is raised still."""
     try:
-        return build(description, origin)
+        return build(description, session, evidence_bucket)
     except (InvalidInputError, NotFoundError, IntegrityError) as error:
         return str(error)
 
 
 def store(built: Built, bucket: str, kms_key_arn: str) -> str:
-    """Keep the manifest as evidence, under its digest; its URI."""
+    """Keep the manifest as evidence, under its digest, with the listings it names; its URI."""
+    for uri, body in built.listings.items():
+        store_listing(uri, body, kms_key_arn)
     key = f"manifests/{built.manifest['model']}/{built.candidate_id}.json"
     body = candidate.canonical(built.manifest)
     return uri_of(Artifacts().store(bucket, key, body, kms_key_arn))
+
+
+def listing_uri(bucket: str, model: str, body: bytes) -> str:
+    """Where in the evidence bucket a listing with these bytes is: under its own digest."""
+    return f"s3://{bucket}/listings/{model}/{hashlib.sha256(body).hexdigest()}.jsonl"
+
+
+def store_listing(uri: str, body: bytes, kms_key_arn: str) -> None:
+    """Keep as evidence which objects are under a prefix."""
+    bucket, key = parse_uri(uri)
+    Artifacts().store(bucket, key, body, kms_key_arn, content_type="application/jsonl")
+
+
+def _looked_up(description: Mapping[str, Any], registries: Images) -> list[dict[str, str]]:
+    """{uri, digest} of the version's images: what a tag means now, and that a digest is there."""
+    named = container_images.named_by(description)
+    found = [(uri, container_images.parse(uri, digest)) for uri, digest in named.items()]
+    return [
+        {"uri": uri, "digest": registries.manifest(image).digest} for uri, image in found if image
+    ]
+
+
+def _with_parts(location: dict[str, Any], origin: Artifacts) -> dict[str, Any]:
+    if not locations.is_in_parts(location):
+        return location
+    return {**location, "part_sizes": origin.part_sizes(location)}
 
 
 def read(uri: str, candidate_id: str) -> dict[str, Any]:

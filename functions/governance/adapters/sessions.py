@@ -14,7 +14,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from governance.adapters import errors
+from governance.adapters import errors, parallel
 from governance.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ CONFIG = Config(
     user_agent_extra="governed-path",
 )
 # S3 answers a server-side copy when it is done: some seconds for each GiB, of which there are five.
-_PATIENT = CONFIG.merge(Config(read_timeout=600))
+_PATIENT = CONFIG.merge(Config(read_timeout=600, max_pool_connections=parallel.REQUESTS))
 _SECONDS = 900  # the longest a function runs; also the shortest session that STS gives
 
 

@@ -10,6 +10,7 @@ from governance.domain.errors import InvalidInputError
 _TEXT = {"type": "string", "minLength": 1}
 # The lengths are said again because Python's "$" also matches before a final line break.
 _SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64}
+_IMAGE_DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "maxLength": 71}
 _ACCOUNT = {"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 12}
 _STAGE = {"enum": ["Dev", "Test", "Prod"]}
 _OPTIONAL_OBJECT = {"type": ["object", "null"]}
@@ -42,16 +43,32 @@ _PROMOTION = _closed(
     }
 )
 _IDENTITY = _object({"person": {"type": "string"}})
+# Of an object in parts, the composite digest has their number; a prefix has no version of its own.
+_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}(-[0-9]{1,5})?$", "maxLength": 70}
+_BYTES = {"type": "integer", "minimum": 0}
+_PART_SIZES = {
+    "type": "array",
+    "items": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2},
+}
+_PLACE: dict[str, Any] = {"bucket": _TEXT, "key": _TEXT, "size": _BYTES, "sha256": _DIGEST}
 _LOCATION = _object(
+    {"role": _TEXT, **_PLACE, "version_id": {"type": "string"}},
+    {"part_sizes": _PART_SIZES, "objects": _BYTES, "listing_uri": _TEXT},
+)
+_SOURCE = _object({**_PLACE, "version_id": _TEXT}, {"part_sizes": _PART_SIZES})
+_BATCH = _closed(
     {
-        "role": _TEXT,
-        "bucket": _TEXT,
-        "key": _TEXT,
-        "version_id": _TEXT,
-        "size": {"type": "integer", "minimum": 0},
-        "sha256": _SHA256,
+        "objects": {"type": "array", "items": _closed({"source": _SOURCE, "key": _TEXT})},
+        "parts": {
+            "type": "array",
+            "items": _closed(
+                {"source": _SOURCE, "key": _TEXT, "upload_id": _TEXT, "numbers": _PART_SIZES}
+            ),
+        },
     }
 )
+_IMAGE = _object({"uri": _TEXT, "digest": _IMAGE_DIGEST}, {"central_uri": _TEXT, "handoff": _TEXT})
+_IMAGES = {"type": "array", "items": _IMAGE}
 _OBJECTS = {"type": "array", "items": _LOCATION, "minItems": 1}
 _CANDIDATE = _object({"candidate_id": _SHA256, "manifest_uri": _TEXT, "objects": _OBJECTS})
 _DEPLOYMENT = _object(
@@ -116,14 +133,24 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "evaluation": _OPTIONAL_OBJECT,
         },
     ),
-    "copy_artifact": _closed(
-        {"promotion": _PROMOTION, "candidate_id": _SHA256, "object": _LOCATION}
+    "plan_copy": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
+    "copy_batch": _closed(
+        {
+            "promotion": _PROMOTION,
+            "candidate_id": _SHA256,
+            "batch": _BATCH,
+            "attempt": {"type": "integer", "minimum": 0},
+        }
     ),
+    "copy_images": _closed({"promotion": _PROMOTION, "candidate": _object({"images": _IMAGES})}),
+    "verify_copy": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
+    "abandon_copy": _closed({"promotion": _PROMOTION, "candidate_id": _SHA256}),
     "register_version": _closed(
         {
             "promotion": _PROMOTION,
             "candidate": _CANDIDATE,
             "objects": _OBJECTS,
+            "images": _IMAGES,
             "approver": _IDENTITY,
             "trainer": _IDENTITY,
         }

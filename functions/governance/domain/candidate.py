@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
 
+from governance.domain import images as container_images
+from governance.domain import locations
 from governance.domain.errors import InvalidInputError
 
 SCHEMA = "governed-path/candidate/v1"
@@ -23,30 +26,26 @@ OUR_EVALUATION = "governed-path"
 # Metadata that the training pipeline declares about an artefact, by role.
 _DECLARED = {"model-data": "model-data", "evaluation": "evaluation", "holdout": "holdout"}
 # What SageMaker says of an object where it is; the digests say what it is.
-_OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
+OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
+_DATA_SETS = ("datasets", "training_datasets")  # fields of the card, as SageMaker's schema has them
+_S3_URI = re.compile(r"s3://[^/\s]+/\S+")
 
 
 def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Every S3 object that a version refers to, before anything is read from S3.
+    """Every S3 object and prefix that a version refers to, before anything is read from S3.
 
     `description` is DescribeModelPackage's answer. Returns [{role, uri, version_id, sha256}] with
-    "" where the registration declared none, sorted by role. InvalidInputError if the version has
-    not one container, or lacks model data, an evaluation report or a holdout.
+    "" where the registration declared none, sorted by role; a prefix ends with "/", and no role
+    lies under another. What several fields name has the role of the first. InvalidInputError if
+    the version has not one container, or lacks model data, an evaluation report or a holdout.
     """
-    found = {"model-data": _model_data_uri(description)}
-    evaluation = _at(description, "ModelMetrics", "ModelQuality", "Statistics", "S3Uri")
-    if evaluation:
-        found["evaluation"] = evaluation
     metadata = description.get("CustomerMetadataProperties", {})
-    if metadata.get("holdout-uri"):
-        found["holdout"] = metadata["holdout-uri"]
-    if description.get("SamplePayloadUrl"):
-        found["sample-payload"] = description["SamplePayloadUrl"]
-    taken = set(found.values())
-    for name, uri in _reports(description):
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for role, uri in _named(description, metadata):
         if uri not in taken:
-            found[name] = uri
+            found[role] = uri
             taken.add(uri)
     missing = [role for role in _REQUIRED_ROLES if role not in found]
     if missing:
@@ -66,15 +65,109 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def manifest(
-    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The manifest of a version whose objects were located.
+def _named(
+    description: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """(role, uri) of every field of CreateModelPackage that names bytes in S3.
 
-    `artifacts` [{role, bucket, key, version_id, size (bytes), sha256 (hex)}] are the origin
-    locations of what `references` listed. InvalidInputError if the version has not one container.
+    tests/contracts/test_references.py compares this with botocore's service model.
     """
-    _container(description)
+    yield from _of_containers(_containers(description))
+    if evaluation := _at(description, "ModelMetrics", "ModelQuality", "Statistics", "S3Uri"):
+        yield "evaluation", evaluation
+    if holdout := metadata.get("holdout-uri"):
+        yield "holdout", holdout
+    if payload := description.get("SamplePayloadUrl"):
+        yield "sample-payload", payload
+    yield from _reports(description)
+    for specification in description.get("AdditionalInferenceSpecifications") or []:
+        within = f"specification/{specification['Name']}/"
+        yield from _of_containers(specification.get("Containers") or [], within)
+    algorithms = _at(description, "SourceAlgorithmSpecification", "SourceAlgorithms") or []
+    yield from _of_containers(algorithms, "algorithm/")
+    profiles = _at(description, "ValidationSpecification", "ValidationProfiles") or []
+    for profile in profiles:
+        source = _at(
+            profile, "TransformJobDefinition", "TransformInput", "DataSource", "S3DataSource"
+        )
+        yield f"validation/{profile['ProfileName']}", _source_uri(source)
+    for number, uri in enumerate(_attachments(description), 1):
+        yield f"card/{number}", uri
+
+
+def _of_containers(
+    containers: Sequence[Mapping[str, Any]], within: str = ""
+) -> Iterator[tuple[str, str]]:
+    for number, container in enumerate(containers, 1):
+        which = "" if number == 1 else f"-{number}"
+        data, url = _at(container, "ModelDataSource", "S3DataSource"), container.get("ModelDataUrl")
+        if data:
+            yield f"{within}model-data{which}", _source_uri(data)
+        if url and url != (data or {}).get("S3Uri"):
+            # As SageMaker takes it: a prefix is named by a ModelDataSource.
+            role = f"{within}model-data-url{which}" if data else f"{within}model-data{which}"
+            yield role, _source_uri({"S3Uri": url})
+        for channel in container.get("AdditionalModelDataSources") or []:
+            role = f"{within}channel{which}/{channel['ChannelName']}"
+            yield role, _source_uri(channel["S3DataSource"])
+        if more := container.get("AdditionalS3DataSource"):
+            yield f"{within}additional-data{which}", _source_uri(more)
+
+
+def _source_uri(source: Mapping[str, Any]) -> str:
+    """The URI of a data source. InvalidInputError if it does not say by itself what is meant."""
+    uri, kind = str(source.get("S3Uri", "")), source.get("S3DataType", "S3Object")
+    if source.get("ManifestS3Uri") or kind not in ("S3Object", "S3Prefix"):
+        raise InvalidInputError(
+            f"the version names the model data {uri} by a manifest, whose entries would go on "
+            "pointing to Dev; put the objects under one prefix and register a version whose "
+            "S3DataType is S3Prefix"
+        )
+    if uri.endswith("/") != (kind == "S3Prefix"):
+        raise InvalidInputError(
+            f"the version refers to {uri} as {kind}; the URI of an S3Prefix ends with '/', "
+            "and that of an S3Object does not"
+        )
+    return uri
+
+
+def _attachments(description: Mapping[str, Any]) -> list[str]:
+    """The S3 URIs in the model card that are no data sets, each once, sorted.
+
+    Data sets stay where they are: training_data names them, lineage leads to them. The card itself
+    stays as it was approved; the manifest says where in Central its attachments are.
+    """
+    body = canonical_card(description)
+    if body is None:
+        return []
+    return sorted({uri for key, uri in _texts(json.loads(body)) if key not in _DATA_SETS})
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(nearest key, text) of every text in a JSON value that is the URI of something in S3."""
+    if isinstance(value, str):
+        if _S3_URI.fullmatch(value):
+            yield key, value
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from _texts(entry, name)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry, key)
+
+
+def manifest(
+    description: Mapping[str, Any],
+    artifacts: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:
+    """The manifest of a version whose objects were located and whose images were looked up.
+
+    `artifacts` are the origin locations, with role, of what `references` listed; `images`
+    [{uri, digest}] those of the version's containers that are in ECR. InvalidInputError if the
+    version has not one container.
+    """
+    _containers(description)
     return {
         "schema": SCHEMA,
         "model": description["ModelPackageGroupName"],
@@ -82,26 +175,36 @@ def manifest(
             (
                 {
                     key: artifact[key]
-                    for key in ("role", "bucket", "key", "version_id", "size", "sha256")
+                    for key in ("role", *locations.OBJECT_KEYS, *locations.KIND_KEYS)
+                    if key in artifact
                 }
                 for artifact in artifacts
             ),
             key=lambda artifact: (artifact["role"], artifact["key"]),
         ),
-        **_contents(description, artifacts),
+        "images": sorted(
+            ({"uri": image["uri"], "digest": image["digest"]} for image in images),
+            key=lambda image: (image["uri"], image["digest"]),
+        ),
+        **_contents(description, artifacts, images),
     }
 
 
 def _contents(
-    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]
+    description: Mapping[str, Any],
+    artifacts: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
-    """What a version says besides the bytes of its artefacts, wherever these are."""
+    """What a version says besides the bytes of its artefacts and images, wherever these are."""
+    looked_up = {image["uri"]: image["digest"] for image in images}
     metadata = description.get("CustomerMetadataProperties", {})
     roles = {_uri(artifact): f"artifact:{artifact['role']}" for artifact in artifacts}
     return {
-        "inference_specification": _by_role(description["InferenceSpecification"], roles),
-        "additional_inference_specifications": _by_role(
-            description.get("AdditionalInferenceSpecifications") or [], roles
+        "inference_specification": _placeless(
+            description["InferenceSpecification"], roles, looked_up
+        ),
+        "additional_inference_specifications": _placeless(
+            description.get("AdditionalInferenceSpecifications") or [], roles, looked_up
         ),
         "source_uri": description.get("SourceUri"),
         "model_card_sha256": card_digest(description),
@@ -206,11 +309,13 @@ def differences(
     approved: Mapping[str, Any],
     description: Mapping[str, Any],
     objects: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """How the Central version differs from the candidate's manifest: [{name, expected, actual}].
+    """How a version differs from the candidate's manifest: [{name, expected, actual}].
 
-    `approved` is the manifest, `description` the Central version now, `objects` its Central
-    locations as S3 reports them now. Locations may differ from the manifest's, bytes may not.
+    `approved` is the manifest, `description` the version now, `objects` its locations as S3
+    reports them now, `images` as `manifest` takes them: Central names every image by digest, so
+    there are none to look up. Places may differ from the manifest's, bytes may not.
     """
     digests = {artifact["role"]: artifact["sha256"] for artifact in approved["artifacts"]}
     present = {location["role"]: location["sha256"] for location in objects}
@@ -218,8 +323,11 @@ def differences(
         _difference(f"{role} sha256", digests.get(role), present.get(role))
         for role in sorted(digests.keys() | present.keys())
     ]
-    expected = {**approved, "artifacts": [], "schema": None}
-    now = {"model": description["ModelPackageGroupName"], **_contents(description, objects)}
+    expected = {**approved, "artifacts": [], "images": [], "schema": None}
+    now = {
+        "model": description["ModelPackageGroupName"],
+        **_contents(description, objects, images),
+    }
     before, after = dict(_leaves(expected)), dict(_leaves(now))
     found += [
         _difference(name, before.get(name), after.get(name))
@@ -228,9 +336,14 @@ def differences(
     return [difference for difference in found if difference]
 
 
+def central_prefix(model: str, candidate: str) -> str:
+    """Where the objects of a candidate are in the artifacts bucket: no two candidates share it."""
+    return f"models/{model}/{candidate}/"
+
+
 def central_key(model: str, candidate: str, role: str, key: str) -> str:
-    """Where an object of a candidate is in the artifacts bucket: no two candidates share it."""
-    return f"models/{model}/{candidate}/{role}/{key.rpartition('/')[2]}"
+    """Where an object of a candidate is there; where a prefix is, if `key` is one's."""
+    return f"{central_prefix(model, candidate)}{role}/{key.rpartition('/')[2]}"
 
 
 def _difference(name: str, expected: Any, actual: Any) -> dict[str, str]:
@@ -247,38 +360,31 @@ def _uri(location: Mapping[str, Any]) -> str:
     return f"s3://{location['bucket']}/{location['key']}"
 
 
-def _container(description: Mapping[str, Any]) -> Mapping[str, Any]:
+def _containers(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The one container, in a list. An inference pipeline is refused: the gate sees one image."""
+    containers: Sequence[Mapping[str, Any]]
     containers = _at(description, "InferenceSpecification", "Containers") or []
     if len(containers) != 1:
         raise InvalidInputError(
             f"{description.get('ModelPackageArn')} has {len(containers)} containers; expected 1"
         )
-    container: Mapping[str, Any] = containers[0]
-    return container
+    return containers
 
 
-def _model_data_uri(description: Mapping[str, Any]) -> str:
-    container = _container(description)
-    uri = container.get("ModelDataUrl") or _at(
-        container, "ModelDataSource", "S3DataSource", "S3Uri"
-    )
-    if not uri or uri.endswith("/"):
-        raise InvalidInputError(
-            f"{description.get('ModelPackageArn')} has model data {uri!r}; expected the URI of "
-            "one model.tar.gz"
-        )
-    return str(uri)
-
-
-def _by_role(value: Any, roles: Mapping[str, str]) -> Any:
-    """The value with each artefact's place replaced by its role, as Dev and Central agree on."""
+def _placeless(value: Any, roles: Mapping[str, str], looked_up: Mapping[str, str]) -> Any:
+    """The value as Dev and Central agree on it: artefacts by role, images by digest."""
     if isinstance(value, str):
         return roles.get(value, value)
     if isinstance(value, Mapping):
-        return {
-            key: _by_role(entry, roles) for key, entry in value.items() if key not in _OF_THE_PLACE
+        said = {
+            key: _placeless(entry, roles, looked_up)
+            for key, entry in value.items()
+            if key not in OF_THE_PLACE
         }
-    return [_by_role(entry, roles) for entry in value] if isinstance(value, list) else value
+        return container_images.placeless(said, looked_up) if "Image" in said else said
+    if isinstance(value, list):
+        return [_placeless(entry, roles, looked_up) for entry in value]
+    return value
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -301,14 +407,12 @@ def _reports(description: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _uris(value: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
-    if isinstance(value, str):
-        return [(path, value)] if value.startswith("s3://") else []
+    """(path, uri) of every S3Uri under a value; the path is that of what it belongs to."""
     if not isinstance(value, Mapping):
         return []
-    return [
-        found
-        for key, entry in sorted(value.items())
-        for found in _uris(entry, path if key == "S3Uri" else (*path, key))
+    own = [(path, str(value["S3Uri"]))] if value.get("S3Uri") else []
+    return own + [
+        found for key, entry in sorted(value.items()) for found in _uris(entry, (*path, key))
     ]
 
 

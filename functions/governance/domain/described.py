@@ -9,17 +9,21 @@ from typing import Any
 from governance.domain.candidate import OUR_EVALUATION, training_data
 
 
-def described(description: Mapping[str, Any]) -> dict[str, Any]:
+def described(
+    description: Mapping[str, Any], images: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
     """{card_sections, dataset_version, image {uri, digest}} of a version.
 
-    `description` is DescribeModelPackage's answer. `dataset_version` is None unless URI, version
-    and digest of the training data are all known.
+    `description` is DescribeModelPackage's answer, `images` [{uri, digest}] what its tags mean.
+    `dataset_version` is None unless URI, version and digest of the training data are all known.
     """
     container = description["InferenceSpecification"]["Containers"][0]
+    looked_up = {image["uri"]: image["digest"] for image in images}
+    image = container.get("Image")
     return {
         "card_sections": card_sections(description),
         "dataset_version": _dataset(training_data(description)),
-        "image": {"uri": container.get("Image"), "digest": container.get("ImageDigest")},
+        "image": {"uri": image, "digest": container.get("ImageDigest") or looked_up.get(image)},
     }
 
 

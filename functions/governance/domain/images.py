@@ -122,18 +122,49 @@ def parse(uri: str, digest: str | None = None) -> Image | None:
     )
 
 
-def named_by(description: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    """(URI, digest or None) of every container of a version, each once, in their order."""
+def placeless(container: Mapping[str, Any], looked_up: Mapping[str, str]) -> dict[str, Any]:
+    """The container with its image as Dev and Central agree on it: "image:" and the digest.
+
+    The digest is the URI's own, or what was looked up for the URI; a digest that was only declared
+    beside it names no bytes, so it stays as it is where it differs, and so does an image that
+    nobody looked up.
+    """
+    said, uri = dict(container), str(container.get("Image") or "")
+    found = _URI.fullmatch(uri)
+    digest = (found and found["digest"]) or looked_up.get(uri)
+    if digest:
+        said["Image"] = f"image:{digest}"
+        if said.get("ImageDigest") in (None, digest):
+            said.pop("ImageDigest", None)
+    return said
+
+
+def pinned(uri: str, digest: str) -> Image:
+    """The image by digest, of a URI that must be in ECR; InvalidInputError if it is not."""
+    image = parse(uri)
+    if image is None:
+        raise InvalidInputError(f"{uri!r} is not the URI of a repository or an image in ECR")
+    return image.pinned(digest)
+
+
+def named_by(description: Mapping[str, Any]) -> dict[str, str | None]:
+    """The declared digest, or None, of every container's image of a version, by URI.
+
+    InvalidInputError if one name is registered with two digests.
+    """
     specifications = [
         description.get("InferenceSpecification") or {},
         *(description.get("AdditionalInferenceSpecifications") or []),
     ]
-    containers = [one for spec in specifications for one in spec.get("Containers") or []]
-    return list(
-        dict.fromkeys(
-            (one["Image"], one.get("ImageDigest")) for one in containers if "Image" in one
-        )
-    )
+    named: dict[str, str | None] = {}
+    for container in (one for spec in specifications for one in spec.get("Containers") or []):
+        uri, digest = container.get("Image"), container.get("ImageDigest")
+        if uri and named.setdefault(uri, digest) != digest:
+            raise InvalidInputError(
+                f"{description.get('ModelPackageArn')} names image {uri} with digests "
+                f"{named[uri]} and {digest}; register a version that means one"
+            )
+    return named
 
 
 def handoff(image: Image, by_reference: Collection[str]) -> str:

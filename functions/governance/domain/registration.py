@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from governance.domain.candidate import OF_THE_PLACE
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
 
@@ -17,6 +18,7 @@ _TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task"
 _RELOCATED = (
     "InferenceSpecification",
     "AdditionalInferenceSpecifications",
+    "SourceAlgorithmSpecification",
     "ModelMetrics",
     "DriftCheckBaselines",
     "SamplePayloadUrl",
@@ -30,15 +32,18 @@ def central_version(
     description: Mapping[str, Any],
     candidate: Mapping[str, Any],
     objects: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
     """The CreateModelPackage request for a candidate whose bytes are in Central.
 
     `description` is the Dev version (DescribeModelPackage); `candidate` {candidate_id,
     manifest_uri, objects} holds the origin locations and `objects` the Central ones, both with
-    roles. InvalidInputError if the version refers to an object that the candidate does not hold:
-    Central must not depend on a bucket of Dev.
+    roles; `images` [{uri, digest, central_uri}] those of its containers. InvalidInputError if the
+    version refers to an object that the candidate does not hold: Central must not depend on a
+    bucket of Dev.
     """
     moved = _moves(candidate["objects"], objects)
+    pinned = {image["uri"]: image for image in images}
     request: dict[str, Any] = {
         "ModelPackageGroupName": description["ModelPackageGroupName"],
         "ModelApprovalStatus": "PendingManualApproval",
@@ -61,7 +66,7 @@ def central_version(
     request.update({key: description[key] for key in _TAKEN_OVER if description.get(key)})
     for key in _RELOCATED:
         if description.get(key):
-            request[key] = _relocate(description[key], moved)
+            request[key] = _pin(_relocate(description[key], moved), pinned)
     card = description.get("ModelCard")
     if card:
         request["ModelCard"] = {
@@ -197,18 +202,31 @@ def _uri(location: Mapping[str, Any]) -> str:
     return f"s3://{location['bucket']}/{location['key']}"
 
 
+def _pin(value: Any, images: Mapping[str, Mapping[str, str]]) -> Any:
+    """The value with every container's image named by digest, where Central uses it."""
+    if isinstance(value, list):
+        return [_pin(entry, images) for entry in value]
+    if not isinstance(value, Mapping):
+        return value
+    said = {key: _pin(entry, images) for key, entry in value.items()}
+    image = images.get(str(value.get("Image")))
+    if image:
+        said |= {"Image": image["central_uri"], "ImageDigest": image["digest"]}
+    return said
+
+
 def _relocate(value: Any, moved: Mapping[str, str]) -> Any:
     if isinstance(value, str) and value.startswith("s3://"):
         if value not in moved:
             raise InvalidInputError(
                 f"the version refers to {value}, which is not part of the candidate; "
-                "register a version whose references are all single objects"
+                "Central must not depend on another account's bucket"
             )
         return moved[value]
     if isinstance(value, Mapping):
         # The ETag belongs to the origin object; the digest in the manifest replaces it.
         return {
-            key: _relocate(entry, moved) for key, entry in value.items() if key != "ModelDataETag"
+            key: _relocate(entry, moved) for key, entry in value.items() if key not in OF_THE_PLACE
         }
     return [_relocate(entry, moved) for entry in value] if isinstance(value, list) else value
 

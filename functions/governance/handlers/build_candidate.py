@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     session = Sessions(settings, claim_of(event)).hub(promotion["account"])
     description = Registry(session).describe(promotion["model_package_arn"])
     origin = Artifacts(session)
-    built = manifests.build(description, origin)
+    built = manifests.build(description, session, settings.evidence_bucket)
     uri = manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)
     report, problems = contracts.evaluation_report(
         origin.read(of_role(built.objects, "evaluation"))
@@ -33,7 +33,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "candidate_id": built.candidate_id,
             "manifest_uri": uri,
             "objects": built.objects,
-            "described": described.described(description),
+            "images": built.images,
+            "described": described.described(description, built.images),
         },
         "declared_mismatches": [
             {"name": found["name"], "declared": found["expected"], "actual": found["actual"]}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from governance.adapters import clock, comparison, manifests
-from governance.adapters.artifacts import Artifacts
+from governance.adapters import clock, comparison
 from governance.adapters.candidates import Candidates
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import approval_events, candidate, claims, ledger
+from governance.domain import approval_events, claims, ledger
 from governance.domain.identity import identity_of
 from governance.entry import entry_point, logger
 from governance.settings import Settings
@@ -42,7 +41,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     session = sessions.hub(change["account"]) if in_dev else sessions.registry()
     description = Registry(session).describe(change["model_package_arn"])
     differences = (
-        _differences_in_dev(known, description, Artifacts(session))
+        comparison.differences_in_dev(known, description, session, settings.evidence_bucket)
         if in_dev
         else comparison.differences(known, description)
     )
@@ -72,11 +71,3 @@ def _approved_candidate(entries: Writer, change: Mapping[str, Any], in_dev: bool
         if entry[where] == change["model_package_arn"]
     )
     return next(promoted, None)
-
-
-def _differences_in_dev(
-    known: Mapping[str, Any], description: Mapping[str, Any], origin: Artifacts
-) -> list[dict[str, str]]:
-    built = manifests.build(description, origin)
-    approved = manifests.read(known["manifest_uri"], known["candidate_id"])
-    return candidate.differences(approved, description, built.objects)

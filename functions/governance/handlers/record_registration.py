@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from governance.adapters import clock, manifests
-from governance.adapters.artifacts import Artifacts
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
@@ -32,7 +31,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"outcome": "ignored"}
     session = Sessions(settings, registered["claim_id"]).hub(registered["account"])
     description = Registry(session).describe(registered["model_package_arn"])
-    built = manifests.build_if_complete(description, Artifacts(session))
+    built = manifests.build_if_complete(description, session, settings.evidence_bucket)
     if isinstance(built, str):
         return {"outcome": "incomplete", "reason": built}
     manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)

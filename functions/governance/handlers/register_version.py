@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         promotion["model_package_arn"]
     )
     central_arn = Registry(sessions.registry()).register(
-        registration.central_version(description, candidate, request["objects"])
+        registration.central_version(description, candidate, request["objects"], request["images"])
     )
     added = candidates.add(
         registration.candidate_item(request, central_arn, registered_at=clock.now())

@@ -1,4 +1,5 @@
-"""Stores for the handlers: S3, DynamoDB, KMS, STS and EventBridge of the emulator, on their own.
+"""Stores for the handlers: S3, DynamoDB, KMS, STS and EventBridge of the emulator, with S3's
+copies as the embedded AWS makes them.
 
 The deployed system is tested in tests/e2e; here a handler runs in this process, as a Lambda
 would, with the variables that template.yaml gives it.
@@ -57,6 +58,15 @@ LEDGER_INDEXES = {
 ARTIFACTS, EVIDENCE = "governed-path-artifacts", "governed-path-evidence"
 LEDGER = "governed-path-ledger"
 PROJECT = "governed-path-project"
+ROOT = Path(__file__).parents[3]
+# The other seams ask roles and policies that are not made here.
+EMULATOR = """
+from local.seams import object_copies
+from ministack.app import main
+
+object_copies.install()
+main()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +87,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": "unix:///nonexistent.sock",
+        "PYTHONPATH": str(ROOT),
+        "LOG_LEVEL": "WARNING",
     }
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ministack"))],
+            [sys.executable, "-c", EMULATOR],
             env=environment,
             cwd=home,
             stdout=log,
@@ -157,6 +169,11 @@ def stores(aws: Callable[..., Any]) -> None:
         s3 = aws("s3", account)
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    governance = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    aws("s3").put_object_lock_configuration(
+        Bucket=ARTIFACTS,
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": governance},
+    )
     aws("s3").create_bucket(Bucket=LEDGER, ObjectLockEnabledForBucket=True)
     retention = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
     aws("s3").put_object_lock_configuration(
@@ -212,6 +229,7 @@ def lambdas(
         "ARTIFACTS_BUCKET": ARTIFACTS,
         "EVIDENCE_BUCKET": EVIDENCE,
         "LEDGER_BUCKET": LEDGER,
+        "IMAGES_REPOSITORY_URI": f"{CENTRAL}.dkr.ecr.{REGION}.amazonaws.com/governed-path/images",
         "KMS_KEY_ARN": key_arn,
         "LEDGER_KEY_ARN": signing_key_arn,
         "EVENT_BUS_NAME": "governed-path",

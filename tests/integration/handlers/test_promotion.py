@@ -167,15 +167,7 @@ class Organisation:
         promotion = self.claim()["promotion"]
         who = self.call("resolve_approver", promotion=promotion)
         candidate = self.call("build_candidate", promotion=promotion)["candidate"]
-        copies = [
-            self.call(
-                "copy_artifact",
-                promotion=promotion,
-                candidate_id=candidate["candidate_id"],
-                object=found,
-            )["object"]
-            for found in candidate["objects"]
-        ]
+        copies = self.copied(promotion, candidate)
         registered = self.call(
             "register_version",
             promotion=promotion,
@@ -185,6 +177,23 @@ class Organisation:
             trainer=who["trainer"],
         )
         return promotion, candidate, registered["model_package_arn"]
+
+    def copied(self, promotion: dict[str, Any], candidate: dict[str, Any]) -> list[dict[str, Any]]:
+        """The candidate's objects in Central, after all that is missing was copied."""
+        given = {"promotion": promotion, "candidate": candidate}
+        plan = self.call("plan_copy", **given)["plan"]
+        if plan["batches"]:
+            found = self._aws("s3").get_object(Bucket=plan["bucket"], Key=plan["key"])
+            for line in found["Body"].read().splitlines():
+                self.call(
+                    "copy_batch",
+                    promotion=promotion,
+                    candidate_id=candidate["candidate_id"],
+                    batch=json.loads(line),
+                    attempt=0,
+                )
+        objects: list[dict[str, Any]] = self.call("verify_copy", **given)["objects"]
+        return objects
 
     def verified(self, arn: str) -> dict[str, Any]:
         """What the gates of Test and Prod are told of a Central version's bytes."""

@@ -150,7 +150,14 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("_invoke_with_callback", _differs),
         ("_invoke_with_callback", lambda resource, input_data, token, state_def: None),
         ("_execute_task", _differs),
+        ("_run_distributed_map", _differs),
+        (
+            "_run_distributed_map",
+            lambda state_def, raw_input, effective, iterator, execution, ctx: None,
+        ),
         *_missing("_ExecutionError", "_state_machines", "_executions", "_task_tokens"),
+        *_missing("_map_runs", "_parse_reader_items", "_next_or_end"),
+        *_missing("_apply_jsonata_template", "_apply_jsonata_output", "_apply_state_assign"),
     ],
     (provisioning, provisioners): [
         *(
@@ -177,6 +184,12 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("_foreign_bucket_allows", _differs),
         ("_bucket_owner_account", _differs),
         ("_object_versions", {}),
+        ("_create_multipart_upload", _differs),
+        ("_complete_multipart_upload", _differs),
+        ("_apply_object_lock_from_headers", _differs),
+        ("_compute_s3_checksum", _differs),
+        ("_upload_part_copy", lambda bucket_name, dest_key, query_params, headers: None),
+        *_missing("_multipart_uploads", "_object_tags"),
     ],
     (object_copies, router): [("extract_access_key_id", _differs)],
     (object_copies, iam_evaluator): _missing("resolve_principal", "AuthError"),

@@ -1,0 +1,42 @@
+"""PlanCopy: what of an approved candidate is not in Central yet, in batches of similar size."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from governance import contracts
+from governance.adapters.artifacts import Artifacts
+from governance.adapters.copies import Copies
+from governance.domain import copying
+from governance.entry import entry_point, logger
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Store the plan as evidence: a copy that was interrupted goes on with what is missing."""
+    request = contracts.request("plan_copy", event)
+    model, candidate = request["promotion"]["model"], request["candidate"]
+    evidence = Artifacts()
+    transfers = [
+        transfer
+        for location in candidate["objects"]
+        for transfer in copying.transfers(
+            model, candidate["candidate_id"], location, evidence.expand(location)
+        )
+    ]
+    copies = Copies.of_candidate(settings, model, candidate["candidate_id"])
+    missing = copies.missing(transfers)
+    batches = copying.batches(missing, copies.uploads(missing))
+    logger.info("planned", extra={"objects": len(missing), "batches": len(batches)})
+    if not batches:
+        return {"plan": {"batches": 0, "bucket": "", "key": ""}}
+    body = copying.document(batches)
+    key = f"copies/{model}/{candidate['candidate_id']}/{hashlib.sha256(body).hexdigest()}.jsonl"
+    stored = evidence.store(
+        settings.evidence_bucket, key, body, settings.kms_key_arn, "application/jsonl"
+    )
+    return {"plan": {"batches": len(batches), "bucket": stored["bucket"], "key": stored["key"]}}

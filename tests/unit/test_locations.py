@@ -1,0 +1,101 @@
+"""Locations: one name for the same bytes, whichever way S3 has them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.domain import locations
+
+SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=40)
+
+
+def _one(key: str, body: bytes = b"x") -> dict[str, Any]:
+    return {
+        "bucket": "b",
+        "key": key,
+        "version_id": "v1",
+        "size": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+
+
+def test_a_composite_is_the_digest_of_the_digests_as_s3_counts_it() -> None:
+    """The value that S3's documentation on checksums of parts leads to, for "a" and "b"."""
+    raw = [hashlib.sha256(part).digest() for part in (b"a", b"b")]
+    expected = hashlib.sha256(b"".join(raw)).hexdigest()
+    assert locations.composite([part.hex() for part in raw]) == f"{expected}-2"
+    assert base64.b64encode(bytes.fromhex(expected))
+
+
+@given(SIZES)
+def test_run_lengths_lose_nothing(sizes: list[int]) -> None:
+    runs = locations.run_lengths(sizes)
+    assert [size for count, size in runs for _ in range(count)] == sizes
+    assert all(one[1] != other[1] for one, other in pairwise(runs))
+
+
+@given(SIZES)
+def test_parts_cover_an_object_without_gap_or_overlap(sizes: list[int]) -> None:
+    parts = list(locations.part_ranges(locations.run_lengths(sizes)))
+    assert [number for number, _, _ in parts] == list(range(1, len(sizes) + 1))
+    assert [last - first + 1 for _, first, last in parts] == sizes
+    assert [first for _, first, _ in parts] == [0, *(last + 1 for _, _, last in parts[:-1])]
+
+
+@given(SIZES, st.randoms(use_true_random=False))
+def test_bytes_have_the_digest_that_their_location_would_have(sizes: list[int], dice: Any) -> None:
+    body = bytes(dice.randrange(256) for _ in range(sum(sizes)))
+    whole = {"sha256": hashlib.sha256(body).hexdigest()}
+    assert locations.digest_of(body, whole) == whole["sha256"]
+    in_parts = {"sha256": "0-1", "part_sizes": locations.run_lengths(sizes)}
+    digest = locations.digest_of(body, in_parts)
+    assert digest.endswith(f"-{len(sizes)}")
+    assert locations.digest_of(body[:-1] + bytes([body[-1] ^ 1]), in_parts) != digest
+
+
+def test_a_prefix_has_the_same_digest_wherever_it_is() -> None:
+    names = ("config.json", "weights/1.bin", "weights/2.bin")
+    dev = [_one(f"dev/model/{name}", name.encode()) for name in names]
+    central = [_one(f"models/m/c/model-data/{name}", name.encode()) for name in reversed(names)]
+    here = locations.prefix_of("dev", "dev/model/", dev, "s3://e/listings/m/1.jsonl")
+    there = locations.prefix_of("central", "models/m/c/model-data/", central)
+    assert locations.same_bytes(here, there)
+    assert (here["objects"], here["version_id"]) == (3, "")
+    assert here["size"] == sum(len(name) for name in names)
+    assert here["listing_uri"] == "s3://e/listings/m/1.jsonl"
+    assert "listing_uri" not in there
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [_one("p/a", b"1")],
+        [_one("p/a", b"1"), _one("p/b", b"3")],
+        [_one("p/a", b"1"), _one("p/c", b"2")],
+        [_one("p/a", b"1"), _one("p/b", b"2"), _one("p/c", b"")],
+    ],
+)
+def test_a_prefix_with_anything_else_has_another_digest(changed: list[dict[str, Any]]) -> None:
+    was = locations.prefix_of("b", "p/", [_one("p/a", b"1"), _one("p/b", b"2")])
+    assert not locations.same_bytes(was, locations.prefix_of("b", "p/", changed))
+
+
+def test_a_listing_names_each_object_the_same_whatever_the_order() -> None:
+    objects = [_one("p/b", b"2"), {**_one("p/a", b"1"), "part_sizes": [[1, 1]]}]
+    document = locations.listing(objects)
+    assert document == locations.listing(reversed(objects))
+    assert list(locations.listed(document)) == sorted(objects, key=lambda one: one["key"])
+
+
+def test_kinds_are_told_apart() -> None:
+    assert locations.is_prefix({"key": "model/"})
+    assert not locations.is_prefix(_one("model"))
+    assert locations.is_in_parts({"sha256": "a" * 64 + "-2"})
+    assert not locations.is_in_parts(_one("model"))
