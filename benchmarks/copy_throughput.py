@@ -4,9 +4,9 @@
     python -m benchmarks.copy_throughput --paper
 
 Sizes are in MiB. Beside our copy (plan, batches, verification), in the same run and on the same
-data: boto3's managed copy, which compares no digest, and download-then-upload by the managed
-transfer. `--paper` computes what larger copies take in state transitions and calls, from the
-planner itself, and runs nothing.
+data: boto3's managed copy, which has S3 compute a SHA-256 too but compares none, and
+download-then-upload by the managed transfer. `--paper` computes what larger copies take in state
+transitions and calls, from the planner itself, and runs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from boto3.s3.transfer import TransferConfig
 
 from governance.adapters import parallel, sessions
@@ -115,7 +115,11 @@ def _ours(work: list[dict[str, Any]], prefix: str, kms_key: str) -> float:
 def _managed(work: list[dict[str, Any]], kms_key: str) -> float:
     """boto3's managed copy of each object, as many at a time as ours has requests."""
     s3, began = sessions.own_client("s3"), time.perf_counter()
-    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
+    extra = {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": kms_key,
+        "ChecksumAlgorithm": "SHA256",
+    }
 
     def one(transfer: dict[str, Any]) -> None:
         source = transfer["source"]
@@ -176,8 +180,8 @@ def _compare(name: str, work: list[dict[str, Any]], kms_key: str) -> dict[str, A
 
 
 def _memory() -> float:
-    """The most MiB that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MiB that this process has."""
+    return float(psutil.Process().memory_info().rss) / _MIB
 
 
 def _empty() -> None:
