@@ -24,18 +24,21 @@ class ArtifactError(Exception):
 def model_data_url(container: dict[str, Any]) -> str | None:
     """The s3:// URL of a container's model.tar.gz, None for a container without model data.
 
-    ArtifactError for model data of a form that is not served here.
+    It ends with "/" if the model is what is under it, uncompressed. ArtifactError for model data
+    of a form that is not served here.
     """
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
     if not source:
         url: str | None = container.get("ModelDataUrl")
         return url
-    form = (source["S3DataType"], source["CompressionType"])
-    if form != ("S3Object", "Gzip"):
+    form, url = (source["S3DataType"], source["CompressionType"]), str(source["S3Uri"])
+    under_prefix = form == ("S3Prefix", "None")
+    if not (under_prefix or form == ("S3Object", "Gzip")) or url.endswith("/") != under_prefix:
         raise ArtifactError(
-            f"The embedded AWS serves a model.tar.gz (S3Object, Gzip), not {', '.join(form)}"
+            "The embedded AWS serves a model.tar.gz (S3Object, Gzip) or what is under a prefix "
+            f"that ends with '/' (S3Prefix, None), not {url} ({', '.join(form)})"
         )
-    return str(source["S3Uri"])
+    return url
 
 
 def fetch(url: str, role_arn: str, target: Path) -> None:
@@ -53,6 +56,38 @@ def fetch(url: str, role_arn: str, target: Path) -> None:
             "object located at the URL and that the role passed to CreateModel has permissions "
             f"to download the model. ({role_arn}: {error})"
         ) from error
+
+
+def keys_under(url: str, role_arn: str) -> list[str]:
+    """The keys under a prefix that the role may list; ArtifactError if it may not."""
+    parts = urlsplit(url)
+    try:
+        s3 = calls.client(roles.session(role_arn), "s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=parts.netloc, Prefix=parts.path.lstrip("/")
+        )
+        return [str(one["Key"]) for page in pages for one in page.get("Contents", [])]
+    except (ClientError, BotoCoreError, calls.DeniedError) as error:
+        raise ArtifactError(
+            f'Failed to list model data at URL: "{url}". ({role_arn}: {error})'
+        ) from error
+
+
+def fetch_all(url: str, role_arn: str, directory: Path) -> None:
+    """Download what is under a prefix as the role may; ArtifactError if it may not.
+
+    Also if there is nothing, or a key would be a file outside of the directory.
+    """
+    parts = urlsplit(url)
+    files = [key for key in keys_under(url, role_arn) if not key.endswith("/")]
+    if not files or len(files) > _MEMBERS:
+        raise ArtifactError(f'{len(files)} objects at URL "{url}"; expected 1 to {_MEMBERS}')
+    for key in files:
+        target = (directory / key.removeprefix(parts.path.lstrip("/"))).resolve()
+        if not target.is_relative_to(directory.resolve()):
+            raise ArtifactError(f'The key {key} of the model data at URL "{url}" is no file name')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fetch(f"s3://{parts.netloc}/{key}", role_arn, target)
 
 
 def unpack(archive: Path, directory: Path, url: str) -> None:

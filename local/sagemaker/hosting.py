@@ -273,6 +273,9 @@ def _prepare(plan: Plan, directory: Path) -> None:
         return
     if not plan.role_arn:
         raise HostingError(f"The model of variant {plan.variant} has no ExecutionRoleArn.")
+    if url.endswith("/"):
+        artifacts.fetch_all(url, plan.role_arn, model)
+        return
     archive = directory / "model.tar.gz"
     artifacts.fetch(url, plan.role_arn, archive)
     artifacts.unpack(archive, model, url)

@@ -1,7 +1,8 @@
 """A function's error keeps its class, so that Retry and Catch can name it.
 
 The emulator reports every exception as Runtime.HandlerError. Its worker sends text only, so the
-class travels in front of the message between two control characters.
+class travels in front of the message between two control characters. A process that ended without
+an answer is Runtime.ExitError.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local.seams.assertions import require, require_parameters
+from local.seams.assertions import require, require_parameters, require_source
 
 _MARK = "\x01"
+_DIED = "Worker process died"
 _FOUND = '"error": str(e), "trace": traceback.format_exc()}'
 _WANTED = '"error": "\\x01" + type(e).__name__ + "\\x01" + str(e), "trace": traceback.format_exc()}'
 
@@ -25,6 +27,7 @@ def install() -> None:
     require_parameters(
         "lambda_errors", lambda_svc._execute_function_warm, "func", "event", "request_id"
     )
+    require_source("lambda_errors", lambda_runtime.Worker.invoke, _DIED)
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(_FOUND, _WANTED)
     original = lambda_svc._execute_function_warm
 
@@ -39,6 +42,9 @@ def install() -> None:
 
 
 def _with_class(body: dict[str, Any], log: str) -> dict[str, Any]:
+    if body.get("errorMessage") == _DIED:
+        said = "RequestId: Error: Runtime exited without providing a reason"
+        return {"errorMessage": said, "errorType": "Runtime.ExitError"}
     parts = str(body.get("errorMessage", "")).split(_MARK, 2)
     if len(parts) != 3:
         return body

@@ -328,3 +328,14 @@ def test_an_item_without_envelope_or_with_half_an_entry_is_not_read() -> None:
     half = attestations.statement_of({"kind": "X", "entry_id": "e"})
     with pytest.raises(IntegrityError, match="has no model, sequence"):
         attestations.row_of(samples.envelope(half))
+
+
+def test_a_digest_that_is_not_of_one_files_bytes_has_a_name_of_its_own() -> None:
+    prefix = {"role": "model-data", "bucket": "b", "key": "model/", "sha256": "a" * 64}
+    parts = {"role": "channel", "bucket": "b", "key": "large", "sha256": "b" * 64 + "-3"}
+    entry = _entry()
+    statement = attestations.statement_of(entry, [prefix, parts])
+    assert statement["subject"][2:] == [
+        {"name": "channel s3://b/large", "digest": {"s3CompositeSha256": "b" * 64 + "-3"}},
+        {"name": "model-data s3://b/model/", "digest": {"s3PrefixSha256": "a" * 64}},
+    ]

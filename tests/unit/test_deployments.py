@@ -27,6 +27,20 @@ def _plan(stage: str, **project: Any) -> dict[str, Any]:
     )
 
 
+def test_a_container_keeps_everything_that_create_model_takes() -> None:
+    source = {"S3Uri": "s3://b/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    container = {
+        "Image": samples.IMAGE,
+        "ModelDataSource": {"S3DataSource": source},
+        "AdditionalModelDataSources": [{"ChannelName": "draft", "S3DataSource": source}],
+        "ModelDataETag": "etag",
+    }
+    described = {"InferenceSpecification": {"Containers": [container]}}
+    assert deployments.containers(described) == [
+        {key: value for key, value in container.items() if key != "ModelDataETag"}
+    ]
+
+
 def test_test_spells_the_containers_out_since_the_version_is_not_signed_off() -> None:
     deployment = _plan("Test")
     repository = samples.IMAGE.rpartition(":")[0]

@@ -17,7 +17,7 @@ from typing import Any
 
 import rfc8785
 
-from governance.domain import suites
+from governance.domain import locations, suites
 from governance.domain.errors import IntegrityError, InvalidInputError
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -60,14 +60,18 @@ def statement_of(
     """The in-toto statement that says what the entry says.
 
     `entry` has its `sequence` and `previous`. `artifacts` [{role, bucket, key, sha256}] are those
-    of the candidate's manifest; without candidate or manifest they are none.
+    of the candidate's manifest; without candidate or manifest they are none. A digest that is not
+    the SHA-256 of one file's bytes has a name of its own (domain/locations.py says what it is).
     """
     subject = [_subject(f"entry:{entry['kind']}", entry["entry_id"])]
     if entry.get("candidate_id"):
         subject.append(_subject(entry["model_package_arn"], entry["candidate_id"]))
     subject += sorted(
         (
-            _subject(f"{one['role']} s3://{one['bucket']}/{one['key']}", one["sha256"])
+            {
+                "name": f"{one['role']} s3://{one['bucket']}/{one['key']}",
+                "digest": {_algorithm(one): one["sha256"]},
+            }
             for one in artifacts
         ),
         key=lambda one: str(one["name"]),
@@ -249,6 +253,12 @@ def _standard_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _policy(verdict: Mapping[str, Any]) -> dict[str, Any]:
     return {"digest": {"sha256": verdict["policy_digest"]}}
+
+
+def _algorithm(artifact: Mapping[str, Any]) -> str:
+    if locations.is_prefix(artifact):
+        return "s3PrefixSha256"
+    return "s3CompositeSha256" if locations.is_in_parts(artifact) else "sha256"
 
 
 def _subject(name: str, digest: str) -> dict[str, Any]:

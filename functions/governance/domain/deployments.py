@@ -8,6 +8,8 @@ from typing import Any
 from governance.domain.errors import InvalidInputError
 
 VARIANT = "AllTraffic"
+# What CreateModel takes of a package's container, besides the image.
+_OF_A_CONTAINER = ("ModelDataUrl", "ModelDataSource", "AdditionalModelDataSources", "Environment")
 _NAME_LIMIT = 63  # characters; SageMaker's limit for models, configs and endpoints
 
 
@@ -70,11 +72,7 @@ def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "Image": pinned(container["Image"], container.get("ImageDigest")),
-            **{
-                key: container[key]
-                for key in ("ModelDataUrl", "ModelDataSource", "Environment")
-                if container.get(key)
-            },
+            **{key: container[key] for key in _OF_A_CONTAINER if container.get(key)},
         }
         for container in description["InferenceSpecification"]["Containers"]
     ]

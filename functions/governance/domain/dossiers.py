@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import attestations, controls
+from governance.domain import attestations, controls, locations
 from governance.domain.errors import IntegrityError, InvalidInputError
 from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
@@ -405,14 +405,20 @@ def _check_candidate(
 def _check_reports(
     files: Files, manifest: Mapping[str, Any], about: Sequence[Entry]
 ) -> list[Finding]:
-    findings = _digest_of_file(
-        files, EVALUATION, evaluation_of(manifest)["sha256"], "report-mismatch"
-    )
+    evaluation = evaluation_of(manifest)
+    findings: list[Finding] = []
+    if EVALUATION not in files or not _is(files[EVALUATION], evaluation):
+        findings = _digest_of_file(files, EVALUATION, evaluation["sha256"], "report-mismatch")
     for sequence, report in named_reports(about).items():
         findings += _digest_of_file(
             files, report_name(sequence), report["sha256"], "report-mismatch"
         )
     return findings
+
+
+def _is(body: bytes, location: Mapping[str, Any]) -> bool:
+    """True if these are the bytes that a location of the manifest names."""
+    return locations.digest_of(body, location) == str(location["sha256"])
 
 
 def _digest_of_file(files: Files, name: str, expected: str | None, what: str) -> list[Finding]:

@@ -422,6 +422,32 @@ def test_an_arrival_without_every_part_is_not_registered_and_keeps_what_it_has(
     promotion.abandon()
 
 
+def test_a_verification_that_was_killed_goes_on(
+    large: tuple[Promotion, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotion, parts = large
+    promotion.refer("channel/draft", promotion.put_in_parts("draft.bin", *reversed(parts)))
+    for batch in promotion.plan():
+        promotion.copy(batch)
+    complete = Copies._complete
+    made = []
+
+    def killed(self: Copies, *arguments: Any) -> None:
+        if made:
+            raise KeyboardInterrupt
+        made.append(arguments)
+        complete(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Copies, "_complete", killed)
+        patch.setattr("governance.adapters.parallel.REQUESTS", 1)
+        with pytest.raises(KeyboardInterrupt):
+            promotion.verify()
+    assert (promotion.versions(), len(promotion.unfinished())) == (1, 1)
+    assert set(promotion.verify()) == {"model-data", "channel/draft"}
+    assert (promotion.versions(), promotion.unfinished()) == (2, [])
+
+
 def test_a_planner_that_was_killed_leaves_an_upload_that_is_taken_up(
     large: tuple[Promotion, list[bytes]],
 ) -> None:

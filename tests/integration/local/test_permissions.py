@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -223,13 +225,62 @@ def test_parts_are_copied_too(aws: Aws, sessions: Callable[[str], Any]) -> None:
     assert s3.get_object(Bucket=OURS, Key="parts")["Body"].read() == b"second"
 
 
+def test_a_copy_tells_the_digest_of_what_arrived(aws: Aws, sessions: Callable[[str], Any]) -> None:
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
+    source = {"Bucket": THEIRS, "Key": "model"}
+    copied = sessions("promoter").copy_object(
+        Bucket=OURS, Key="digest", CopySource=source, ChecksumAlgorithm="SHA256"
+    )["CopyObjectResult"]
+    assert base64.b64decode(copied["ChecksumSHA256"]) == hashlib.sha256(b"second").digest()
+
+
+def test_copied_parts_have_digests_and_their_object_a_composite_tags_and_retention(
+    aws: Aws, sessions: Callable[[str], Any]
+) -> None:
+    share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
+    s3, where = sessions("promoter"), {"Bucket": "locked", "Key": "parts"}
+    s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    retention = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    s3.put_object_lock_configuration(
+        Bucket="locked",
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": retention},
+    )
+    upload = s3.create_multipart_upload(**where, ChecksumAlgorithm="SHA256", Tagging="a=b&c=no")
+    parts: list[dict[str, Any]] = []
+    for number, (first, last) in enumerate(((0, 2), (3, 5)), 1):
+        copied = s3.upload_part_copy(
+            **where,
+            UploadId=upload["UploadId"],
+            PartNumber=number,
+            CopySource={"Bucket": THEIRS, "Key": "model"},
+            CopySourceRange=f"bytes={first}-{last}",
+        )["CopyPartResult"]
+        kept = {key: copied[key] for key in ("ETag", "ChecksumSHA256")}
+        parts.append({"PartNumber": number, **kept})
+    listed = s3.list_parts(**where, UploadId=upload["UploadId"])["Parts"]
+    assert [part["ChecksumSHA256"] for part in listed] == [part["ChecksumSHA256"] for part in parts]
+    s3.complete_multipart_upload(
+        **where, UploadId=upload["UploadId"], MultipartUpload={"Parts": parts}
+    )
+    raw = b"".join(hashlib.sha256(body).digest() for body in (b"sec", b"ond"))
+    composite = base64.b64encode(hashlib.sha256(raw).digest()).decode()
+    head = s3.head_object(**where, ChecksumMode="ENABLED")
+    assert head["ChecksumSHA256"] == f"{composite}-2"
+    attributes = s3.get_object_attributes(**where, ObjectAttributes=["ObjectParts"])
+    assert [part["Size"] for part in attributes["ObjectParts"]["Parts"]] == [3, 3]
+    tags = s3.get_object_tagging(**where)["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"a": "b", "c": "no"}
+    with denied():
+        s3.delete_object(**where, VersionId=head["VersionId"])
+
+
 def test_a_copy_leaves_no_trace_in_the_callers_account(
     aws: Aws, sessions: Callable[[str], Any]
 ) -> None:
     share(aws, {"Effect": "Allow", "Action": "s3:GetObject"})
     copy(sessions("promoter"))
     names = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
-    assert names == [OURS]
+    assert names == [OURS, "locked"]
     assert read(aws.client("s3", DEV)) == b"second"
 
 

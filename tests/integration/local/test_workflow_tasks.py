@@ -24,6 +24,11 @@ def handler(event, context):
         raise GateFailed("the AUC is too low")
     if event.get("fail") == "key":
         raise KeyError("auc")
+    if event.get("fail") == "killed" and context.get_remaining_time_in_millis() > 0:
+        path = os.path.join(tempfile.gettempdir(), event["killed"])
+        if not os.path.exists(path):
+            open(path, "w").close()
+            os.kill(os.getpid(), 9)
     if "flaky" in event:
         # An exception ends the worker, so what it knows must be in a file.
         path = os.path.join(tempfile.gettempdir(), event["flaky"])
@@ -99,7 +104,7 @@ def test_retry_names_the_class(aws: Aws, moody: str) -> None:
         allow("lambda:InvokeFunction"),
     )
     done = aws.run(machine, {"flaky": "once", "succeeds_at": 2})
-    assert done["status"] == "SUCCEEDED", done
+    assert done["status"] == "SUCCEEDED", (done.get("error"), done.get("cause"))
     assert json.loads(done["output"])["Payload"] == 2
     failed = aws.run(machine, {"flaky": "always", "succeeds_at": 9})
     assert (failed["status"], failed["error"]) == ("FAILED", "Flaky")
@@ -171,7 +176,7 @@ def test_send_message(aws: Aws) -> None:
     done = aws.run(
         aws.machine(CENTRAL, "sends", states, allow("sqs:SendMessage", resource=queue.arn))
     )
-    assert done["status"] == "SUCCEEDED", done
+    assert done["status"] == "SUCCEEDED", (done.get("error"), done.get("cause"))
     message = queue.message()
     assert json.loads(message["Body"]) == {"outcome": "Errored"}
     assert json.loads(done["output"])["MessageId"] == message["MessageId"]
@@ -204,7 +209,7 @@ def parent(aws: Aws, name: str, child: str, *statements: dict[str, Any]) -> str:
 def test_a_child_execution_is_waited_for(aws: Aws, child: str) -> None:
     machine = parent(aws, "parent", child, allow("states:StartExecution", resource=child))
     done = aws.run(machine, {"fail": False})
-    assert done["status"] == "SUCCEEDED", done
+    assert done["status"] == "SUCCEEDED", (done.get("error"), done.get("cause"))
     output = json.loads(done["output"])
     assert output["Status"] == "SUCCEEDED"
     assert output["Output"] == {"got": {"fail": False}}  # JSON, which is what ":2" means
@@ -329,3 +334,104 @@ def test_a_function_acts_with_its_own_role(aws: Aws) -> None:
     answer = aws.client("lambda").invoke(FunctionName=function, Payload=b"{}")
     arn = json.loads(answer["Payload"].read())
     assert arn.startswith(f"arn:aws:sts::{CENTRAL}:assumed-role/who-function/")
+
+
+# ---------------------------------------------------------------- maps of executions
+
+
+def _map(function: str, **more: Any) -> dict[str, Any]:
+    """A machine that calls the function for each line of an object in S3."""
+    return {
+        "Each": {
+            "Type": "Map",
+            "ItemReader": {
+                "Resource": "arn:aws:states:::s3:getObject",
+                "ReaderConfig": {"InputType": "JSONL"},
+                "Arguments": {"Bucket": "plans", "Key": "{% $states.input.key %}"},
+            },
+            "ItemSelector": {
+                "line": "{% $states.context.Map.Item.Value %}",
+                "key": "{% $states.input.key %}",
+            },
+            "MaxConcurrency": 2,
+            "Label": "Each",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "Look",
+                "States": {
+                    "Look": call(
+                        function,
+                        "{% $states.input.line %}",
+                        Output={
+                            "was": "{% $states.result.Payload.event %}",
+                            "of": "{% $states.input.key %}",
+                        },
+                    )
+                },
+            },
+            "Output": {"found": "{% $states.result %}"},
+            "End": True,
+            **more,
+        }
+    }
+
+
+@pytest.fixture(scope="module")
+def plans(aws: Aws) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="plans")
+    s3.put_object(Bucket="plans", Key="plan", Body=b'{"n": 1}\n{"n": 2}\n{"n": 3}\n')
+
+
+def test_a_distributed_map_reads_lines_and_runs_each_as_an_execution(
+    aws: Aws, moody: str, plans: None
+) -> None:
+    allowed = (allow("lambda:InvokeFunction"), allow("s3:GetObject", "s3:ListBucket"))
+    machine = aws.machine(CENTRAL, "maps", _map(moody), *allowed)
+    done = aws.run(machine, {"key": "plan"})
+    assert done["status"] == "SUCCEEDED", (done.get("error"), done.get("cause"))
+    assert json.loads(done["output"])["found"] == [
+        {"was": {"n": n}, "of": "plan"} for n in (1, 2, 3)
+    ]
+    (run,) = aws.client("stepfunctions").list_map_runs(executionArn=done["executionArn"])["mapRuns"]
+    children = aws.client("stepfunctions").list_executions(mapRunArn=run["mapRunArn"])
+    assert len(children["executions"]) == 3
+
+
+@pytest.mark.parametrize("key", ["plan", "missing"])
+def test_a_distributed_map_reads_as_the_machine_may(
+    aws: Aws, moody: str, plans: None, key: str
+) -> None:
+    may = [allow("s3:GetObject")] if key == "missing" else []
+    machine = aws.machine(CENTRAL, f"maps-{key}", _map(moody), allow("lambda:InvokeFunction"), *may)
+    failed = aws.run(machine, {"key": key})
+    assert (failed["status"], failed["error"]) == ("FAILED", "States.ItemReaderFailed")
+
+
+def test_an_execution_of_a_distributed_map_sees_no_variable_of_its_parent(
+    aws: Aws, moody: str, plans: None
+) -> None:
+    states = _map(moody)
+    states["Each"]["ItemProcessor"]["States"]["Look"]["Arguments"]["Payload"] = "{% $mine %}"
+    first = {"Type": "Pass", "Assign": {"mine": 1}, "Next": "Each"}
+    allowed = (allow("lambda:InvokeFunction"), allow("s3:GetObject"))
+    machine = aws.machine(CENTRAL, "maps-blind", {"First": first, **states}, *allowed)
+    failed = aws.run(machine, {"key": "plan"})
+    assert (failed["status"], failed["error"]) == (
+        "FAILED",
+        "States.ExceedToleratedFailureThreshold",
+    )
+
+
+def test_a_function_that_was_killed_is_started_again(aws: Aws, moody: str) -> None:
+    """With the names that promote_to_central retries: AWS's, and the one that is seen here."""
+    names = ["Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "States.Timeout"]
+    retry = {"ErrorEquals": names, "IntervalSeconds": 1, "MaxAttempts": 1, "BackoffRate": 1}
+    machine = aws.machine(
+        CENTRAL,
+        "kills",
+        {"Try": call(moody, "{% $states.input %}", Retry=[retry])},
+        allow("lambda:InvokeFunction"),
+    )
+    done = aws.run(machine, {"fail": "killed", "killed": "once-killed"})
+    assert done["status"] == "SUCCEEDED", (done.get("error"), done.get("cause"))

@@ -20,10 +20,12 @@ from tests.integration.sagemaker.support import (
     CONSTANT,
     DEPLOYMENT_CHANGE,
     ENDPOINT_CHANGE,
+    IMAGE,
     PROD,
     Bus,
     Client,
     Server,
+    make_role,
 )
 
 HANGS = "import time\ndef model_fn(model_dir):\n    time.sleep(600)\n"
@@ -147,6 +149,53 @@ def test_archives_cannot_reach_outside(tmp_path: Path, name: str) -> None:
     with pytest.raises(artifacts.ArtifactError, match="Failed to extract"):
         artifacts.unpack(tmp_path / "model.tar.gz", tmp_path / "model", "s3://b/k")
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_model_may_be_the_objects_under_a_prefix(
+    prod: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "tree/code/inference.py": CONSTANT.format(value="tree").encode(),
+        "tree/weights/1.bin": b"",
+    }
+    prod.bucket.update({f"s3://models/{key}": body for key, body in files.items()})
+    monkeypatch.setattr(artifacts, "keys_under", lambda url, role: ["tree/", *files])
+    source = {"S3Uri": "s3://models/tree/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    prod.sagemaker.create_model(
+        ModelName="a",
+        PrimaryContainer={"Image": IMAGE, "ModelDataSource": {"S3DataSource": source}},
+        ExecutionRoleArn=make_role(PROD, "execution"),
+    )
+    prod.config("c", a=1.0)
+    assert prod.endpoint("risk", "c")["EndpointStatus"] == "InService"
+    assert invoke(client, "risk")["InvokedProductionVariant"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [([], "0 objects at URL"), (["tree/../../outside"], "is no file name")],
+)
+def test_a_prefix_that_is_no_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: list[str], problem: str
+) -> None:
+    monkeypatch.setattr(artifacts, "keys_under", lambda url, role: keys)
+    with pytest.raises(artifacts.ArtifactError, match=problem):
+        artifacts.fetch_all("s3://models/tree/", "arn:aws:iam::1:role/r", tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "compression"),
+    [
+        ("s3://b/model/", "S3Prefix", "Gzip"),
+        ("s3://b/model", "S3Prefix", "None"),
+        ("s3://b/model/", "S3Object", "Gzip"),
+        ("s3://b/model", "S3Object", "None"),
+    ],
+)
+def test_model_data_of_other_forms_is_refused(uri: str, kind: str, compression: str) -> None:
+    source = {"S3Uri": uri, "S3DataType": kind, "CompressionType": compression}
+    with pytest.raises(artifacts.ArtifactError, match=r"S3Prefix, None.*not s3://b/model"):
+        artifacts.model_data_url({"ModelDataSource": {"S3DataSource": source}})
 
 
 def test_update_moves_to_the_new_config(prod: Server, client: Client) -> None:

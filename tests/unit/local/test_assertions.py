@@ -81,6 +81,12 @@ class _Unpacks:
     _spawn = _differs
 
 
+class _Dies:
+    """Takes the place of a worker that reports its end in other words."""
+
+    invoke = _differs
+
+
 def _missing(*names: str) -> list[tuple[str, Any]]:
     return [(name, None) for name in names]
 
@@ -99,7 +105,10 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("_RESOURCE_HANDLERS", {}),
         ("_RESOURCE_HANDLERS", {"AWS::Lambda::Function": {"create": _differs}}),
     ],
-    (lambda_errors, lambda_runtime): [("_PYTHON_WORKER_SCRIPT", "another script")],
+    (lambda_errors, lambda_runtime): [
+        ("_PYTHON_WORKER_SCRIPT", "another script"),
+        ("Worker", _Dies),
+    ],
     (lambda_errors, lambda_svc): [("_execute_function_warm", _differs)],
     (permissions, iam_actions): [
         ("SERVICE_TO_IAM_NAMESPACE", {"sagemaker": "sagemaker"}),

@@ -1,0 +1,304 @@
+"""How fast a candidate is copied to Central, in an embedded AWS of its own.
+
+    python -m benchmarks.copy_throughput [--sizes 1,64,256] [--objects 1000] [--json]
+    python -m benchmarks.copy_throughput --paper
+
+Sizes are in MiB. Beside our copy (plan, batches, verification), in the same run and on the same
+data: boto3's managed copy, which has S3 compute a SHA-256 too but compares none, and
+download-then-upload by the managed transfer. `--paper` computes what larger copies take in state
+transitions and calls, from the planner itself, and runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from boto3.s3.transfer import TransferConfig
+
+from governance.adapters import parallel, sessions
+from governance.adapters.artifacts import Artifacts
+from governance.adapters.copies import Copies
+from governance.domain import copying, locations
+from local import launcher, organisation
+
+_CENTRAL = organisation.ACCOUNTS["central"]
+_MIB = 1024**2
+_DEV, _THERE = "benchmark-dev", "benchmark-central"
+_SMALL = 4096  # bytes of each of many objects
+_TRANSFER = TransferConfig(max_concurrency=parallel.REQUESTS)
+
+
+class Calls:
+    """The requests that S3 was sent, by operation."""
+
+    def __init__(self, client: Any) -> None:
+        self.made: Counter[str] = Counter()
+        client.meta.events.register("before-call.s3", self._count)
+
+    def _count(self, model: Any, **_: Any) -> None:
+        self.made[model.name] += 1
+
+
+@contextmanager
+def _prepared() -> Iterator[str]:
+    """An embedded AWS with two versioned buckets; the ARN of a key."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = Path(directory) / "state"
+        server = launcher.up(state, {"LOG_LEVEL": "WARNING"})
+        try:
+            session = organisation.root_session(_CENTRAL)
+            os.environ.update(organisation.environment(session, server.endpoint_url))
+            s3 = sessions.own_client("s3")
+            for bucket in (_DEV, _THERE):
+                s3.create_bucket(Bucket=bucket)
+                s3.put_bucket_versioning(
+                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+                )
+            yield str(sessions.own_client("kms").create_key()["KeyMetadata"]["Arn"])
+        finally:
+            launcher.down(state)
+
+
+def _upload(key: str, size: int) -> dict[str, Any]:
+    """An object as a training pipeline uploads it: above one part, in parts; its location."""
+    s3, part = sessions.own_client("s3"), copying.part_size(size)
+    where = {"Bucket": _DEV, "Key": key}
+    if size <= part:
+        s3.put_object(**where, Body=os.urandom(size), ChecksumAlgorithm="SHA256")
+        return Artifacts().locate(_DEV, key)
+    upload = s3.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")["UploadId"]
+    sent = []
+    for number, first in enumerate(range(0, size, part), 1):
+        answer = s3.upload_part(
+            **where,
+            UploadId=upload,
+            PartNumber=number,
+            Body=os.urandom(min(part, size - first)),
+            ChecksumAlgorithm="SHA256",
+        )
+        kept = {name: answer[name] for name in ("ETag", "ChecksumSHA256")}
+        sent.append({"PartNumber": number, **kept})
+    s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": sent})
+    found = Artifacts().locate(_DEV, key)
+    return {**found, "part_sizes": Artifacts().part_sizes(found)}
+
+
+def _ours(work: list[dict[str, Any]], prefix: str, kms_key: str) -> float:
+    """Plan, copy batch after batch, verify; the seconds that functions would run."""
+    began = time.perf_counter()
+    copies = Copies(_THERE, prefix, kms_key, {"model": "m"})
+    missing = copies.missing(work)
+    batches = copying.batches(missing, copies.uploads(missing))
+    for batch in batches:
+        copies.copy(batch, again=False)
+    copies.complete(work)
+    central = Artifacts(kms_key=kms_key)
+    arrived = parallel.each(lambda one: central._locate(_THERE, one["key"]), work)
+    for one, there in zip(work, arrived, strict=True):
+        assert locations.same_bytes(one["source"], there), one["key"]
+    return time.perf_counter() - began
+
+
+def _managed(work: list[dict[str, Any]], kms_key: str) -> float:
+    """boto3's managed copy of each object, as many at a time as ours has requests."""
+    s3, began = sessions.own_client("s3"), time.perf_counter()
+    extra = {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": kms_key,
+        "ChecksumAlgorithm": "SHA256",
+    }
+
+    def one(transfer: dict[str, Any]) -> None:
+        source = transfer["source"]
+        pinned = {"Bucket": _DEV, "Key": source["key"], "VersionId": source["version_id"]}
+        s3.copy(pinned, _THERE, f"managed/{transfer['key']}", ExtraArgs=extra, Config=_TRANSFER)
+
+    _several(one, work)
+    return time.perf_counter() - began
+
+
+def _through_here(work: list[dict[str, Any]], kms_key: str) -> float:
+    """Download to a file and upload it again, as a build job does."""
+    s3, began = sessions.own_client("s3"), time.perf_counter()
+    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
+
+    def one(transfer: dict[str, Any]) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            s3.download_file(_DEV, transfer["source"]["key"], file.name, Config=_TRANSFER)
+            key = f"through/{transfer['key']}"
+            s3.upload_file(file.name, _THERE, key, ExtraArgs=extra, Config=_TRANSFER)
+
+    _several(one, work)
+    return time.perf_counter() - began
+
+
+def _several(do: Callable[[dict[str, Any]], None], work: list[dict[str, Any]]) -> None:
+    if len(work) == 1:
+        do(work[0])
+        return
+    with ThreadPoolExecutor(parallel.REQUESTS) as pool:
+        list(pool.map(do, work))
+
+
+def _compare(name: str, work: list[dict[str, Any]], kms_key: str) -> dict[str, Any]:
+    """The three ways, after each other, and what is left is removed."""
+    calls = Calls(sessions.own_client("s3"))
+    prefix = f"models/{name}/"
+    work = [{**one, "key": prefix + one["key"]} for one in work]
+    memory = _memory()
+    ours = _ours(work, prefix, kms_key)
+    grown, made = _memory() - memory, dict(calls.made)
+    again = _ours(work, prefix, kms_key)
+    managed = _managed(work, kms_key)
+    through = _through_here(work, kms_key)
+    _empty()
+    return {
+        "what": name,
+        "bytes": sum(one["source"]["size"] for one in work),
+        "ours_s": ours,
+        "again_s": again,
+        "managed_s": managed,
+        "through_s": through,
+        "vs_managed": managed / ours,
+        "vs_through": through / ours,
+        "memory_mib": grown,
+        "calls": made,
+    }
+
+
+def _memory() -> float:
+    """MiB that this process has."""
+    return float(psutil.Process().memory_info().rss) / _MIB
+
+
+def _empty() -> None:
+    s3 = sessions.own_client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=_THERE):
+        found = [{k: one[k] for k in ("Key", "VersionId")} for one in page.get("Versions", [])]
+        if found:
+            s3.delete_objects(Bucket=_THERE, Delete={"Objects": found})
+
+
+def measure(sizes: list[int], objects: int) -> list[dict[str, Any]]:
+    """One object of each size (MiB), then many small ones."""
+    found = []
+    with _prepared() as kms_key:
+        for size in sizes:
+            source = _upload(f"one/{size}", size * _MIB)
+            found.append(_compare(f"{size} MiB", [{"source": source, "key": "one"}], kms_key))
+        if objects:
+            s3 = sessions.own_client("s3")
+
+            def put(number: int) -> None:
+                body = number.to_bytes(8, "big") * (_SMALL // 8)
+                s3.put_object(
+                    Bucket=_DEV, Key=f"many/{number:06}", Body=body, ChecksumAlgorithm="SHA256"
+                )
+
+            parallel.each(put, range(objects))
+            many = Artifacts().locate_under(_DEV, "many/")
+            work = [{"source": one, "key": one["key"]} for one in many]
+            found.append(_compare(f"{objects} objects", work, kms_key))
+    return found
+
+
+def on_paper(name: str, sizes: list[int]) -> dict[str, Any]:
+    """What the planner makes of objects of these sizes: transitions and calls, and their growth."""
+    work, calls = [], Counter[str]()
+    for number, size in enumerate(sizes):
+        part = copying.part_size(size)
+        in_parts = size > part
+        count = -(-size // part)
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        source: dict[str, Any] = {
+            "bucket": _DEV,
+            "key": f"model/{number:06}",
+            "version_id": "v1",
+            "size": size,
+            "sha256": f"{digest}-{count}" if in_parts else digest,
+        }
+        calls["look at the source, twice"] += 2
+        calls["look at the copy"] += 2 if in_parts else 1
+        if in_parts:
+            full, rest = divmod(size, part)
+            source["part_sizes"] = [[full, part], *([[1, rest]] if rest else [])]
+            # Sizes of the source's parts, and the parts that have arrived: 1,000 an answer.
+            calls["list parts"] += 2 * -(-count // 1000)
+            calls["begin and complete"] += 2
+            calls["UploadPartCopy"] += count
+        else:
+            calls["CopyObject"] += 1
+        work.append({"source": source, "key": f"models/m/c/model-data/{number:06}"})
+    calls["list"] = 5 * -(-len(sizes) // 1000)
+    uploads = {one["key"]: {"upload_id": "u" * 64, "parts": {}} for one in work}
+    batches = copying.batches(work, uploads)
+    return {
+        "what": name,
+        "bytes": sum(sizes),
+        "batches": len(batches),
+        # PlanCopy, AnythingMissing?, CopyObjects, ObjectsCopied?, VerifyCopy; an execution of a
+        # batch is charged for its start and its one state.
+        "transitions": 5 + 2 * len(batches),
+        "calls": dict(calls),
+        "calls_total": sum(calls.values()),
+    }
+
+
+def paper() -> list[dict[str, Any]]:
+    """From the demo's size to 50 TB."""
+    tb = 10**12
+    return [
+        on_paper("8 objects of 1 MiB", [_MIB] * 8),
+        on_paper("10,000 objects of 4 KiB", [_SMALL] * 10_000),
+        on_paper("8 GiB", [8 * 1024**3]),
+        on_paper("1 TB, one object", [tb]),
+        on_paper("1 TB, 200 shards of 5 GB", [5 * 10**9] * 200),
+        on_paper("50 TB, 10 objects", [5 * tb] * 10),
+        on_paper("50 TB, 10,000 shards of 5 GB", [5 * 10**9] * 10_000),
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print what was measured, or computed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="1,64,256", help="MiB, with commas between")
+    parser.add_argument("--objects", type=int, default=1000, help="small ones under a prefix")
+    parser.add_argument("--paper", action="store_true", help="compute, run nothing")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    sizes = [int(size) for size in given.sizes.split(",") if size]
+    rows = paper() if given.paper else measure(sizes, given.objects)
+    if given.json:
+        print(json.dumps(rows, indent=2))
+    elif given.paper:
+        for row in rows:
+            print(
+                f"{row['what']:>30}  {row['batches']:>6} batches  {row['transitions']:>7} "
+                f"transitions  {row['calls_total']:>8} calls"
+            )
+    else:
+        for row in rows:
+            print(
+                f"{row['what']:>14}  ours {row['ours_s']:8.2f} s  again {row['again_s']:6.2f} s  "
+                f"managed {row['managed_s']:8.2f} s ({row['vs_managed']:.2f}x)  through here "
+                f"{row['through_s']:8.2f} s ({row['vs_through']:.2f}x)  "
+                f"+{row['memory_mib']:.0f} MiB"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
