@@ -69,6 +69,8 @@ def _in_the_named_registry(original: Any) -> Any:
         method: str, path: str, headers: dict[str, str], body: bytes, query_params: Any
     ) -> Any:
         with request_scope(_registry(body) or get_account_id(), get_region()):
+            if headers.get("x-amz-target", "").endswith(".DescribeImageScanFindings"):
+                return _scan_findings(json.loads(body))
             return await original(method, path, headers, body, query_params)
 
     return handle_request
@@ -199,6 +201,15 @@ def _complete_upload(data: dict[str, Any]) -> Any:
     )
 
 
+def _scan_findings(data: dict[str, Any]) -> Any:
+    """What ECR says of an image that nobody has scanned: nothing here scans."""
+    if _layers(data) is None:
+        return _no_repository(data)
+    if ecr._find_image(data["repositoryName"], data.get("imageId") or {}) is None:
+        return error_response_json("ImageNotFoundException", "no such image", 400)
+    return error_response_json("ScanNotFoundException", "the image was never scanned", 400)
+
+
 # What the emulator calls by name, and what takes its place.
 _OPERATIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "_batch_check_layer_availability": _check_availability,
@@ -294,12 +305,16 @@ def _publish(repository: str, tag: str) -> None:
             ],
         }
     )
+    layers, manifest = stand_in(repository, tag)
+    ecr._layer_blobs[repository] = layers
+    ecr._put_image({"repositoryName": repository, "imageTag": tag, "imageManifest": manifest})
+
+
+def stand_in(repository: str, tag: str) -> tuple[dict[str, bytes], str]:
+    """(content by digest, manifest) of what is published in the place of an image."""
     said = f"stands for {repository}:{tag} in the embedded AWS\n".encode()
     config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {}}).encode()
-    stored = {}
-    for content in (config, said):
-        stored["sha256:" + hashlib.sha256(content).hexdigest()] = content
-    ecr._layer_blobs[repository] = stored
+    stored = {"sha256:" + hashlib.sha256(one).hexdigest(): one for one in (config, said)}
     kind = "application/vnd.docker"
     types = (f"{kind}.container.image.v1+json", f"{kind}.image.rootfs.diff.tar.gzip")
     described = [
@@ -312,6 +327,4 @@ def _publish(repository: str, tag: str) -> None:
         "config": described[0],
         "layers": described[1:],
     }
-    ecr._put_image(
-        {"repositoryName": repository, "imageTag": tag, "imageManifest": json.dumps(manifest)}
-    )
+    return stored, json.dumps(manifest)

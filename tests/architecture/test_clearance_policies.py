@@ -38,7 +38,10 @@ def test_a_member_reads_what_the_tags_of_a_grant_open(stage: str) -> None:
 
 def test_nothing_else_lets_anybody_read() -> None:
     allowing = {one["Sid"] for one in STATEMENTS if one["Effect"] == "Allow"}
-    assert allowing == {f"{stage}ReadsWhatIsClearedForIt" for stage in clearance.STAGES}
+    names = "EndpointsListModels"
+    assert allowing == {names, *(f"{stage}ReadsWhatIsClearedForIt" for stage in clearance.STAGES)}
+    # Names of objects, which an endpoint that loads a prefix has to ask for; no bytes.
+    assert [one["Action"] for one in STATEMENTS if one["Sid"] == names] == ["s3:ListBucket"]
 
 
 def test_only_the_functions_that_clear_tag_a_version() -> None:

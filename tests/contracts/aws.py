@@ -176,11 +176,11 @@ class Aws:
         return {"ObjectParts": {"Parts": parts, "IsTruncated": False}}
 
     def _on_ListObjectsV2(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = self._under(request["Bucket"], request["Prefix"])
+        found = self._under(request["Bucket"], request.get("Prefix", ""))
         return {"Contents": [{"Key": key, "Size": size} for key, size in found]}
 
     def _on_ListObjectVersions(self, request: dict[str, Any]) -> dict[str, Any]:
-        found = self._under(request["Bucket"], request["Prefix"])
+        found = self._under(request["Bucket"], request.get("Prefix", ""))
         return {
             "Versions": [
                 {"Key": key, "Size": size, "VersionId": "v1", "IsLatest": True}

@@ -12,15 +12,14 @@ import json
 from typing import Any
 
 from governance.domain import attestations
+from local.seams.images import SAGEMAKER_IMAGE, stand_in
 
 REGION = "us-east-1"
 CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
 MODEL = "clinical-risk-classifier"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
 IMAGE_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-IMAGE_MANIFEST = json.dumps(
-    {"mediaType": IMAGE_TYPE, "config": {"digest": "sha256:" + "c" * 64, "size": 1}, "layers": []}
-)
+IMAGE_MANIFEST = stand_in(*SAGEMAKER_IMAGE)[1]
 IMAGE_DIGEST = "sha256:" + hashlib.sha256(IMAGE_MANIFEST.encode()).hexdigest()
 
 DEV_BUCKET = f"governed-path-project-{DEV}-{REGION}"

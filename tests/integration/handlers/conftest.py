@@ -61,10 +61,11 @@ PROJECT = "governed-path-project"
 ROOT = Path(__file__).parents[3]
 # The other seams ask roles and policies that are not made here.
 EMULATOR = """
-from local.seams import object_copies
+from local.seams import images, object_copies
 from ministack.app import main
 
 object_copies.install()
+images.install()
 main()
 """
 

@@ -48,7 +48,7 @@ POLICY = {
     "break_glass": {"allowed": False, "valid_hours": 1, "review_within_hours": 1},
     "required_card_sections": ["model_overview"],
     "image_scan": {"required": False, "critical_max": 0, "accepted_registries": []},
-    "images_by_reference": [],
+    "images_by_reference": ["683313688378"],
 }
 DEV_BUCKET = f"{PROJECT}-here"
 READ_OR_WRITE_A_REGISTRY = (
@@ -168,11 +168,13 @@ class Organisation:
         who = self.call("resolve_approver", promotion=promotion)
         candidate = self.call("build_candidate", promotion=promotion)["candidate"]
         copies = self.copied(promotion, candidate)
+        images = self.call("copy_images", promotion=promotion, candidate=candidate)["images"]
         registered = self.call(
             "register_version",
             promotion=promotion,
             candidate=candidate,
             objects=copies,
+            images=images,
             approver=who["approver"],
             trainer=who["trainer"],
         )
