@@ -412,6 +412,27 @@ def test_central_gets_every_field_of_the_dev_version_that_it_may_have(
     assert samples.DEV_BUCKET not in json.dumps(request["InferenceSpecification"])
 
 
+# What CreateModelPackage accepts and Central does not take over, and why.
+NOT_CARRIED = {
+    "ModelPackageName": "an unversioned package; ours are versions of a group",
+    "ModelPackageRegistrationType": "what was only logged in Dev is registered in Central",
+    "ValidationSpecification": "a job with a role and an output of Dev; Test tries the version",
+    "CertifyForMarketplace": "of packages that are sold",
+    "Tags": "a version of a group takes none",
+    "SecurityConfig": "a key of Dev; what Central keeps is encrypted with Central's",
+    "ManagedStorageType": "where SageMaker keeps bytes of Dev; ours are in the artifacts bucket",
+}
+
+
+def test_every_field_that_create_model_package_accepts_is_carried_or_has_a_reason() -> None:
+    accepted = _model("sagemaker").operation_model("CreateModelPackage").input_shape.members
+    described = {**{key: {"a": "value"} for key in accepted}, **samples.description()}
+    built = registration.central_version(
+        described, samples.candidate(), samples.central_objects(), samples.images()
+    )
+    assert set(accepted) - built.keys() == NOT_CARRIED.keys()
+
+
 def test_a_result_goes_onto_the_version_in_one_update(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:

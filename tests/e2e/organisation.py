@@ -239,11 +239,13 @@ class Organisation:
         replace: Mapping[str, bytes] | None = None,
         checksum_algorithm: str = "SHA256",
         metadata: Mapping[str, str] | None = None,
+        image: str = "",
     ) -> str:
         """Register a Dev version's artefacts under another model; the new version's ARN.
 
         `replace` {model-data | evaluation: bytes} uploads other artefacts for it, with S3 keeping
-        that checksum, and declares what they are; `metadata` then declares something else.
+        that checksum, and declares what they are; `metadata` then declares something else, `image`
+        names another image.
         """
         training = self.assume(DEV, "training")
         # The training role registers and does not read the registry; a data scientist does.
@@ -259,6 +261,8 @@ class Organisation:
             uploaded.upload(training, checksum_algorithm)
             _replace(request, role, uploaded)
         request["CustomerMetadataProperties"] |= metadata or {}
+        if image:
+            request["InferenceSpecification"]["Containers"][0]["Image"] = image
         answer = training.client("sagemaker").create_model_package(
             ModelPackageGroupName=model, ModelCard=card, **request
         )

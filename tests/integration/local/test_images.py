@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from governance.domain.errors import (
 )
 from governance.domain.images import IMAGE_TYPES, LIST_TYPES, Image
 from local.seams.images import PART_SIZE, SAGEMAKER_IMAGE, SAGEMAKER_REGISTRY
+from tests.images import digest, push
 from tests.integration.local.support import CENTRAL, DEV, PROD, REGION, Aws, allow, denied, document
 
 PULL = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -39,10 +39,6 @@ def _image(account: str, repository: str, tag: str = "1", digest: str = "") -> I
     return Image(account, REGION, "amazonaws.com", repository, "" if digest else tag, digest)
 
 
-def _digest(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
 @pytest.fixture
 def repositories(aws: Aws) -> tuple[str, str]:
     """A repository in Dev and one in Central, new for this test."""
@@ -52,41 +48,9 @@ def repositories(aws: Aws) -> tuple[str, str]:
     return names
 
 
-def _upload(ecr: Any, repository: str, content: bytes) -> str:
-    upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
-    for first in range(0, len(content), PART_SIZE):
-        part = content[first : first + PART_SIZE]
-        ecr.upload_layer_part(
-            repositoryName=repository,
-            uploadId=upload,
-            partFirstByte=first,
-            partLastByte=first + len(part) - 1,
-            layerPartBlob=part,
-        )
-    digest = _digest(content)
-    ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest])
-    return digest
-
-
 def _push(aws: Aws, repository: str, *layers: bytes, tag: str = "1") -> Image:
     """An image of these layers in a repository of Dev; its image by tag."""
-    ecr = aws.client("ecr", DEV)
-    config = json.dumps({"os": "linux", "rootfs": [_digest(one) for one in layers]}).encode()
-    entries = [
-        {"digest": _upload(ecr, repository, one), "size": len(one)} for one in (config, *layers)
-    ]
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": IMAGE_TYPES[0],
-        "config": entries[0],
-        "layers": entries[1:],
-    }
-    ecr.put_image(
-        repositoryName=repository,
-        imageManifest=json.dumps(manifest),
-        imageManifestMediaType=IMAGE_TYPES[0],
-        imageTag=tag,
-    )
+    push(aws.client("ecr", DEV), repository, *layers, tag=tag)
     return _image(DEV, repository, tag)
 
 
@@ -120,9 +84,9 @@ def test_every_layer_arrives_also_one_of_many_parts(
     (found,) = ecr.batch_get_image(
         repositoryName=central, imageIds=[{"imageDigest": copied.digest}]
     )["images"]
-    assert _digest(found["imageManifest"].encode()) == copied.digest
+    assert digest(found["imageManifest"].encode()) == copied.digest
     named = json.loads(found["imageManifest"])["layers"]
-    assert [one["digest"] for one in named] == [_digest(large), _digest(b"small")]
+    assert [one["digest"] for one in named] == [digest(large), digest(b"small")]
     states = ecr.batch_check_layer_availability(
         repositoryName=central, layerDigests=[one["digest"] for one in named]
     )["layers"]
@@ -158,7 +122,7 @@ def test_a_copy_that_ran_out_of_time_goes_on_with_the_missing_layers(
         Images, "_copy_layer", lambda *given: (copied.append(given[3]), original(*given))
     )
     writer.copy(source, to, reader, left=lambda: 900.0)
-    assert copied == [_digest(b"two"), _digest(b"three")]
+    assert copied == [digest(b"two"), digest(b"three")]
 
 
 def test_a_list_brings_the_image_of_every_platform(aws: Aws, repositories: tuple[str, str]) -> None:
@@ -232,7 +196,7 @@ def test_sagemakers_own_image_is_there_for_everybody(aws: Aws) -> None:
 
 
 def test_an_image_without_its_layers_is_refused(aws: Aws, repositories: tuple[str, str]) -> None:
-    entry = {"digest": _digest(b"nowhere"), "size": 7}
+    entry = {"digest": digest(b"nowhere"), "size": 7}
     manifest = {"mediaType": IMAGE_TYPES[0], "config": entry, "layers": []}
     with denied("LayersNotFoundException"):
         aws.client("ecr", DEV).put_image(
@@ -247,9 +211,9 @@ def test_parts_come_in_order_and_whole(aws: Aws, repositories: tuple[str, str]) 
     with denied("InvalidLayerPart"):
         ecr.upload_layer_part(**place, **part, partFirstByte=1)
     with denied("EmptyUpload"):
-        ecr.complete_layer_upload(**place, uploadId=upload, layerDigests=[_digest(b"")])
+        ecr.complete_layer_upload(**place, uploadId=upload, layerDigests=[digest(b"")])
     ecr.upload_layer_part(**place, **part, partFirstByte=0)
     with denied("InvalidLayer"):
-        ecr.complete_layer_upload(**place, uploadId=upload, layerDigests=[_digest(b"other")])
+        ecr.complete_layer_upload(**place, uploadId=upload, layerDigests=[digest(b"other")])
     with denied("UploadNotFound"):
-        ecr.complete_layer_upload(**place, uploadId="none", layerDigests=[_digest(b"four")])
+        ecr.complete_layer_upload(**place, uploadId="none", layerDigests=[digest(b"four")])

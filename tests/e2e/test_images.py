@@ -1,0 +1,79 @@
+"""A candidate's image goes to Central by digest, and what is tested there is that image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e.organisation import CENTRAL, DEV, PROD, REGION, Organisation, Outcome, denied
+from tests.e2e.scenarios import Trained
+from tests.images import push
+
+MODEL, REPOSITORY = "own-image", "team/serving"
+URI = f"{DEV}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:1.4"
+COPIES = "governed-path/images"
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """A version with an image of its project, promoted and tested, and that image's digest."""
+
+    digest: str
+    promoted: Outcome
+    tested: Outcome
+
+
+@pytest.fixture(scope="module")
+def own_image(organisation: Organisation, trained: Trained) -> OwnImage:
+    # Tier low: nothing here scans, and the other tiers want a scan.
+    organisation.provision(MODEL, tier="low")
+    ecr = organisation.root(DEV, "ecr")
+    ecr.create_repository(repositoryName=REPOSITORY)
+    digest = push(ecr, REPOSITORY, b"a base", b"our code", tag="1.4")
+    origin = organisation.register_again(trained.first, MODEL, image=URI)
+    promoted = organisation.approve("dev", origin)
+    # A tag that moves later changes nothing of what was approved.
+    push(ecr, REPOSITORY, b"other code", tag="1.4")
+    tested = organisation.approve("test", promoted.entry["model_package_arn"])
+    return OwnImage(digest, promoted, tested)
+
+
+def test_central_names_its_own_copy_by_digest(
+    organisation: Organisation, own_image: OwnImage
+) -> None:
+    version = organisation.central(own_image.promoted.entry["model_package_arn"])
+    (container,) = version["InferenceSpecification"]["Containers"]
+    registry = f"{CENTRAL}.dkr.ecr.{REGION}.amazonaws.com"
+    assert container["Image"] == f"{registry}/{COPIES}@{own_image.digest}"
+    assert container["ImageDigest"] == own_image.digest
+
+
+def test_the_copy_is_there_whole_and_tagged_with_its_digest_alone(
+    organisation: Organisation, own_image: OwnImage
+) -> None:
+    ecr = organisation.root(CENTRAL, "ecr")
+    (found,) = ecr.describe_images(
+        repositoryName=COPIES, imageIds=[{"imageDigest": own_image.digest}]
+    )["imageDetails"]
+    assert found["imageTags"] == [own_image.digest.replace(":", "-")]
+
+
+def test_the_tests_ran_on_the_approved_candidate(own_image: OwnImage) -> None:
+    assert own_image.promoted.entry["kind"] == "CandidatePromoted"
+    assert own_image.tested.entry["kind"] == "ValidationPassed"
+    candidates = {one.entry["candidate_id"] for one in (own_image.promoted, own_image.tested)}
+    assert len(candidates) == 1
+
+
+def test_endpoints_pull_from_central_and_nobody_else_pushes(
+    organisation: Organisation, own_image: OwnImage
+) -> None:
+    endpoints = organisation.borrow(PROD, "governed-path-endpoint-execution").client("ecr")
+    place = {"registryId": CENTRAL, "repositoryName": COPIES}
+    image = {"imageIds": [{"imageDigest": own_image.digest}]}
+    assert len(endpoints.batch_get_image(**place, **image)["images"]) == 1
+    assert denied(endpoints.initiate_layer_upload, **place)
+    dev = organisation.borrow(DEV, "governed-path-hub").client("ecr")
+    assert denied(dev.batch_get_image, **place, **image)
+    assert denied(dev.initiate_layer_upload, **place)
