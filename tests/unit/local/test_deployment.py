@@ -1,8 +1,7 @@
-"""Built layers reach SAM as zip files that are made once."""
+"""What was built reaches SAM as zip files, layers made once for each lock."""
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 
@@ -15,9 +14,12 @@ Resources:
   NumbersLayer:
     Properties:
       ContentUri: NumbersLayer
-  Function:
+  OneFunction:
     Properties:
-      CodeUri: Function
+      CodeUri: OneFunction-Shared
+  OtherFunction:
+    Properties:
+      CodeUri: OneFunction-Shared
 """
 
 
@@ -27,50 +29,52 @@ def template(tmp_path: Path) -> Path:
     build = tmp_path / "build"
     (build / "NumbersLayer" / "python").mkdir(parents=True)
     (build / "NumbersLayer" / "python" / "numbers_.py").write_text("ONE = 1\n")
+    (build / "OneFunction-Shared").mkdir()
+    (build / "OneFunction-Shared" / "code.py").write_text("TWO = 2\n")
     (build / "template.yaml").write_text(BUILT)
     return build / "template.yaml"
 
 
 def _zips(template: Path) -> list[Path]:
-    return sorted((template.parents[1] / "layers").iterdir())
+    return sorted((template.parents[1] / "packages").glob("*Layer*"))
 
 
 def test_the_layer_is_a_zip_file_of_the_whole_build(template: Path) -> None:
-    deployment.zip_layers(template)
+    deployment.zip_packages(template)
     [made] = _zips(template)
     assert template.read_text() == BUILT.replace(
-        "ContentUri: NumbersLayer", f"ContentUri: ../layers/{made.name}"
-    )
+        "ContentUri: NumbersLayer", f"ContentUri: ../packages/{made.name}"
+    ).replace("CodeUri: OneFunction-Shared", "CodeUri: ../packages/OneFunction-Shared.zip")
     with zipfile.ZipFile(made) as archive:
         assert archive.testzip() is None
         assert archive.read("python/numbers_.py") == b"ONE = 1\n"
 
 
 def test_it_is_made_once_while_the_locks_stay(template: Path) -> None:
-    deployment.zip_layers(template)
+    deployment.zip_packages(template)
     [made] = _zips(template)
     before = made.stat().st_mtime_ns
     template.write_text(BUILT)
-    deployment.zip_layers(template)
+    deployment.zip_packages(template)
     assert [path.stat().st_mtime_ns for path in _zips(template)] == [before]
 
 
 def test_another_lock_makes_another_and_removes_the_first(
     template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deployment.zip_layers(template)
+    deployment.zip_packages(template)
     [first] = _zips(template)
     monkeypatch.setattr(deployment, "_layers_digest", lambda: "another")
     template.write_text(BUILT)
-    deployment.zip_layers(template)
+    deployment.zip_packages(template)
     assert [path.name for path in _zips(template)] == ["NumbersLayer-another.zip"]
     assert first.name != "NumbersLayer-another.zip"
 
 
-def test_every_layer_of_the_template_is_found() -> None:
-    """SAM writes a layer's directory under the name of its resource; the pattern relies on it."""
-    template = Path(deployment.__file__).parents[1] / "template.yaml"
-    names = re.findall(r"^  (\w+Layer):$", template.read_text(), re.MULTILINE)
-    assert len(names) >= 4
-    for name in names:
-        assert deployment._LAYER.search(f"      ContentUri: {name}") is not None
+def test_code_is_zipped_again_since_nothing_says_that_it_is_the_same(template: Path) -> None:
+    deployment.zip_packages(template)
+    (template.parent / "OneFunction-Shared" / "code.py").write_text("TWO = 3\n")
+    template.write_text(BUILT)
+    deployment.zip_packages(template)
+    with zipfile.ZipFile(template.parents[1] / "packages" / "OneFunction-Shared.zip") as archive:
+        assert archive.read("code.py") == b"TWO = 3\n"
