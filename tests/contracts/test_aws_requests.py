@@ -209,6 +209,8 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     verified = aws.handler("verify_candidate")({"promotion": promotion})
     assert verified.pop("tampering") == []
     assert verified["differences"] == []
+    promoted = events.example("governed-path-candidate-promoted.complete")["detail"]
+    aws.entries = [{**promoted, "model_package_arn": samples.version_arn()}]
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
     assert verdict["allowed"], verdict
     _set_stage(aws, promotion, "Validating", verdict["description"])

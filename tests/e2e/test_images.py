@@ -33,6 +33,7 @@ def own_image(organisation: Organisation, trained: Trained) -> OwnImage:
     digest = push(ecr, REPOSITORY, b"a base", b"our code", tag="1.4")
     origin = organisation.register_again(trained.first, MODEL, image=URI)
     promoted = organisation.approve("dev", origin)
+    assert promoted.entry["kind"] == "CandidatePromoted", promoted.entry.get("failure")
     # A tag that moves later changes nothing of what was approved.
     push(ecr, REPOSITORY, b"other code", tag="1.4")
     tested = organisation.approve("test", promoted.entry["model_package_arn"])
@@ -61,7 +62,7 @@ def test_the_copy_is_there_whole_and_tagged_with_its_digest_alone(
 
 def test_the_tests_ran_on_the_approved_candidate(own_image: OwnImage) -> None:
     assert own_image.promoted.entry["kind"] == "CandidatePromoted"
-    assert own_image.tested.entry["kind"] == "ValidationPassed"
+    assert own_image.tested.entry["kind"] == "ValidationPassed", own_image.tested.entry["summary"]
     candidates = {one.entry["candidate_id"] for one in (own_image.promoted, own_image.tested)}
     assert len(candidates) == 1
 

@@ -577,8 +577,12 @@ def test_what_is_allowed_or_stale_leaves_the_version_alone(facts: dict[str, Any]
 
 
 @pytest.mark.parametrize("stage", ["Test", "Prod"])
-def test_a_version_that_the_ledger_does_not_know_is_not_held_up_by_where_it_was(stage: str) -> None:
-    assert evaluate(replace(_good(stage), phase=None)).allowed
+def test_a_version_that_the_ledger_does_not_know_goes_nowhere(stage: str) -> None:
+    """It is in the registry before its promotion has come to its end; until then it is nobody's."""
+    verdict = evaluate(replace(_good(stage), phase=None))
+    assert [reason.rule for reason in verdict.reasons] == ["follows_the_stage_machine"]
+    assert verdict.reasons[0].fact == "the ledger does not know the version"
+    assert verdict.to_dict()["leaves"] is None
 
 
 # ------------------------------------------------------------------ reviews and break-glass

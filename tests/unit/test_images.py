@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from governance.adapters import sessions
 from governance.adapters.images import Images
-from governance.domain.errors import AccessError, TransientError
+from governance.domain.errors import TransientError
 from tests.contracts import samples
 
 OURS = {samples.CENTRAL, samples.DEV}
@@ -86,16 +86,19 @@ def test_a_scan_that_is_not_there_is_missing(ecr: Stubber, code: str) -> None:
     assert code in str(found["scan"])
 
 
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [("AccessDeniedException", AccessError), ("ThrottlingException", TransientError)],
-)
-def test_a_scan_that_cannot_be_read_is_an_error_and_not_a_missing_one(
-    ecr: Stubber, code: str, error: type[Exception]
-) -> None:
-    ecr.add_client_error("describe_image_scan_findings", code)
-    with pytest.raises(error, match="risk/serving"):
+def test_a_scan_that_passes_by_itself_is_asked_for_again(ecr: Stubber) -> None:
+    ecr.add_client_error("describe_image_scan_findings", "ThrottlingException")
+    with pytest.raises(TransientError, match="risk/serving"):
         Images().scan({"uri": REPOSITORY}, OURS)
+
+
+def test_a_scan_that_is_not_shown_to_us_is_unknown_and_says_what_to_do(ecr: Stubber) -> None:
+    """The tier decides what that means; a run that breaks would tell the team nothing."""
+    ecr.add_client_error("describe_image_scan_findings", "AccessDeniedException")
+    found = Images().scan({"uri": REPOSITORY}, OURS)
+    assert found["critical"] is None
+    assert "the repository's policy does not show us its scans" in str(found["scan"])
+    assert "risk/serving" in str(found["scan"])
 
 
 @pytest.mark.parametrize(

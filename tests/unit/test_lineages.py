@@ -49,9 +49,7 @@ def facts(origin_arn: str = ORIGIN, **manifest: Any) -> lineages.Facts:
             "artifacts": ORIGINS,
             "training_data": [DATASET],
             "code_commit": COMMIT,
-            "inference_specification": {
-                "Containers": [{"Image": IMAGE, "ImageDigest": "sha256:1"}]
-            },
+            "images": [{"uri": IMAGE, "digest": "sha256:1"}],
             **manifest,
         },
         manifest_uri="s3://evidence/manifest.json",

@@ -229,8 +229,8 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
         }
     else:
         held |= {
-            "follows_the_stage_machine": facts.phase is None
-            or phases.may_follow(facts.phase, f"{stage}/Approved"),
+            "follows_the_stage_machine": facts.phase is not None
+            and phases.may_follow(facts.phase, f"{stage}/Approved"),
             "candidate_unchanged": not facts.differences,
             "approvers_are_different_people": "approvers" not in separate
             or (

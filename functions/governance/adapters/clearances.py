@@ -8,11 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 from governance.adapters import errors, sessions
 from governance.adapters.artifacts import Artifacts
+from governance.adapters.ledger import Ledger
+from governance.domain import clearance
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _AT_ONCE = 16  # S3 takes thousands a second; ten connections are what a client keeps
+
+
+def write_what_is_held(
+    ledger: Ledger, model: str, arn: str, candidate_id: str, objects: Sequence[Mapping[str, Any]]
+) -> int:
+    """Write the tags that the ledger says until it says the same before and after; how many.
+
+    Many objects take minutes. Who wrote what was true when it began would otherwise undo what
+    another has written since: a recall, above all.
+    """
+    before = clearance.held(list(ledger.story(model, arn)))
+    while True:
+        written = Clearances().write(objects, clearance.tags(model, candidate_id, before))
+        after = clearance.held(list(ledger.story(model, arn)))
+        if after == before:
+            return written
+        before = after
 
 
 class Clearances:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 Transfer = Mapping[str, Any]
 
 
+# S3's answers to a conditional write where something is, or is being written.
+_ELSEWHERE = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
+
+
 class Copies:
     """The copies of one candidate, with the function's own role.
 
@@ -134,15 +138,15 @@ class Copies:
             return 0
         source, key = transfer["source"], transfer["key"]
         with errors.translated(f"copy {_source(source)} to {self._name(key)}"):
-            result = self._s3.copy_object(
-                CopySource=_copy_source(source),
-                Bucket=self._bucket,
-                Key=key,
-                ChecksumAlgorithm="SHA256",
-                TaggingDirective="REPLACE",
-                Tagging=self._tags,
-                **self._encryption,
-            )["CopyObjectResult"]
+            try:
+                result = self._ask_to_copy(transfer, IfNoneMatch="*")
+            except ClientError as error:
+                if errors.code_of(error) not in _ELSEWHERE:
+                    raise
+                # Another run of the same candidate was first, or something else is there.
+                if self.is_there(transfer):
+                    return 0
+                result = self._ask_to_copy(transfer)
         arrived = base64.b64decode(result.get("ChecksumSHA256", "")).hex()
         if arrived != source["sha256"]:
             raise IntegrityError(
@@ -151,6 +155,19 @@ class Copies:
                 "new version"
             )
         return 1
+
+    def _ask_to_copy(self, transfer: Transfer, **condition: Any) -> Mapping[str, Any]:
+        answer = self._s3.copy_object(
+            CopySource=_copy_source(transfer["source"]),
+            Bucket=self._bucket,
+            Key=transfer["key"],
+            ChecksumAlgorithm="SHA256",
+            TaggingDirective="REPLACE",
+            Tagging=self._tags,
+            **self._encryption,
+            **condition,
+        )
+        return dict(answer["CopyObjectResult"])
 
     def _copy_part(self, part: Mapping[str, Any], number: int, first: int, last: int) -> int:
         source, key = part["source"], part["key"]
@@ -191,13 +208,19 @@ class Copies:
     def _complete(self, transfer: Transfer, upload_ids: Sequence[str]) -> None:
         source, key = transfer["source"], transfer["key"]
         if self.is_there(transfer):
+            self._end(key, upload_ids)
             return
-        parts = self._parts(key, upload_ids[0]) if upload_ids else {}
         expected = {
             number: last - first + 1
             for number, first, last in locations.part_ranges(source["part_sizes"])
         }
-        lacking = [n for n, size in expected.items() if parts.get(n, {}).get("Size") != size]
+        # Two runs that began at once have an upload each; whichever is whole first counts.
+        upload_id, parts, lacking = "", {}, list(expected)
+        for candidate in upload_ids:
+            found = self._parts(key, candidate)
+            missing = [n for n, size in expected.items() if found.get(n, {}).get("Size") != size]
+            if len(missing) < len(lacking):
+                upload_id, parts, lacking = candidate, found, missing
         if lacking:
             raise TransientError(
                 f"{self._name(key)} lacks {len(lacking)} of {len(expected)} parts, the first is "
@@ -215,7 +238,7 @@ class Copies:
             self._s3.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=key,
-                UploadId=upload_ids[0],
+                UploadId=upload_id,
                 MultipartUpload={
                     "Parts": [
                         {
@@ -227,6 +250,13 @@ class Copies:
                     ]
                 },
             )
+
+        self._end(key, [each for each in upload_ids if each != upload_id])
+
+    def _end(self, key: str, upload_ids: Iterable[str]) -> None:
+        """End uploads of an object that is there: nobody completes them any more."""
+        for upload_id in upload_ids:
+            self._abort(key, upload_id)
 
     def abandon(self) -> int:
         """End every unfinished upload of the candidate; how many there were."""

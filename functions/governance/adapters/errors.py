@@ -72,6 +72,7 @@ _CODES: dict[type[GovernanceError], frozenset[str]] = {
             "InvalidClientTokenId",
             "UnrecognizedClientException",
             "SignatureDoesNotMatch",
+            "400",  # HEAD has no body to say more: a key that is disabled, a token that expired
             "InvalidAccessKeyId",
             "KMS.DisabledException",
             "KMS.KMSInvalidStateException",

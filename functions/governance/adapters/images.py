@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from governance.adapters import errors, sessions
 from governance.domain import images
-from governance.domain.errors import NotFoundError, TransientError
+from governance.domain.errors import AccessError, InvalidInputError, NotFoundError, TransientError
 from governance.domain.images import Image, Manifest
 
 if TYPE_CHECKING:
@@ -43,8 +43,14 @@ class Images:
     def manifest(self, image: Image) -> Manifest:
         """The image's manifest; NotFoundError if it is not there.
 
+        InvalidInputError if it is in another region: endpoints pull from their own.
         TransientError if what came is not what the digest says: it was read wrongly.
         """
+        if image.region != self._ecr.meta.region_name:
+            raise InvalidInputError(
+                f"image {image.uri} is in region {image.region}, endpoints are in "
+                f"{self._ecr.meta.region_name}; push it there and register a version that names it"
+            )
         with errors.translated(
             f"read image {image.uri}",
             "it must exist, and its repository's policy must let this role pull it",
@@ -161,7 +167,11 @@ class Images:
         except ClientError as error:
             if errors.code_of(error) in _NOT_THERE:
                 return _unknown(uri, registry, f"no scan was found ({errors.code_of(error)})")
-            raise errors.translate(error, f"look at the scan of image {uri}") from error
+            refused = errors.translate(error, f"look at the scan of image {uri}")
+            if isinstance(refused, AccessError):
+                why = f"the repository's policy does not show us its scans ({refused})"
+                return _unknown(uri, registry, why)
+            raise refused from error
         status = str(answer.get("imageScanStatus", {}).get("status"))
         if status not in _FINISHED:
             return _unknown(uri, registry, f"its scan is {status}")

@@ -74,9 +74,16 @@ def approver_confirmed(facts: Facts, policy: Policy) -> Answer:
 
 def follows_the_stage_machine(facts: Facts, policy: Policy) -> Answer:
     """The version may come to this stage from where it was."""
+    expected = "one of " + ", ".join(sorted(asked.phases_before(facts.stage)))
+    if facts.phase is None:
+        return (
+            "the ledger does not know the version",
+            expected,
+            "The Data Scientist approves it in Dev again, so that its promotion comes to its end",
+        )
     return (
         f"the version is {facts.phase}",
-        "one of " + ", ".join(sorted(asked.phases_before(facts.stage))),
+        expected,
         f"A version that is {facts.phase} stays so; the Data Scientist promotes a new one",
     )
 

@@ -229,9 +229,9 @@ def _known(uri: str, facts: Facts) -> dict[str, str]:
     for data in facts.manifest["training_data"]:
         if uri == data["uri"]:
             return _of_dataset(data)
-    for container in facts.manifest["inference_specification"].get("Containers", []):
-        if uri == container.get("Image") and container.get("ImageDigest"):
-            return {"role": "image", "image_digest": str(container["ImageDigest"])}
+    for image in facts.manifest["images"]:
+        if uri == image["uri"]:
+            return {"role": "image", "image_digest": str(image["digest"])}
     return {}
 
 

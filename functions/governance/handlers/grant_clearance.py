@@ -6,7 +6,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters import clock
-from governance.adapters.clearances import Clearances
+from governance.adapters.clearances import write_what_is_held
 from governance.adapters.ledger import Writer
 from governance.domain import clearance, ledger
 from governance.domain.errors import AccessError
@@ -32,11 +32,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     clearance.check_not_withdrawn(list(entries.story(model, arn)), promotion, stage)
     granted = clearance.grant_request(promotion, candidate_id, deployment, len(objects))
     sequence = entries.append(ledger.entry(clearance.GRANTED, granted, recorded_at=clock.now()))
-    cleared = clearance.held(list(entries.story(model, arn)))
-    written = Clearances().write(objects, clearance.tags(model, candidate_id, cleared))
-    now = clearance.held(list(entries.story(model, arn)))
-    if stage not in now:
-        Clearances().write(objects, clearance.tags(model, candidate_id, now))
+    written = write_what_is_held(entries, model, arn, candidate_id, objects)
+    if stage not in clearance.held(list(entries.story(model, arn))):
         raise AccessError(
             f"the clearance of {arn} for {stage}, entry {sequence} of the ledger, was ended before "
             f"it was used; `govern history {model}` says by what: approve the version again once "

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import clock
+from governance.adapters import clock, manifests
 from governance.adapters.candidates import Candidates
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import registration
+from governance.domain.candidate import differences
+from governance.domain.errors import IntegrityError
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -29,6 +31,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     description = Registry(sessions.hub(promotion["account"])).describe(
         promotion["model_package_arn"]
     )
+    # A copy takes hours; what is registered now must be what was approved then.
+    manifest = manifests.read(candidate["manifest_uri"], candidate["candidate_id"])
+    changed = differences(manifest, description, candidate["objects"], candidate["images"])
+    if changed:
+        raise IntegrityError(
+            f"{promotion['model_package_arn']} was changed while it was copied: "
+            + "; ".join(f"{d['name']} is {d['actual']}, expected {d['expected']}" for d in changed)
+            + "; change it back, or approve it as it is now"
+        )
     central_arn = Registry(sessions.registry()).register(
         registration.central_version(description, candidate, request["objects"], request["images"])
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from governance.adapters import clock
 from governance.adapters.candidates import Candidates
-from governance.adapters.clearances import Clearances
+from governance.adapters.clearances import write_what_is_held
 from governance.adapters.ledger import Writer
 from governance.domain import clearance, ledger
 from governance.entry import entry_point, logger
@@ -35,8 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     objects = clearance.loaded(
         Candidates(settings.candidates_table).get(candidate_id, model)["objects"]
     )
-    tags = clearance.tags(model, candidate_id, clearance.held(story))
-    written = Clearances().write(objects, tags)
+    written = write_what_is_held(entries, model, arn, candidate_id, objects)
     request = clearance.revoke_request(ending, ended, candidate_id, len(objects))
     entry = ledger.entry(clearance.REVOKED, request, recorded_at=clock.now())
     sequence = entries.append(entry)

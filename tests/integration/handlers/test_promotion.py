@@ -792,6 +792,28 @@ def test_a_version_that_changed_while_we_looked_is_not_what_was_approved(
     }
 
 
+def test_a_version_that_changes_while_it_is_copied_is_not_registered(here: Organisation) -> None:
+    """Nor is its candidate lost: once the version is what was approved again, it goes on."""
+    promotion = here.claim()["promotion"]
+    who = here.call("resolve_approver", promotion=promotion)
+    candidate = here.call("build_candidate", promotion=promotion)["candidate"]
+    copied = {
+        "promotion": promotion,
+        "candidate": candidate,
+        "objects": here.copied(promotion, candidate),
+        "images": here.call("copy_images", promotion=promotion, candidate=candidate)["images"],
+        "approver": who["approver"],
+        "trainer": who["trainer"],
+    }
+    container = here.registry.versions[here.arn]["InferenceSpecification"]["Containers"][0]
+    before = dict(container.setdefault("Environment", {}))
+    container["Environment"]["SAGEMAKER_PROGRAM"] = "other.py"
+    with pytest.raises(IntegrityError, match=r"SAGEMAKER_PROGRAM is other\.py"):
+        here.call("register_version", **copied)
+    container["Environment"] = before
+    assert here.call("register_version", **copied)["already_registered"] is False
+
+
 def test_a_version_that_changes_after_the_gate_is_not_deployed(here: Organisation) -> None:
     _, _, arn = here.promoted()
     asked = {"promotion": here.in_central(arn), "candidate": here.verified(arn)["candidate"]}
