@@ -18,6 +18,7 @@ DESCRIBED = {
     "dataset_version": "s3://data version v1",
     "image": {"uri": samples.IMAGE, "digest": "sha256:" + "c" * 64},
 }
+IMAGES = samples.candidate()["images"]
 IMAGE = {"uri": samples.IMAGE, "registry": "683313688378", "critical": None, "scan": "not ours"}
 MEASURED = {"auc": 0.82, "brier": 0.17, "calibration_error": 0.06, "latency_p95_ms": 9.5}
 REVIEWERS = {"technical": "tess", "business": "bruno", "compliance": "chloe", "deployment": "remy"}
@@ -46,7 +47,7 @@ def side(version: int, *, model: str = "model.tar.gz", **report_of: Any) -> Side
         one | ({"sha256": samples.digest(model)} if one["role"] == "model-data" else {})
         for one in samples.origin_objects()
     ]
-    manifest = candidate.manifest(samples.description(), objects)
+    manifest = candidate.manifest(samples.description(), objects, IMAGES)
     tests = {"results": samples.results()}
     number = candidate.candidate_id(manifest)
     return Side(arn(version), number, manifest, report(**report_of), (), tests)

@@ -10,6 +10,7 @@ import pytest
 from governance.domain import briefs, comparisons
 from tests import briefing
 from tests.briefing import CANDIDATE, CHAMPION, DESCRIBED, Ledger, brief, side
+from tests.contracts import samples
 
 OLD = side(CHAMPION)
 NEW = side(CANDIDATE, model="model-2.tar.gz", auc=0.85)
@@ -367,9 +368,28 @@ def test_data_image_and_weakest_group_are_named() -> None:
 
 def test_an_image_that_is_named_by_a_tag_is_a_risk() -> None:
     new = side(CANDIDATE)
-    assert "The image is named by a tag" not in risks(brief(first(), new))
-    del new.manifest["inference_specification"]["Containers"][0]["ImageDigest"]
+    found = brief(first(), new)
+    assert "The image is named by a tag" not in risks(found)
+    assert found["lineage"]["image"] == {"uri": samples.IMAGE, "digest": samples.IMAGE_DIGEST}
+    new.manifest["inference_specification"]["Containers"][0]["Image"] = "elsewhere/image:1"
     assert risks(brief(first(), new))["The image is named by a tag"] == "medium"
+
+
+def test_an_image_has_the_name_that_it_came_by() -> None:
+    other = "sha256:" + "d" * 64
+    new = side(CANDIDATE)
+    new.manifest["inference_specification"]["Containers"][0]["Image"] = f"image:{other}"
+    new.manifest["images"] = [{"uri": "123456789012.dkr.ecr.eu-west-1.x/m:2", "digest": other}]
+    found = brief(second(), new, OLD)["prod"]
+    assert found["container"] == [
+        {
+            "what": "image",
+            "now": f"{samples.IMAGE}@{samples.IMAGE_DIGEST}",
+            "then": f"123456789012.dkr.ecr.eu-west-1.x/m:2@{other}",
+            "served": True,
+        }
+    ]
+    assert found["beside"] == []
 
 
 def test_words_for_people() -> None:

@@ -443,6 +443,23 @@ def test_a_container_that_was_altered_is_named(body: bytes) -> None:
     assert refused_or_found(body) in (["not_a_dossier"], ["container-altered"])
 
 
+# ---------------------------------------------------------------- lineage
+
+
+def test_an_image_keeps_repository_and_digest_though_the_candidate_names_no_place() -> None:
+    placed = {"uri": samples.IMAGE, "digest": samples.IMAGE_DIGEST}
+    description, objects = samples.description(), samples.origin_objects()
+    for images, image in (
+        ([placed], placed),
+        ([], placed),  # nobody looked it up: what the registration declares
+    ):
+        manifest = candidate.manifest(description, objects, images)
+        assert dossiers.lineage(manifest, [], ARN)["image"] == image
+    manifest = {**candidate.manifest(description, objects, [placed]), "images": []}
+    unknown = {"uri": f"image:{samples.IMAGE_DIGEST}", "digest": samples.IMAGE_DIGEST}
+    assert dossiers.lineage(manifest, [], ARN)["image"] == unknown
+
+
 # ---------------------------------------------------------------- the page
 
 

@@ -18,6 +18,7 @@ from governance.domain import (
     explanations,
     gates,
     history,
+    images,
     ledger,
     policy_request,
     reviews,
@@ -381,7 +382,11 @@ def _prod(
     served = releases(entries, name)
     serving = served[-1] if served else None
     before = other.manifest if other is not None else _nothing(side.manifest)
-    changed = [_changed(one) for one in candidate.changes(before, side.manifest)]
+    changed = [
+        _changed(one, before, side.manifest)
+        for one in candidate.changes(before, side.manifest)
+        if not one["name"].startswith("images.")  # where it came from; the digest is what changes
+    ]
     instances = f"{setting.project['instance_count']} x {setting.project['instance_type']}"
     return {
         "endpoint_name": name,
@@ -410,19 +415,28 @@ def _nothing(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": manifest["model"], "artifacts": []}
 
 
-def _changed(difference: Mapping[str, str]) -> dict[str, Any]:
+def _changed(
+    difference: Mapping[str, str], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, Any]:
     """{what, now, then, served}: `served` if an endpoint runs on it."""
     name = difference["name"]
     own = name.removeprefix(_IN_CONTAINER)
-    what = _SHOWN.get(own, own.replace("Environment.", "environment "))
-    none = {"null": None}
     return {
-        "what": what,
-        "now": none.get(difference["expected"], difference["expected"]),
-        "then": none.get(difference["actual"], difference["actual"]),
+        "what": _SHOWN.get(own, own.replace("Environment.", "environment ")),
+        "now": _value(difference["expected"], before),
+        "then": _value(difference["actual"], after),
         "served": name == "model-data sha256"
         or (own != name and not own.startswith(("ModelDataUrl", "ModelDataSource"))),
     }
+
+
+def _value(said: str, manifest: Mapping[str, Any]) -> str | None:
+    """What a manifest says, for people: an image with the name that it came by."""
+    image = images.origin_of(said, manifest.get("images") or ())
+    if image is not None and image["uri"] != said:
+        place, _, _ = image["uri"].partition("@")
+        return f"{place}@{image['digest']}"
+    return None if said == "null" else said
 
 
 def _rollback(side: Side, entries: Sequence[Entry], setting: Setting) -> dict[str, Any]:
