@@ -102,6 +102,45 @@ def test_what_the_version_does_not_say_is_missing_and_a_risk(
     assert risks(found)[what] == "high"
 
 
+def test_before_the_tests_an_accepted_image_is_the_one_that_dev_saw() -> None:
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    found = brief(ledger, NEW)
+    assert "image_scan_clean" not in rules(found)
+    assert "The image is not known to be clean" not in risks(found)
+    said = {risk["what"]: risk["detail"] for risk in found["risks"]}
+    assert said["No scan of the image is known"] == briefing.IMAGE_IN_DEV["scan"]
+
+
+def test_an_image_that_no_gate_saw_is_named_with_its_registry() -> None:
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    ledger.entries[-1]["verdict"] = {"allowed": True, "reasons": []}
+    found = brief(ledger, NEW)
+    assert "image_scan_clean" not in rules(found)  # its registry is one that the tier accepts
+    said = {risk["what"]: risk["detail"] for risk in found["risks"]}
+    assert said["No scan of the image is known"] == "no gate has looked yet"
+    assert not any("scanned first" in one for one in found["assumed"])
+
+
+def test_of_a_copy_in_central_the_scan_in_dev_says_nothing() -> None:
+    uri = f"{samples.IMAGES_REPOSITORY}@{samples.IMAGE_DIGEST}"
+    described = {**DESCRIBED, "image": {"uri": uri, "digest": None}}
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    ledger.entries[-1]["verdict"]["facts"]["image"] = {**briefing.IMAGE_IN_DEV, "critical": 0}
+    found = brief(ledger, NEW, described=described)
+    (missing,) = [one for one in found["missing"] if one["rule"] == "image_scan_clean"]
+    assert missing["fact"] == f"image {uri}: no gate has looked yet"
+    assert any("scanned first" in one for one in found["assumed"])
+    scanned = {"uri": uri, "registry": samples.CENTRAL, "critical": 0, "scan": "done"}
+    ledger.add("ValidationStarted", NEW, verdict={"facts": {"image": scanned}, "reasons": []})
+    ledger.entries[-1] |= {"stage": "Test", "stage_status": "Validating"}
+    found = brief(ledger, NEW, described=described)
+    assert "image_scan_clean" not in rules(found)
+    assert not any("scanned first" in one for one in found["assumed"])
+
+
 def test_who_had_a_part_may_not_sign() -> None:
     barred = {one["person"]: one["rule"] for one in brief(first(), NEW)["may_not_sign"]}
     assert barred == {

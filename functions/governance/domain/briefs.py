@@ -32,7 +32,7 @@ from governance.domain.thresholds import limit_of
 
 SCHEMA = "governed-path/brief/v1"
 SOMEBODY = "somebody who has had no part in this version"
-UNKNOWN_IMAGE = {"uri": "", "registry": None, "critical": None, "scan": "no gate has looked yet"}
+_NOT_SEEN = "no gate has looked yet"
 
 # What the rehearsal takes as given, because only a real signature can say it.
 ASSUMED = (
@@ -41,6 +41,7 @@ ASSUMED = (
     "CloudTrail confirms it",
 )
 _TESTS_FIRST = "the version is tested first, as it must be before anybody can sign"
+_SCAN_FIRST = "the image's copy in Central is scanned first: the gate for Test looks at it"
 _IN_CONTAINER = "inference_specification.Containers.0."
 _SHOWN = {
     "Image": "image",
@@ -130,7 +131,7 @@ def brief(
         "tests": _tests(side, story, setting.thresholds),
         "reviews": _reviews(story, facts, setting),
         "missing": missing,
-        "assumed": _assumed(story) if verdict else [],
+        "assumed": _assumed(side, story, facts) if verdict else [],
         "may_not_sign": _barred(facts, about, setting, verdict) if verdict else [],
         "break_glass": dict(verdict.break_glass) if verdict and verdict.break_glass else None,
         "lineage": _lineage(side, other, about),
@@ -154,8 +155,13 @@ def _before_tests(phase: str | None) -> bool:
     return _may_be_signed(phase) and phase not in policy_request.phases_before("Prod")
 
 
-def _assumed(story: Sequence[Entry]) -> list[str]:
-    return [*ASSUMED, *([_TESTS_FIRST] if _before_tests(ledger.phase(story)) else [])]
+def _assumed(side: Side, story: Sequence[Entry], facts: Facts) -> list[str]:
+    copied = facts.image.get("registry") == account_of(side.model_package_arn)
+    return [
+        *ASSUMED,
+        *([_SCAN_FIRST] if copied and facts.image.get("scan") == _NOT_SEEN else []),
+        *([_TESTS_FIRST] if _before_tests(ledger.phase(story)) else []),
+    ]
 
 
 def _facts(
@@ -191,7 +197,7 @@ def _facts(
         },
         story,
         history.is_recorded(setting.policy.digest, published),
-        _image(about, described),
+        _image(about, described, side.manifest.get("images") or ()),
         setting.asked_at,
     )
     return replace(facts, phase="Test/Passed") if _before_tests(facts.phase) else facts
@@ -213,11 +219,30 @@ def _trainer(about: Sequence[Entry]) -> Mapping[str, Any]:
     return next((entry["trainer"] for entry in reversed(about) if entry.get("trainer")), {})
 
 
-def _image(about: Sequence[Entry], described: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the newest gate saw of this very image."""
-    uri = (described.get("image") or {}).get("uri")
+def _image(
+    about: Sequence[Entry], described: Mapping[str, Any], origins: Sequence[Mapping[str, str]]
+) -> Mapping[str, Any]:
+    """What the newest gate saw of this very image: of the same digest, in the same repository.
+
+    Dev's gate saw it by the tag of the registration; `origins`, the manifest's images, say what
+    the tag stood for. A copy elsewhere is another image to whoever scans it.
+    """
+    uri = str((described.get("image") or {}).get("uri") or "")
+    digests = {origin["uri"]: origin["digest"] for origin in origins}
     seen = (((e.get("verdict") or {}).get("facts") or {}).get("image") for e in reversed(about))
-    return next((image for image in seen if image and image.get("uri") == uri), UNKNOWN_IMAGE)
+    ours = _place(uri, digests)
+    for image in seen:
+        if image and _place(str(image.get("uri") or ""), digests) == ours:
+            found: Mapping[str, Any] = image
+            return {**found, "uri": uri}
+    parsed = images.parse(uri)
+    registry = parsed.registry if parsed else None
+    return {"uri": uri, "registry": registry, "critical": None, "scan": _NOT_SEEN}
+
+
+def _place(uri: str, digests: Mapping[str, str]) -> str:
+    parsed = images.parse(uri, None if "@" in uri else digests.get(uri))
+    return parsed.uri if parsed else uri
 
 
 def _barred(
