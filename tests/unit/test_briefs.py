@@ -347,11 +347,35 @@ def test_what_serves_is_compared_with_what_served_before() -> None:
     opponent = briefs.opponent(ledger.entries, "clinical-risk", NEW.model_package_arn)
     assert opponent is not None
     assert opponent["model_package_arn"] == OLD.model_package_arn
-    assert briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn) is None
+    replaced = briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn)
+    assert replaced is not None
+    assert replaced["model_package_arn"] == NEW.model_package_arn
     assert briefs.opponent(ledger.entries, "another", NEW.model_package_arn) is None
     newest = briefs.opponent(ledger.entries, "clinical-risk", briefing.arn(9))
     assert newest is not None
     assert newest["model_package_arn"] == NEW.model_package_arn
+
+
+def test_what_comes_back_is_compared_with_what_it_replaces() -> None:
+    ledger = second()
+    ledger.released(NEW)
+    ledger.add("CandidateSuperseded", OLD, stage="Prod", stage_status="Superseded")
+    found = brief(ledger, OLD, NEW)
+    assert found["comparison"]["with"]["version"] == CANDIDATE
+    assert not found["prod"]["first_release"]
+    assert found["prod"]["serves"]["version"] == CANDIDATE
+    assert found["rollback"]["target"]["version"] == CANDIDATE
+    ledger.released(OLD)
+    ledger.released(OLD)
+    again = briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn)
+    assert again is not None
+    assert again["model_package_arn"] == NEW.model_package_arn
+
+
+def test_the_only_version_that_was_ever_released_replaces_nothing() -> None:
+    ledger = first()
+    ledger.released(NEW)
+    assert briefs.opponent(ledger.entries, "clinical-risk", NEW.model_package_arn) is None
 
 
 # ---------------------------------------------------------------- risks

@@ -84,12 +84,13 @@ def releases(entries: Sequence[Entry], endpoint_name: str) -> list[Entry]:
 def opponent(entries: Sequence[Entry], endpoint_name: str, model_package_arn: str) -> Entry | None:
     """The release that the version is compared with, None if there is none.
 
-    What serves now; for what serves itself, or served once, what served before it.
+    What serves now; for what serves itself, what served before it. A version that served once and
+    was replaced is compared with its successor: that is what it would replace again.
     """
     found = releases(entries, endpoint_name)
-    own = [index for index, e in enumerate(found) if e["model_package_arn"] == model_package_arn]
-    before = found[: own[0]] if own else found
-    return before[-1] if before else None
+    while found and found[-1]["model_package_arn"] == model_package_arn:
+        found.pop()
+    return found[-1] if found else None
 
 
 def brief(
