@@ -43,16 +43,19 @@ def report(auc: float = 0.82, holdout: str = "holdout.csv", **metrics: float) ->
     return found
 
 
-def side(version: int, *, model: str = "model.tar.gz", **report_of: Any) -> Side:
-    """What evidence says of a version whose model data have that name's digest."""
+def side(
+    version: int, *, model: str = "model.tar.gz", holdout: str = "holdout.csv", **report_of: Any
+) -> Side:
+    """What evidence says of a version whose model data and holdout have those names' digests."""
+    digests = {"model-data": samples.digest(model), "holdout": samples.digest(holdout)}
     objects = [
-        one | ({"sha256": samples.digest(model)} if one["role"] == "model-data" else {})
+        one | ({"sha256": digests[one["role"]]} if one["role"] in digests else {})
         for one in samples.origin_objects()
     ]
     manifest = candidate.manifest(samples.description(), objects, IMAGES)
     tests = {"results": samples.results()}
     number = candidate.candidate_id(manifest)
-    return Side(arn(version), number, manifest, report(**report_of), (), tests)
+    return Side(arn(version), number, manifest, report(holdout=holdout, **report_of), (), tests)
 
 
 class Ledger:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from governance.domain import briefs, comparisons
+from governance.domain.comparisons import Side
 from tests import briefing
 from tests.briefing import CANDIDATE, CHAMPION, DESCRIBED, Ledger, brief, side
 from tests.contracts import samples
@@ -245,6 +246,61 @@ def test_another_holdout_is_never_compared() -> None:
     assert {row["champion"] for row in compared["subgroups"]} == {None}
     assert risks(found)["Measured on another holdout"] == "medium"
     assert not any(what.startswith("Worse") for what in risks(found))
+
+
+@pytest.mark.parametrize("whose", ["candidate", "champion"])
+def test_a_report_that_names_the_champions_holdout_is_not_believed(whose: str) -> None:
+    """The registered holdouts differ; a report that claims otherwise changes nothing."""
+    old, new = OLD, side(CANDIDATE, holdout="easy.csv", auc=0.99)
+    if whose == "candidate":
+        new = replace(new, evaluation=briefing.report(auc=0.99))
+    else:
+        old = replace(old, evaluation=briefing.report(holdout="easy.csv", auc=0.5))
+    found = brief(second(), new, old)
+    compared = found["comparison"]
+    assert compared["same_holdout"] is None
+    assert {row["difference"] for row in compared["metrics"]} == {None}
+    (said,) = compared["contradictions"]
+    version = CANDIDATE if whose == "candidate" else CHAMPION
+    assert said.startswith(f"the report of version {version} ")
+    assert said in compared["basis"]
+    assert risks(found)["Measured on a holdout that is not the registered one"] == "high"
+
+
+def test_a_contradiction_counts_without_a_champion_too() -> None:
+    new = replace(NEW, evaluation=briefing.report(holdout="easy.csv"))
+    found = brief(first(), new)
+    assert found["comparison"]["basis"].startswith("Not to be relied on")
+    assert risks(found)["Measured on a holdout that is not the registered one"] == "high"
+
+
+def in_parts(of: Side, sha256: str, part_sizes: list[list[int]]) -> Side:
+    """The version with a holdout that was uploaded in parts."""
+    artifacts = [
+        one | ({"sha256": sha256, "part_sizes": part_sizes} if one["role"] == "holdout" else {})
+        for one in of.manifest["artifacts"]
+    ]
+    return replace(of, manifest={**of.manifest, "artifacts": artifacts})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "sizes", "same"),
+    [
+        ("a" * 64 + "-2", [[2, 8]], True),
+        ("b" * 64 + "-2", [[2, 8]], False),
+        ("b" * 64 + "-4", [[4, 4]], None),
+    ],
+    ids=["same", "other", "other parts"],
+)
+def test_of_a_holdout_in_parts_the_manifests_digests_count(
+    theirs: str, sizes: list[list[int]], same: bool | None
+) -> None:
+    new, old = in_parts(NEW, "a" * 64 + "-2", [[2, 8]]), in_parts(OLD, theirs, sizes)
+    found = brief(second(), new, old)
+    compared = found["comparison"]
+    assert (compared["same_holdout"], compared["contradictions"]) == (same, [])
+    assert ("stored in another way" in compared["basis"]) == (same is None)
+    assert ("Cannot be compared" in risks(found)) == (same is None)
 
 
 def test_a_champion_without_a_report_is_not_compared() -> None:
