@@ -52,6 +52,7 @@ def test_nothing_is_missing_but_the_signature() -> None:
     assert found["answer"]["state"] == "ready"
     assert (found["missing"], found["break_glass"]) == ([], None)
     assert briefs.ASSUMED[0] in found["assumed"]
+    assert "the objects in S3 are those that were promoted" in found["assumed"][-1]
 
 
 def test_a_missing_review_is_named_with_who_can_give_it() -> None:
@@ -356,6 +357,33 @@ def test_what_changes_in_prod_is_what_the_manifests_say() -> None:
     assert changed["now"] != changed["then"]
     assert found["beside"] == []
     assert found["instances"] == "1 x ml.m5.large"
+
+
+@pytest.mark.parametrize(
+    "role", ["model-data", "model-data-url", "channel/adapter", "additional-data"]
+)
+def test_all_that_an_endpoint_loads_is_what_changes_there(role: str) -> None:
+    new = side(CANDIDATE)
+    more = {**samples.origin_objects()[0], "role": role, "sha256": "e" * 64}
+    kept = [one for one in new.manifest["artifacts"] if one["role"] != role]
+    found = brief(
+        second(), replace(new, manifest={**new.manifest, "artifacts": [*kept, more]}), OLD
+    )
+    changed = {one["what"]: one["then"] for one in found["prod"]["container"]}
+    assert changed == {f"{role} sha256": "e" * 64}
+    assert found["prod"]["beside"] == []
+
+
+@pytest.mark.parametrize("role", ["holdout", "baseline/x", "specification/gpu/model-data"])
+def test_what_an_endpoint_does_not_load_is_beside(role: str) -> None:
+    new = side(CANDIDATE)
+    more = {**samples.origin_objects()[0], "role": role, "sha256": "e" * 64}
+    kept = [one for one in new.manifest["artifacts"] if one["role"] != role]
+    found = brief(
+        second(), replace(new, manifest={**new.manifest, "artifacts": [*kept, more]}), OLD
+    )
+    assert found["prod"]["container"] == []
+    assert found["prod"]["beside"] == [f"{role} sha256"]
 
 
 def test_image_and_environment_are_named() -> None:

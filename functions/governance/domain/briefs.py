@@ -13,6 +13,7 @@ from typing import Any
 
 from governance.domain import (
     candidate,
+    clearance,
     dossiers,
     evaluation,
     explanations,
@@ -39,6 +40,8 @@ ASSUMED = (
     f"signed now by a Governance Engineer: {SOMEBODY}",
     "the signature sets ModelApprovalStatus=Approved, gives a reason that is long enough, and "
     "CloudTrail confirms it",
+    "the objects in S3 are those that were promoted, and the image's scan is what the last gate "
+    "saw: both are looked at again when it is signed",
 )
 _TESTS_FIRST = "the version is tested first, as it must be before anybody can sign"
 _SCAN_FIRST = "the image's copy in Central is scanned first: the gate for Test looks at it"
@@ -451,7 +454,7 @@ def _changed(
         "what": _SHOWN.get(own, own.replace("Environment.", "environment ")),
         "now": _value(difference["expected"], before),
         "then": _value(difference["actual"], after),
-        "served": name == "model-data sha256"
+        "served": (name.endswith(" sha256") and name.startswith(clearance.LOADED))
         or (own != name and not own.startswith(("ModelDataUrl", "ModelDataSource"))),
     }
 
