@@ -25,7 +25,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "ApprovalsVoided": STAGES,
 }
 _WITHDRAWN = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided"})
-# How the roles of what the containers of an endpoint load begin; a holdout has patients in it, and no endpoint needs one.
+# How the roles of what an endpoint's containers load begin; a holdout has patients in it, and no
+# endpoint needs one.
 LOADED = ("model-data", "channel", "additional-data")
 
 
