@@ -539,6 +539,26 @@ def test_a_refusal_is_shown_with_its_reasons() -> None:
     assert "Do c." in page
 
 
+@pytest.mark.parametrize("kind", ["ClearanceGranted", "ClearanceRevoked"])
+def test_the_page_says_who_decided_though_a_clearance_came_later(kind: str) -> None:
+    class Cleared(Evidence):
+        def chain(self) -> chains.Chain:
+            entries = [dict(s["predicate"]["entry"]) for s in super().chain().statements[:1]]
+            cleared = {**entries[0], "kind": kind, "entry_id": "b" * 64, "reason": "entry 1"}
+            cleared |= {"stage": "Prod", "stage_status": "Releasing"}
+            for name in ("approver", "verdict", "origin_arn"):
+                cleared.pop(name, None)
+            return chains.chained(self.signer, [*entries, cleared], ())
+
+    evidence = Cleared()
+    files = evidence.files(policies=[], reports={})
+    assert found(files, evidence.signer.keyid) == []
+    facts = dossier_page.facts(files)
+    assert facts["standing"]["kind"] == "CandidatePromoted"
+    assert len(facts["decisions"]) == 2
+    assert "decided by dana" in files["index.html"].decode()
+
+
 def test_entries_are_read_from_the_envelopes() -> None:
     entries = dossiers.entries_in(FILES)
     assert [entry["sequence"] for entry in entries] == [1, 2, 3, 4, 5, 6]
