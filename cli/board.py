@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli import ledger, reviews, versions
 from cli.aws import calling
 from governance.domain.identity import account_of, identity_of
-from governance.domain.ledger import UNMOVING, phase
+from governance.domain.ledger import ABOUT_ACCESS, UNMOVING, phase
 
 if TYPE_CHECKING:
     import boto3
@@ -70,7 +70,7 @@ def board_at(
 
 
 def _row_at(model: str, arn: str, found: Sequence[Mapping[str, Any]]) -> Row:
-    about = [entry for entry in found if entry["model_package_arn"] == arn]
+    about = _about(found, arn)
     stage, _, status = (phase(reversed(about)) or "").partition("/")
     told = _told(about, stage, status) or about
     return {
@@ -136,7 +136,7 @@ def _row(
     found: Sequence[Mapping[str, Any]],
 ) -> Row:
     arn = summary["ModelPackageArn"]
-    about = [entry for entry in found if entry["model_package_arn"] == arn]
+    about = _about(found, arn)
     life_cycle = summary.get("ModelLifeCycle") or {}
     stage, status = life_cycle.get("Stage"), life_cycle.get("StageStatus")
     row: Row = {
@@ -153,6 +153,15 @@ def _row(
         return {**row, "since": told[-1]["recorded_at"], "approver": _approver(told)}
     # A person has decided and the ledger does not know yet: only the version itself says.
     return {**row, **_from_registry(reader, arn, row["candidate_id"])}
+
+
+def _about(found: Sequence[Mapping[str, Any]], arn: str) -> list[Mapping[str, Any]]:
+    """The entries about a version; who may read its bytes is told by nobody who decided."""
+    return [
+        entry
+        for entry in found
+        if entry["model_package_arn"] == arn and entry["kind"] not in ABOUT_ACCESS
+    ]
 
 
 def _told(

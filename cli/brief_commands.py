@@ -54,7 +54,7 @@ def brief(options: Options, reference: str, registry: str, page: Path | None) ->
     if options.as_json:
         output(found)
     elif page is not None:
-        present.console().print(f"{page}: {found['answer']['text']}", markup=False, soft_wrap=True)
+        present.console().print(f"{page}: {found['answer']['text']}", soft_wrap=True)
     else:
         present.console().print(present.brief(found))
     return 0

@@ -12,7 +12,7 @@ from cli.errors import GovernError
 from governance import contracts
 from governance.adapters.policy_engine import engine
 from governance.adapters.registry import plain
-from governance.domain import briefs, candidate, dossiers
+from governance.domain import briefs, candidate, dossiers, locations
 from governance.domain.comparisons import Side
 from governance.domain.described import described
 from governance.domain.gates import Decide
@@ -108,7 +108,10 @@ def _side(where: Target, model: str, entries: Sequence[Entry], arn: str) -> Side
         )
     manifest = _manifest(where, model, candidate_id)
     body = evidence.evaluation(where.reader, candidate_id, model)
-    _check("the evaluation report", body, dossiers.evaluation_of(manifest)["sha256"])
+    named = dossiers.evaluation_of(manifest)
+    found = locations.digest_of(body, named)
+    if found != named["sha256"]:
+        raise _not_as_named(f"the evaluation report (expected sha256 {named['sha256']})", found)
     report, problems = contracts.evaluation_report(body)
     return Side(arn, candidate_id, manifest, report, problems, _tests(where, about))
 

@@ -446,7 +446,6 @@ def dossier(
         present.console().print(present.facts_table(written))
         present.console().print(
             f"Whoever gets it: govern verify {to.name} --fingerprint {written['fingerprint']}",
-            markup=False,
             soft_wrap=True,
         )
     return 0
@@ -476,7 +475,7 @@ def _decide(
         text = f"{model}/{done.version} is {done.stage}/{done.stage_status}"
         if done.workflow:
             text += f"; that starts {done.workflow}"
-        present.console().print(text, markup=False)
+        present.console().print(text)
     entry = _follow(where, done, after, timeout, options.as_json) if timeout else None
     if options.as_json:
         output({"decision": done.to_dict(), **({"entry": entry} if entry else {})})
@@ -512,7 +511,7 @@ def _say(options: Options, reference: str, phase: Phase, because: str, timeout: 
         output({"decision": said.to_dict(), "entry": entry, "reviews": state})
         return 0
     text = f"{model}/{said.version}: {phase.name} by {ledger.person(entry) or 'nobody known'}"
-    present.console().print(f"{text} is entry {entry['sequence']}", markup=False)
+    present.console().print(f"{text} is entry {entry['sequence']}")
     if state:
         row = {"model": model, "version": said.version, **state}
         present.console().print(present.reviews_table([row]))
@@ -534,7 +533,6 @@ def _follow(
             if entry is not None:
                 console.print(
                     f"{elapsed:6.1f} s  {entry['kind']}  {entry['stage']}/{entry['stage_status']}",
-                    markup=False,
                 )
 
         entry = approvals.follow(where.reader, done, after=after, timeout=timeout, progress=tell)

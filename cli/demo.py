@@ -246,7 +246,6 @@ class Story:
             f"  cat {REPORT}\n"
             "Stop it, and leave nothing behind:\n"
             "  .venv/bin/govern local down",
-            markup=False,
         )
 
     def write_report(self) -> None:
@@ -363,8 +362,8 @@ class Story:
         return self._server
 
     def _heading(self, text: str) -> None:
-        self._console.print(f"\n[bold]{text}[/bold]")
+        self._console.print(f"\n{text}", style="bold")
 
     def _say(self, text: str) -> None:
         seconds = time.monotonic() - self._started
-        self._console.print(f"{seconds:6.1f} s  {text}", markup=False, soft_wrap=True)
+        self._console.print(f"{seconds:6.1f} s  {text}", soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Any
 from cli import dossier_plots as plots
 from cli import pages
 from governance.domain import attestations, dossiers, evaluation
-from governance.domain.ledger import who
+from governance.domain.ledger import ABOUT_ACCESS, who
 from governance.domain.verification import Key
 
 _TEMPLATE = "dossier.html.j2"
@@ -42,12 +42,13 @@ def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
     report = json.loads(files[dossiers.EVALUATION])
     tests = _tests(files, about)
     thresholds = _thresholds(files, about)
+    standing = [entry for entry in about if entry["kind"] not in ABOUT_ACCESS][-1]
     last_ledger_line = files[dossiers.LEDGER].rstrip(b"\n").rpartition(b"\n")[2].decode()
     return {
         "contents": contents,
         "version": contents["model_package_arn"].rpartition("/")[2],
-        "standing": about[-1],
-        "tone": pages.tone(about[-1].get("stage_status")),
+        "standing": standing,
+        "tone": pages.tone(standing.get("stage_status")),
         "decisions": [_decision(entry) for entry in about],
         "entries": len(entries),
         "head": attestations.digest_of(attestations.payload_of(last_ledger_line)),

@@ -96,9 +96,9 @@ def check(directory: Path | None, as_json: bool) -> int:
         output({"directory": str(directory), "valid": not found, "problems": problems})
     elif found:
         for problem in found:
-            present.console(stderr=True).print(str(problem), markup=False, soft_wrap=True)
+            present.console(stderr=True).print(str(problem), soft_wrap=True)
     else:
-        present.console().print(f"{directory}: a policy that gates can decide by", markup=False)
+        present.console().print(f"{directory}: a policy that gates can decide by")
     return 1 if found else 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -34,10 +36,26 @@ _PLAIN_WIDTH = 160  # columns when nobody's terminal says how many there are
 _NONE = "-"
 
 
+# What would let people's words hide or turn round others: terminal sequences, change of direction.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class _Plain(Console):
+    """A console on which words are words: no markup, no names of emoji, nothing that is unseen."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            # What is left out has no width, so that nothing moves.
+            shown = text if control else _UNSEEN.sub("", text)
+            yield Segment(shown, style, control)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console on the present standard output or error; wide enough for a table in a pipe."""
     stream = sys.stderr if stderr else sys.stdout
-    made = Console(file=stream, highlight=False, soft_wrap=False)
+    made = _Plain(file=stream, highlight=False, soft_wrap=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = _PLAIN_WIDTH
     return made

@@ -13,12 +13,15 @@ from tests.contracts import policies, samples
 NOW = "2026-11-22T06:00:00Z"
 POLICY = policies.policy()
 SECTIONS = tuple(POLICY.tier["required_card_sections"])
-DESCRIBED = {
+DESCRIBED: dict[str, Any] = {
     "card_sections": list(SECTIONS),
     "dataset_version": "s3://data version v1",
-    "image": {"uri": samples.IMAGE, "digest": "sha256:" + "c" * 64},
+    "image": {"uri": samples.images()[0]["central_uri"], "digest": None},
 }
-IMAGE = {"uri": samples.IMAGE, "registry": "683313688378", "critical": None, "scan": "not ours"}
+IMAGES = samples.candidate()["images"]
+# As the gates see it: Dev's by the tag of the registration, the others by digest.
+IMAGE_IN_DEV = {"uri": samples.IMAGE, "registry": "683313688378", "critical": None, "scan": "no"}
+IMAGE = {**IMAGE_IN_DEV, "uri": DESCRIBED["image"]["uri"], "scan": "not ours"}
 MEASURED = {"auc": 0.82, "brier": 0.17, "calibration_error": 0.06, "latency_p95_ms": 9.5}
 REVIEWERS = {"technical": "tess", "business": "bruno", "compliance": "chloe", "deployment": "remy"}
 CHAMPION, CANDIDATE = 3, 4
@@ -40,16 +43,19 @@ def report(auc: float = 0.82, holdout: str = "holdout.csv", **metrics: float) ->
     return found
 
 
-def side(version: int, *, model: str = "model.tar.gz", **report_of: Any) -> Side:
-    """What evidence says of a version whose model data have that name's digest."""
+def side(
+    version: int, *, model: str = "model.tar.gz", holdout: str = "holdout.csv", **report_of: Any
+) -> Side:
+    """What evidence says of a version whose model data and holdout have those names' digests."""
+    digests = {"model-data": samples.digest(model), "holdout": samples.digest(holdout)}
     objects = [
-        one | ({"sha256": samples.digest(model)} if one["role"] == "model-data" else {})
+        one | ({"sha256": digests[one["role"]]} if one["role"] in digests else {})
         for one in samples.origin_objects()
     ]
-    manifest = candidate.manifest(samples.description(), objects)
+    manifest = candidate.manifest(samples.description(), objects, IMAGES)
     tests = {"results": samples.results()}
     number = candidate.candidate_id(manifest)
-    return Side(arn(version), number, manifest, report(**report_of), (), tests)
+    return Side(arn(version), number, manifest, report(holdout=holdout, **report_of), (), tests)
 
 
 class Ledger:
@@ -97,13 +103,20 @@ class Ledger:
             stage_status="PendingApproval",
             origin_arn=origin(of.version),
             trainer={"person": "theo", "persona": "training-pipeline"},
-            verdict={"allowed": True, "facts": {"image": IMAGE}, "reasons": []},
+            verdict={"allowed": True, "facts": {"image": IMAGE_IN_DEV}, "reasons": []},
         )
 
     def tested(self, of: Side) -> None:
         """In Central, and its tests have passed."""
         self.promoted(of)
-        self.add("ValidationStarted", of, "alex", stage="Test", stage_status="Validating")
+        self.add(
+            "ValidationStarted",
+            of,
+            "alex",
+            stage="Test",
+            stage_status="Validating",
+            verdict={"allowed": True, "facts": {"image": IMAGE}, "reasons": []},
+        )
         self.add(
             "ValidationPassed",
             of,

@@ -63,6 +63,8 @@ class Evidence:
         pairs = zip(samples.origin_objects(), samples.central_objects(), strict=True)
         for origin, moved in pairs:
             text = text.replace(json.dumps(_uri(origin)), json.dumps(_uri(moved)))
+        for image in samples.images():
+            text = text.replace(json.dumps(image["uri"]), json.dumps(image["central_uri"]))
         described: dict[str, Any] = json.loads(text)
         return described
 
@@ -95,7 +97,7 @@ class Evidence:
             one | ({"sha256": _sha256(self.evaluation)} if one["role"] == "evaluation" else {})
             for one in samples.origin_objects()
         ]
-        return candidate.manifest(self.description, objects)
+        return candidate.manifest(self.description, objects, samples.candidate()["images"])
 
     @property
     def candidate_id(self) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from governance.domain import briefs, comparisons
+from governance.domain.comparisons import Side
 from tests import briefing
 from tests.briefing import CANDIDATE, CHAMPION, DESCRIBED, Ledger, brief, side
+from tests.contracts import samples
 
 OLD = side(CHAMPION)
 NEW = side(CANDIDATE, model="model-2.tar.gz", auc=0.85)
@@ -50,6 +52,7 @@ def test_nothing_is_missing_but_the_signature() -> None:
     assert found["answer"]["state"] == "ready"
     assert (found["missing"], found["break_glass"]) == ([], None)
     assert briefs.ASSUMED[0] in found["assumed"]
+    assert "the objects in S3 are those that were promoted" in found["assumed"][-1]
 
 
 def test_a_missing_review_is_named_with_who_can_give_it() -> None:
@@ -99,6 +102,45 @@ def test_what_the_version_does_not_say_is_missing_and_a_risk(
     found = brief(first(), NEW, described={**DESCRIBED, **described})
     assert rules(found) == [rule]
     assert risks(found)[what] == "high"
+
+
+def test_before_the_tests_an_accepted_image_is_the_one_that_dev_saw() -> None:
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    found = brief(ledger, NEW)
+    assert "image_scan_clean" not in rules(found)
+    assert "The image is not known to be clean" not in risks(found)
+    said = {risk["what"]: risk["detail"] for risk in found["risks"]}
+    assert said["No scan of the image is known"] == briefing.IMAGE_IN_DEV["scan"]
+
+
+def test_an_image_that_no_gate_saw_is_named_with_its_registry() -> None:
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    ledger.entries[-1]["verdict"] = {"allowed": True, "reasons": []}
+    found = brief(ledger, NEW)
+    assert "image_scan_clean" not in rules(found)  # its registry is one that the tier accepts
+    said = {risk["what"]: risk["detail"] for risk in found["risks"]}
+    assert said["No scan of the image is known"] == "no gate has looked yet"
+    assert not any("scanned first" in one for one in found["assumed"])
+
+
+def test_of_a_copy_in_central_the_scan_in_dev_says_nothing() -> None:
+    uri = f"{samples.IMAGES_REPOSITORY}@{samples.IMAGE_DIGEST}"
+    described = {**DESCRIBED, "image": {"uri": uri, "digest": None}}
+    ledger = Ledger()
+    ledger.promoted(NEW)
+    ledger.entries[-1]["verdict"]["facts"]["image"] = {**briefing.IMAGE_IN_DEV, "critical": 0}
+    found = brief(ledger, NEW, described=described)
+    (missing,) = [one for one in found["missing"] if one["rule"] == "image_scan_clean"]
+    assert missing["fact"] == f"image {uri}: no gate has looked yet"
+    assert any("scanned first" in one for one in found["assumed"])
+    scanned = {"uri": uri, "registry": samples.CENTRAL, "critical": 0, "scan": "done"}
+    ledger.add("ValidationStarted", NEW, verdict={"facts": {"image": scanned}, "reasons": []})
+    ledger.entries[-1] |= {"stage": "Test", "stage_status": "Validating"}
+    found = brief(ledger, NEW, described=described)
+    assert "image_scan_clean" not in rules(found)
+    assert not any("scanned first" in one for one in found["assumed"])
 
 
 def test_who_had_a_part_may_not_sign() -> None:
@@ -207,6 +249,61 @@ def test_another_holdout_is_never_compared() -> None:
     assert not any(what.startswith("Worse") for what in risks(found))
 
 
+@pytest.mark.parametrize("whose", ["candidate", "champion"])
+def test_a_report_that_names_the_champions_holdout_is_not_believed(whose: str) -> None:
+    """The registered holdouts differ; a report that claims otherwise changes nothing."""
+    old, new = OLD, side(CANDIDATE, holdout="easy.csv", auc=0.99)
+    if whose == "candidate":
+        new = replace(new, evaluation=briefing.report(auc=0.99))
+    else:
+        old = replace(old, evaluation=briefing.report(holdout="easy.csv", auc=0.5))
+    found = brief(second(), new, old)
+    compared = found["comparison"]
+    assert compared["same_holdout"] is None
+    assert {row["difference"] for row in compared["metrics"]} == {None}
+    (said,) = compared["contradictions"]
+    version = CANDIDATE if whose == "candidate" else CHAMPION
+    assert said.startswith(f"the report of version {version} ")
+    assert said in compared["basis"]
+    assert risks(found)["Measured on a holdout that is not the registered one"] == "high"
+
+
+def test_a_contradiction_counts_without_a_champion_too() -> None:
+    new = replace(NEW, evaluation=briefing.report(holdout="easy.csv"))
+    found = brief(first(), new)
+    assert found["comparison"]["basis"].startswith("Not to be relied on")
+    assert risks(found)["Measured on a holdout that is not the registered one"] == "high"
+
+
+def in_parts(of: Side, sha256: str, part_sizes: list[list[int]]) -> Side:
+    """The version with a holdout that was uploaded in parts."""
+    artifacts = [
+        one | ({"sha256": sha256, "part_sizes": part_sizes} if one["role"] == "holdout" else {})
+        for one in of.manifest["artifacts"]
+    ]
+    return replace(of, manifest={**of.manifest, "artifacts": artifacts})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "sizes", "same"),
+    [
+        ("a" * 64 + "-2", [[2, 8]], True),
+        ("b" * 64 + "-2", [[2, 8]], False),
+        ("b" * 64 + "-4", [[4, 4]], None),
+    ],
+    ids=["same", "other", "other parts"],
+)
+def test_of_a_holdout_in_parts_the_manifests_digests_count(
+    theirs: str, sizes: list[list[int]], same: bool | None
+) -> None:
+    new, old = in_parts(NEW, "a" * 64 + "-2", [[2, 8]]), in_parts(OLD, theirs, sizes)
+    found = brief(second(), new, old)
+    compared = found["comparison"]
+    assert (compared["same_holdout"], compared["contradictions"]) == (same, [])
+    assert ("stored in another way" in compared["basis"]) == (same is None)
+    assert ("Cannot be compared" in risks(found)) == (same is None)
+
+
 def test_a_champion_without_a_report_is_not_compared() -> None:
     found = brief(second(), NEW, replace(OLD, evaluation={}, problems=["no JSON"]))
     assert found["comparison"]["same_holdout"] is None
@@ -262,6 +359,33 @@ def test_what_changes_in_prod_is_what_the_manifests_say() -> None:
     assert found["instances"] == "1 x ml.m5.large"
 
 
+@pytest.mark.parametrize(
+    "role", ["model-data", "model-data-url", "channel/adapter", "additional-data"]
+)
+def test_all_that_an_endpoint_loads_is_what_changes_there(role: str) -> None:
+    new = side(CANDIDATE)
+    more = {**samples.origin_objects()[0], "role": role, "sha256": "e" * 64}
+    kept = [one for one in new.manifest["artifacts"] if one["role"] != role]
+    found = brief(
+        second(), replace(new, manifest={**new.manifest, "artifacts": [*kept, more]}), OLD
+    )
+    changed = {one["what"]: one["then"] for one in found["prod"]["container"]}
+    assert changed == {f"{role} sha256": "e" * 64}
+    assert found["prod"]["beside"] == []
+
+
+@pytest.mark.parametrize("role", ["holdout", "baseline/x", "specification/gpu/model-data"])
+def test_what_an_endpoint_does_not_load_is_beside(role: str) -> None:
+    new = side(CANDIDATE)
+    more = {**samples.origin_objects()[0], "role": role, "sha256": "e" * 64}
+    kept = [one for one in new.manifest["artifacts"] if one["role"] != role]
+    found = brief(
+        second(), replace(new, manifest={**new.manifest, "artifacts": [*kept, more]}), OLD
+    )
+    assert found["prod"]["container"] == []
+    assert found["prod"]["beside"] == [f"{role} sha256"]
+
+
 def test_image_and_environment_are_named() -> None:
     new = side(CANDIDATE)
     container = new.manifest["inference_specification"]["Containers"][0]
@@ -307,11 +431,35 @@ def test_what_serves_is_compared_with_what_served_before() -> None:
     opponent = briefs.opponent(ledger.entries, "clinical-risk", NEW.model_package_arn)
     assert opponent is not None
     assert opponent["model_package_arn"] == OLD.model_package_arn
-    assert briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn) is None
+    replaced = briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn)
+    assert replaced is not None
+    assert replaced["model_package_arn"] == NEW.model_package_arn
     assert briefs.opponent(ledger.entries, "another", NEW.model_package_arn) is None
     newest = briefs.opponent(ledger.entries, "clinical-risk", briefing.arn(9))
     assert newest is not None
     assert newest["model_package_arn"] == NEW.model_package_arn
+
+
+def test_what_comes_back_is_compared_with_what_it_replaces() -> None:
+    ledger = second()
+    ledger.released(NEW)
+    ledger.add("CandidateSuperseded", OLD, stage="Prod", stage_status="Superseded")
+    found = brief(ledger, OLD, NEW)
+    assert found["comparison"]["with"]["version"] == CANDIDATE
+    assert not found["prod"]["first_release"]
+    assert found["prod"]["serves"]["version"] == CANDIDATE
+    assert found["rollback"]["target"]["version"] == CANDIDATE
+    ledger.released(OLD)
+    ledger.released(OLD)
+    again = briefs.opponent(ledger.entries, "clinical-risk", OLD.model_package_arn)
+    assert again is not None
+    assert again["model_package_arn"] == NEW.model_package_arn
+
+
+def test_the_only_version_that_was_ever_released_replaces_nothing() -> None:
+    ledger = first()
+    ledger.released(NEW)
+    assert briefs.opponent(ledger.entries, "clinical-risk", NEW.model_package_arn) is None
 
 
 # ---------------------------------------------------------------- risks
@@ -367,9 +515,28 @@ def test_data_image_and_weakest_group_are_named() -> None:
 
 def test_an_image_that_is_named_by_a_tag_is_a_risk() -> None:
     new = side(CANDIDATE)
-    assert "The image is named by a tag" not in risks(brief(first(), new))
-    del new.manifest["inference_specification"]["Containers"][0]["ImageDigest"]
+    found = brief(first(), new)
+    assert "The image is named by a tag" not in risks(found)
+    assert found["lineage"]["image"] == {"uri": samples.IMAGE, "digest": samples.IMAGE_DIGEST}
+    new.manifest["inference_specification"]["Containers"][0]["Image"] = "elsewhere/image:1"
     assert risks(brief(first(), new))["The image is named by a tag"] == "medium"
+
+
+def test_an_image_has_the_name_that_it_came_by() -> None:
+    other = "sha256:" + "d" * 64
+    new = side(CANDIDATE)
+    new.manifest["inference_specification"]["Containers"][0]["Image"] = f"image:{other}"
+    new.manifest["images"] = [{"uri": "123456789012.dkr.ecr.eu-west-1.x/m:2", "digest": other}]
+    found = brief(second(), new, OLD)["prod"]
+    assert found["container"] == [
+        {
+            "what": "image",
+            "now": f"{samples.IMAGE}@{samples.IMAGE_DIGEST}",
+            "then": f"123456789012.dkr.ecr.eu-west-1.x/m:2@{other}",
+            "served": True,
+        }
+    ]
+    assert found["beside"] == []
 
 
 def test_words_for_people() -> None:

@@ -101,18 +101,83 @@ def test_what_nothing_can_satisfy_is_a_gap() -> None:
     assert (found["standing"], found["gaps"]) == ("gap", gaps)
 
 
-def test_a_denied_rule_and_a_review_that_does_not_count_satisfy_nothing() -> None:
-    review = {
-        **ENTRIES[0],
-        "kind": "ReviewGiven",
-        "review": "business",
-        "verdict": {"rules": ["x"], "reasons": [{"rule": "x"}]},
-    }
-    look = controls._Look(FILES, ENTRIES, [review])
-    assert look.at("review:business")
-    assert look.at("rule:x") == []
-    look = controls._Look(FILES, ENTRIES, [{**review, "objections": ["not the candidate"]}])
-    assert look.at("review:business") == []
+def look(*about: dict[str, Any]) -> controls._Look:
+    """Finds pieces in these entries about the version, told a second after each other."""
+    told = [
+        {
+            **ENTRIES[0],
+            "sequence": number,
+            "claim_id": f"claim {number}",
+            "decided_at": f"2026-11-21T06:00:0{number}Z",
+            "verdict": {},
+            **entry,
+        }
+        for number, entry in enumerate(about, 1)
+    ]
+    return controls._Look(FILES, ENTRIES, told)
+
+
+def gate(met: bool, **more: Any) -> dict[str, Any]:
+    """An entry whose gate asked the rule that reviews were given."""
+    reasons = [] if met else [{"rule": RULE}]
+    kind = "ReleaseStarted" if met else "ReleaseRejected"
+    return {"kind": kind, "verdict": {"rules": [RULE], "reasons": reasons, **more}}
+
+
+RULE = "required_reviews_given"
+REVIEW = {"kind": "ReviewGiven", "review": "business", "reason": "read"}
+
+
+@pytest.mark.parametrize(
+    ("gates", "shown"),
+    [
+        ([gate(True)], [1]),
+        ([gate(False)], []),
+        ([gate(False), gate(True)], [2]),
+        ([gate(True), gate(False)], []),
+        ([gate(True), {**gate(True), "claim_id": "claim 1"}], [1]),
+        ([gate(True, break_glass={"waived": ["business"]})], []),
+        ([gate(True), gate(True, break_glass={"waived": ["business"]})], []),
+        ([gate(True), {"kind": "CandidateReleased"}], [1]),
+    ],
+    ids=[
+        "met",
+        "denied",
+        "met later",
+        "denied later",
+        "claim",
+        "waived",
+        "waived later",
+        "not asked",
+    ],
+)
+def test_a_rule_is_shown_by_gates_that_found_it_met_to_the_last(
+    gates: list[dict[str, Any]], shown: list[int]
+) -> None:
+    pieces = look(*gates).at(f"rule:{RULE}")
+    assert [piece["where"].split()[2] for piece in pieces] == [f"{number}," for number in shown]
+
+
+@pytest.mark.parametrize(
+    ("later", "counts"),
+    [
+        ([], True),
+        ([{"kind": "CandidateReleased"}], True),
+        ([{"kind": "ReviewRevoked", "review": "business", "reason": "a leak"}], False),
+        ([{"kind": "ReviewRevoked", "review": "technical", "reason": "a leak"}], True),
+        ([{"kind": "ApprovalsVoided"}], False),
+        ([{"kind": "ReviewRevoked", "review": "business"}, REVIEW], True),
+        ([{"kind": "VersionRejected", "model_package_arn": "another version's"}], True),
+    ],
+    ids=["in force", "released", "revoked", "other kind", "voided", "given again", "in Dev"],
+)
+def test_a_review_is_shown_while_it_is_in_force(later: list[dict[str, Any]], counts: bool) -> None:
+    assert bool(look(REVIEW, *later).at("review:business")) == counts
+
+
+@pytest.mark.parametrize("more", [{"objections": ["late"]}, {"candidate_id": "another"}])
+def test_a_review_that_does_not_count_shows_nothing(more: dict[str, Any]) -> None:
+    assert look({**REVIEW, **more}).at("review:business") == []
 
 
 def test_without_a_card_no_section_says_anything() -> None:

@@ -443,6 +443,23 @@ def test_a_container_that_was_altered_is_named(body: bytes) -> None:
     assert refused_or_found(body) in (["not_a_dossier"], ["container-altered"])
 
 
+# ---------------------------------------------------------------- lineage
+
+
+def test_an_image_keeps_repository_and_digest_though_the_candidate_names_no_place() -> None:
+    placed = {"uri": samples.IMAGE, "digest": samples.IMAGE_DIGEST}
+    description, objects = samples.description(), samples.origin_objects()
+    for images, image in (
+        ([placed], placed),
+        ([], placed),  # nobody looked it up: what the registration declares
+    ):
+        manifest = candidate.manifest(description, objects, images)
+        assert dossiers.lineage(manifest, [], ARN)["image"] == image
+    manifest = {**candidate.manifest(description, objects, [placed]), "images": []}
+    unknown = {"uri": f"image:{samples.IMAGE_DIGEST}", "digest": samples.IMAGE_DIGEST}
+    assert dossiers.lineage(manifest, [], ARN)["image"] == unknown
+
+
 # ---------------------------------------------------------------- the page
 
 
@@ -520,6 +537,26 @@ def test_a_refusal_is_shown_with_its_reasons() -> None:
     assert "Denied" in page
     assert "a fact" in page
     assert "Do c." in page
+
+
+@pytest.mark.parametrize("kind", ["ClearanceGranted", "ClearanceRevoked"])
+def test_the_page_says_who_decided_though_a_clearance_came_later(kind: str) -> None:
+    class Cleared(Evidence):
+        def chain(self) -> chains.Chain:
+            entries = [dict(s["predicate"]["entry"]) for s in super().chain().statements[:1]]
+            cleared = {**entries[0], "kind": kind, "entry_id": "b" * 64, "reason": "entry 1"}
+            cleared |= {"stage": "Prod", "stage_status": "Releasing"}
+            for name in ("approver", "verdict", "origin_arn"):
+                cleared.pop(name, None)
+            return chains.chained(self.signer, [*entries, cleared], ())
+
+    evidence = Cleared()
+    files = evidence.files(policies=[], reports={})
+    assert found(files, evidence.signer.keyid) == []
+    facts = dossier_page.facts(files)
+    assert facts["standing"]["kind"] == "CandidatePromoted"
+    assert len(facts["decisions"]) == 2
+    assert "decided by dana" in files["index.html"].decode()
 
 
 def test_entries_are_read_from_the_envelopes() -> None:

@@ -50,6 +50,7 @@ def facts(origin_arn: str = ORIGIN, **manifest: Any) -> lineages.Facts:
             "training_data": [DATASET],
             "code_commit": COMMIT,
             "images": [{"uri": IMAGE, "digest": "sha256:1"}],
+            "inference_specification": {"Containers": [{"Image": "image:sha256:1"}]},
             **manifest,
         },
         manifest_uri="s3://evidence/manifest.json",
@@ -145,6 +146,13 @@ def test_what_was_copied_is_named_by_its_copy_and_the_rest_by_origin_and_candida
     assert dataset["Properties"]["version_id"] == DATASET["version_id"]
     assert found["image"]["Properties"]["image_digest"] == "sha256:1"
     assert found["TrainingJob"]["Properties"]["origin_lineage_type"] == "TrialComponent"
+
+
+def test_of_an_image_that_nobody_could_look_up_the_declared_digest_is_told() -> None:
+    declared = {"Containers": [{"Image": IMAGE, "ImageDigest": "sha256:2"}]}
+    known = facts(images=[], inference_specification=declared)
+    found = by_role(lineages.recreation(whole(), known))
+    assert found["image"]["Properties"]["image_digest"] == "sha256:2"
 
 
 def test_the_manifest_completes_a_graph_that_has_only_uris() -> None:

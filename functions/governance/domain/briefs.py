@@ -13,11 +13,13 @@ from typing import Any
 
 from governance.domain import (
     candidate,
+    clearance,
     dossiers,
     evaluation,
     explanations,
     gates,
     history,
+    images,
     ledger,
     policy_request,
     reviews,
@@ -31,15 +33,18 @@ from governance.domain.thresholds import limit_of
 
 SCHEMA = "governed-path/brief/v1"
 SOMEBODY = "somebody who has had no part in this version"
-UNKNOWN_IMAGE = {"uri": "", "registry": None, "critical": None, "scan": "no gate has looked yet"}
+_NOT_SEEN = "no gate has looked yet"
 
 # What the rehearsal takes as given, because only a real signature can say it.
 ASSUMED = (
     f"signed now by a Governance Engineer: {SOMEBODY}",
     "the signature sets ModelApprovalStatus=Approved, gives a reason that is long enough, and "
     "CloudTrail confirms it",
+    "the objects in S3 are those that were promoted, and the image's scan is what the last gate "
+    "saw: both are looked at again when it is signed",
 )
 _TESTS_FIRST = "the version is tested first, as it must be before anybody can sign"
+_SCAN_FIRST = "the image's copy in Central is scanned first: the gate for Test looks at it"
 _IN_CONTAINER = "inference_specification.Containers.0."
 _SHOWN = {
     "Image": "image",
@@ -82,12 +87,13 @@ def releases(entries: Sequence[Entry], endpoint_name: str) -> list[Entry]:
 def opponent(entries: Sequence[Entry], endpoint_name: str, model_package_arn: str) -> Entry | None:
     """The release that the version is compared with, None if there is none.
 
-    What serves now; for what serves itself, or served once, what served before it.
+    What serves now; for what serves itself, what served before it. A version that served once and
+    was replaced is compared with its successor: that is what it would replace again.
     """
     found = releases(entries, endpoint_name)
-    own = [index for index, e in enumerate(found) if e["model_package_arn"] == model_package_arn]
-    before = found[: own[0]] if own else found
-    return before[-1] if before else None
+    while found and found[-1]["model_package_arn"] == model_package_arn:
+        found.pop()
+    return found[-1] if found else None
 
 
 def brief(
@@ -129,7 +135,7 @@ def brief(
         "tests": _tests(side, story, setting.thresholds),
         "reviews": _reviews(story, facts, setting),
         "missing": missing,
-        "assumed": _assumed(story) if verdict else [],
+        "assumed": _assumed(side, story, facts) if verdict else [],
         "may_not_sign": _barred(facts, about, setting, verdict) if verdict else [],
         "break_glass": dict(verdict.break_glass) if verdict and verdict.break_glass else None,
         "lineage": _lineage(side, other, about),
@@ -153,8 +159,13 @@ def _before_tests(phase: str | None) -> bool:
     return _may_be_signed(phase) and phase not in policy_request.phases_before("Prod")
 
 
-def _assumed(story: Sequence[Entry]) -> list[str]:
-    return [*ASSUMED, *([_TESTS_FIRST] if _before_tests(ledger.phase(story)) else [])]
+def _assumed(side: Side, story: Sequence[Entry], facts: Facts) -> list[str]:
+    copied = facts.image.get("registry") == account_of(side.model_package_arn)
+    return [
+        *ASSUMED,
+        *([_SCAN_FIRST] if copied and facts.image.get("scan") == _NOT_SEEN else []),
+        *([_TESTS_FIRST] if _before_tests(ledger.phase(story)) else []),
+    ]
 
 
 def _facts(
@@ -190,7 +201,7 @@ def _facts(
         },
         story,
         history.is_recorded(setting.policy.digest, published),
-        _image(about, described),
+        _image(about, described, side.manifest.get("images") or ()),
         setting.asked_at,
     )
     return replace(facts, phase="Test/Passed") if _before_tests(facts.phase) else facts
@@ -212,11 +223,30 @@ def _trainer(about: Sequence[Entry]) -> Mapping[str, Any]:
     return next((entry["trainer"] for entry in reversed(about) if entry.get("trainer")), {})
 
 
-def _image(about: Sequence[Entry], described: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the newest gate saw of this very image."""
-    uri = (described.get("image") or {}).get("uri")
+def _image(
+    about: Sequence[Entry], described: Mapping[str, Any], origins: Sequence[Mapping[str, str]]
+) -> Mapping[str, Any]:
+    """What the newest gate saw of this very image: of the same digest, in the same repository.
+
+    Dev's gate saw it by the tag of the registration; `origins`, the manifest's images, say what
+    the tag stood for. A copy elsewhere is another image to whoever scans it.
+    """
+    uri = str((described.get("image") or {}).get("uri") or "")
+    digests = {origin["uri"]: origin["digest"] for origin in origins}
     seen = (((e.get("verdict") or {}).get("facts") or {}).get("image") for e in reversed(about))
-    return next((image for image in seen if image and image.get("uri") == uri), UNKNOWN_IMAGE)
+    ours = _place(uri, digests)
+    for image in seen:
+        if image and _place(str(image.get("uri") or ""), digests) == ours:
+            found: Mapping[str, Any] = image
+            return {**found, "uri": uri}
+    parsed = images.parse(uri)
+    registry = parsed.registry if parsed else None
+    return {"uri": uri, "registry": registry, "critical": None, "scan": _NOT_SEEN}
+
+
+def _place(uri: str, digests: Mapping[str, str]) -> str:
+    parsed = images.parse(uri, None if "@" in uri else digests.get(uri))
+    return parsed.uri if parsed else uri
 
 
 def _barred(
@@ -381,7 +411,11 @@ def _prod(
     served = releases(entries, name)
     serving = served[-1] if served else None
     before = other.manifest if other is not None else _nothing(side.manifest)
-    changed = [_changed(one) for one in candidate.changes(before, side.manifest)]
+    changed = [
+        _changed(one, before, side.manifest)
+        for one in candidate.changes(before, side.manifest)
+        if not one["name"].startswith("images.")  # where it came from; the digest is what changes
+    ]
     instances = f"{setting.project['instance_count']} x {setting.project['instance_type']}"
     return {
         "endpoint_name": name,
@@ -410,19 +444,28 @@ def _nothing(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": manifest["model"], "artifacts": []}
 
 
-def _changed(difference: Mapping[str, str]) -> dict[str, Any]:
+def _changed(
+    difference: Mapping[str, str], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, Any]:
     """{what, now, then, served}: `served` if an endpoint runs on it."""
     name = difference["name"]
     own = name.removeprefix(_IN_CONTAINER)
-    what = _SHOWN.get(own, own.replace("Environment.", "environment "))
-    none = {"null": None}
     return {
-        "what": what,
-        "now": none.get(difference["expected"], difference["expected"]),
-        "then": none.get(difference["actual"], difference["actual"]),
-        "served": name == "model-data sha256"
+        "what": _SHOWN.get(own, own.replace("Environment.", "environment ")),
+        "now": _value(difference["expected"], before),
+        "then": _value(difference["actual"], after),
+        "served": (name.endswith(" sha256") and name.startswith(clearance.LOADED))
         or (own != name and not own.startswith(("ModelDataUrl", "ModelDataSource"))),
     }
+
+
+def _value(said: str, manifest: Mapping[str, Any]) -> str | None:
+    """What a manifest says, for people: an image with the name that it came by."""
+    image = images.origin_of(said, manifest.get("images") or ())
+    if image is not None and image["uri"] != said:
+        place, _, _ = image["uri"].partition("@")
+        return f"{place}@{image['digest']}"
+    return None if said == "null" else said
 
 
 def _rollback(side: Side, entries: Sequence[Entry], setting: Setting) -> dict[str, Any]:

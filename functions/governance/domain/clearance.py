@@ -25,8 +25,9 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "ApprovalsVoided": STAGES,
 }
 _WITHDRAWN = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided"})
-# What the containers of an endpoint load; a holdout has patients in it, and no endpoint needs one.
-_LOADED = ("model-data", "channel", "additional-data")
+# How the roles of what an endpoint's containers load begin; a holdout has patients in it, and no
+# endpoint needs one.
+LOADED = ("model-data", "channel", "additional-data")
 
 
 def held(story: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -148,4 +149,4 @@ def _is_loaded(role: str) -> bool:
     parts = role.split("/")
     # specification/NAME/model-data: the containers of an additional inference specification.
     name = parts[2] if parts[0] == "specification" and len(parts) > 2 else parts[0]
-    return name.startswith(_LOADED)
+    return name.startswith(LOADED)

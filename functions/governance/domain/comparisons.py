@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from governance.domain import evaluation, policy_request
+from governance.domain import evaluation, locations, policy_request
 from governance.domain.thresholds import limit_of, threshold_misses
 
 METRICS = ("auc", "brier", "calibration_error", "subgroup_auc_gap")
@@ -50,10 +50,11 @@ class Side:
 
 
 def comparison(side: Side, other: Side | None, thresholds: Mapping[str, float]) -> dict[str, Any]:
-    """{with, same_holdout, basis, holdouts, metrics, subgroups, uncertainty}.
+    """{with, same_holdout, basis, contradictions, holdouts, metrics, subgroups, uncertainty}.
 
     `with` {version, model_package_arn, candidate_id} or None. Differences are given only if both
-    reports were made on the holdout with the same digest; `basis` says so in words.
+    versions are registered with the same holdout and no report says that it was made on another;
+    `basis` says so in words, `contradictions` which reports do.
     """
     same = _same_holdout(side, other)
     theirs = other.metrics if other is not None else {}
@@ -66,6 +67,7 @@ def comparison(side: Side, other: Side | None, thresholds: Mapping[str, float]) 
         },
         "same_holdout": same,
         "basis": _basis(side, other, same),
+        "contradictions": _contradictions(side, other),
         "holdouts": {"candidate": _holdout(side), "champion": _holdout(other)},
         "metrics": [
             _metric(name, side.metrics[name], theirs.get(name), bool(same), thresholds)
@@ -81,23 +83,65 @@ def _holdout(side: Side | None) -> dict[str, Any] | None:
     return dict(side.evaluation["holdout"]) if side is not None and side.evaluation else None
 
 
+def _registered(side: Side) -> Mapping[str, Any] | None:
+    """The location of the holdout that the manifest names, whose digest is S3's own."""
+    return next((one for one in side.manifest["artifacts"] if one["role"] == "holdout"), None)
+
+
 def _same_holdout(side: Side, other: Side | None) -> bool | None:
-    """Whether both were measured on the same bytes; None if one of them is not known."""
-    ours, theirs = _holdout(side), _holdout(other)
-    if ours is None or theirs is None:
+    """Whether both were measured on the same bytes; None if that cannot be told.
+
+    A report only says on what it was made. The manifests' digests decide: S3 took them, and the
+    gates read the bytes that they name.
+    """
+    if _holdout(side) is None or other is None or _holdout(other) is None:
         return None
-    return bool(ours["sha256"] == theirs["sha256"])
+    ours, theirs = _registered(side), _registered(other)
+    if ours is None or theirs is None or _contradictions(side, other):
+        return None
+    if locations.same_bytes(ours, theirs):
+        return True
+    # In parts of other sizes, the same bytes have another digest.
+    alike = ours.get("part_sizes") == theirs.get("part_sizes") and (
+        locations.is_prefix(ours) == locations.is_prefix(theirs)
+    )
+    return False if alike or ours["size"] != theirs["size"] else None
+
+
+def _contradictions(side: Side, other: Side | None) -> list[str]:
+    """Of each report that was made on another holdout than its manifest names, that it was."""
+    return [
+        f"the report of version {one.version} was made on a holdout with sha256 "
+        f"{one.evaluation['holdout']['sha256']}, and the one registered with it has "
+        f"{registered['sha256']}"
+        for one in (side, other)
+        if one is not None
+        and one.evaluation
+        and (registered := _registered(one)) is not None
+        # What reports state is the digest of a file, and that of parts or of a prefix is another.
+        and not locations.is_in_parts(registered)
+        and not locations.is_prefix(registered)
+        and one.evaluation["holdout"]["sha256"] != registered["sha256"]
+    ]
 
 
 def _basis(side: Side, other: Side | None, same: bool | None) -> str:
     if not side.evaluation:
         why = "; ".join(side.problems) or "there is none"
         return f"There is no valid evaluation report of this version: {why}."
+    contradictions = _contradictions(side, other)
+    if contradictions:
+        return f"Not to be relied on: {'; '.join(contradictions)}."
     rows = f"{side.evaluation['holdout']['rows']} rows"
     if other is None:
         return f"The first release: nothing served before it. Measured on the holdout ({rows})."
-    if same is None:
+    if same is None and not other.evaluation:
         return f"Version {other.version} has no evaluation report that can be read: no comparison."
+    if same is None:
+        return (
+            f"No comparison: the holdout of version {other.version} was stored in another way, so "
+            "the digests do not say whether it is the same."
+        )
     if not same:
         return (
             f"Not comparable: version {other.version} was measured on another holdout, so the "

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import attestations
+from governance.domain import attestations, reviews
 from governance.domain.described import card_sections
 
 SCHEMA = "governed-path/controls-of-a-version/v1"
@@ -20,6 +20,8 @@ COVERAGE = (FULL, PARTIAL, NONE)
 # Of what a control asks: all that evidence can show is here, some of it is not, it is the
 # installation's and no dossier shows it, or none can be.
 STANDINGS = SHOWN, INCOMPLETE, ELSEWHERE, GAP = ("shown", "incomplete", "elsewhere", "gap")
+
+_WAIVABLE = "required_reviews_given"  # what a gate does without in an emergency
 
 Entry = Mapping[str, Any]
 Files = Mapping[str, bytes]
@@ -87,6 +89,7 @@ class _Look:
     def __init__(self, files: Files, entries: Sequence[Entry], about: Sequence[Entry]) -> None:
         self._files, self._entries, self._about = files, entries, about
         envelopes = files["ledger.jsonl"].decode().splitlines()
+        self._candidate_id = _sha256(files["manifest.json"])
         payloads = [attestations.payload_of(envelope) for envelope in envelopes]
         self._digests = [attestations.digest_of(payload) for payload in payloads]
         self._ways: Mapping[str, Callable[[str], list[Piece]]] = {
@@ -110,21 +113,31 @@ class _Look:
         return [self._piece(entry) for entry in among if entry["kind"] == kind]
 
     def _review(self, kind: str) -> list[Piece]:
-        return [
-            self._piece(entry)
-            for entry in self._about
-            if entry["kind"] == "ReviewGiven"
-            and entry.get("review") == kind
-            and not entry.get("objections")
+        """Reviews of this candidate that nobody took back and nothing voided, of any age."""
+        in_force = [
+            entry
+            for story in self._stories()
+            for entry in reviews.in_force(story, self._candidate_id)
+            if entry["review"] == kind
         ]
+        return [self._piece(entry) for entry in sorted(in_force, key=_sequence)]
+
+    def _stories(self) -> Iterable[list[Entry]]:
+        """The entries about each version, in Dev and in Central, the newest first."""
+        for arn in dict.fromkeys(entry["model_package_arn"] for entry in self._about):
+            yield [e for e in reversed(self._about) if e["model_package_arn"] == arn]
 
     def _rule(self, rule: str) -> list[Piece]:
-        """Verdicts that asked the rule and were not denied by it; of a claim's several, one."""
+        """Verdicts that asked the rule and found it met; of a claim's several, one.
+
+        None if the newest that asked it did not: what it said before counts no more.
+        """
+        asked = [e for e in self._about if rule in ((e.get("verdict") or {}).get("rules") or ())]
+        if not asked or not _is_met(rule, asked[-1]["verdict"]):
+            return []
         claims: dict[str, Entry] = {}
-        for entry in self._about:
-            verdict = entry.get("verdict") or {}
-            denied = {reason["rule"] for reason in verdict.get("reasons") or []}
-            if rule in (verdict.get("rules") or ()) and rule not in denied:
+        for entry in asked:
+            if _is_met(rule, entry["verdict"]):
                 claims.setdefault(str(entry["claim_id"]), entry)
         return [self._piece(entry) for entry in claims.values()]
 
@@ -153,6 +166,17 @@ class _Look:
         number = entry["sequence"]
         where = f"ledger.jsonl entry {number}, {entry['kind']}"
         return {"where": where, "sha256": self._digests[number - 1]}
+
+
+def _is_met(rule: str, verdict: Mapping[str, Any]) -> bool:
+    """True if the gate neither denied by the rule nor, in an emergency, did without it."""
+    denied = {reason["rule"] for reason in verdict.get("reasons") or []}
+    waived = rule == _WAIVABLE and verdict.get("break_glass")
+    return rule not in denied and not waived
+
+
+def _sequence(entry: Entry) -> int:
+    return int(entry["sequence"])
 
 
 def _known(value: Any) -> bool:

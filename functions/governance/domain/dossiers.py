@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import attestations, controls, locations
+from governance.domain import attestations, controls, images, locations
 from governance.domain.errors import IntegrityError, InvalidInputError
 from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
@@ -180,7 +180,8 @@ def policy_digests(about: Sequence[Entry]) -> list[str]:
 
 def _image(manifest: Mapping[str, Any]) -> dict[str, Any]:
     container = manifest["inference_specification"]["Containers"][0]
-    return {"uri": container.get("Image"), "digest": container.get("ImageDigest")}
+    named = images.origin_of(str(container.get("Image")), manifest.get("images") or ())
+    return named or {"uri": container.get("Image"), "digest": container.get("ImageDigest")}
 
 
 def lineage(

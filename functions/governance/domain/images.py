@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from governance.domain.errors import InvalidInputError
 
 BY_REFERENCE, COPIED = "by reference", "copied"
+_NO_PLACE = "image:"  # and the digest: how a candidate names an image, wherever it is
 
 _URI = re.compile(
     r"(?P<registry>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<suffix>amazonaws\.com(?:\.cn)?)/"
@@ -133,10 +134,22 @@ def placeless(container: Mapping[str, Any], looked_up: Mapping[str, str]) -> dic
     found = _URI.fullmatch(uri)
     digest = (found and found["digest"]) or looked_up.get(uri)
     if digest:
-        said["Image"] = f"image:{digest}"
+        said["Image"] = f"{_NO_PLACE}{digest}"
         if said.get("ImageDigest") in (None, digest):
             said.pop("ImageDigest", None)
     return said
+
+
+def origin_of(named: str, origins: Iterable[Mapping[str, str]]) -> dict[str, str] | None:
+    """{uri, digest} of what `placeless` named; None for a name that says a place itself.
+
+    `origins` are the manifest's images. An image that is none of them has no other name.
+    """
+    digest = named.removeprefix(_NO_PLACE)
+    if digest == named or not _DIGEST.fullmatch(digest):
+        return None
+    uris = (origin["uri"] for origin in origins if origin["digest"] == digest)
+    return {"uri": next(uris, named), "digest": digest}
 
 
 def pinned(uri: str, digest: str) -> Image:

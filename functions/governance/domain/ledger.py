@@ -36,20 +36,21 @@ KINDS = (
     "VersionRetired",
     "PolicyChanged",
 )
+# Who may read a version's bytes: nobody decides that, so these say neither where the version stands
+# nor by whose decision.
+ABOUT_ACCESS = frozenset({"ClearanceGranted", "ClearanceRevoked"})
 # What is said about a version without moving it: several reviewers overwrite each other's status in
 # the registry, and where the version stands is still where its tests or its release have left it.
-# Who may read its bytes moves it as little.
 # Tampering takes the approvals away and not the version.
 UNMOVING = frozenset(
     {
         "ApprovalsVoided",
-        "ClearanceGranted",
-        "ClearanceRevoked",
         "ReviewGiven",
         "ReviewRevoked",
         "BreakGlassRequested",
         "MandatoryReviewOpened",
         "MandatoryReviewOverdue",
+        *ABOUT_ACCESS,
     }
 )
 _OPTIONAL = (

@@ -229,10 +229,15 @@ def _known(uri: str, facts: Facts) -> dict[str, str]:
     for data in facts.manifest["training_data"]:
         if uri == data["uri"]:
             return _of_dataset(data)
-    for image in facts.manifest["images"]:
-        if uri == image["uri"]:
-            return {"role": "image", "image_digest": str(image["digest"])}
-    return {}
+    return _of_image(uri, facts.manifest)
+
+
+def _of_image(uri: str, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What the manifest says of an image, looked up or, where nobody could, declared."""
+    known = {image["uri"]: image["digest"] for image in manifest.get("images") or ()}
+    for container in manifest["inference_specification"].get("Containers", []):
+        known.setdefault(container.get("Image"), container.get("ImageDigest"))
+    return {"role": "image", "image_digest": str(known[uri])} if known.get(uri) else {}
 
 
 def _of_object(origin: Mapping[str, Any], facts: Facts) -> dict[str, str]:

@@ -42,7 +42,7 @@ def standing(
     """
     found = [
         _review(entry, valid_days)
-        for entry in _in_force(story, candidate_id)
+        for entry in in_force(story, candidate_id)
         if entry["decided_at"] <= now < _later(entry["decided_at"], timedelta(days=valid_days))
     ]
     return sorted(found, key=lambda review: str(review["given_at"]), reverse=True)
@@ -103,7 +103,7 @@ def open_mandatory_review(story: Iterable[Entry]) -> dict[str, Any] | None:
     involved = {_name(opened.get("approver")), _name(_emergency(opened))}
     given = {
         entry["review"]
-        for entry in _in_force(since, candidate_id, voiding=frozenset())
+        for entry in in_force(since, candidate_id, voiding=frozenset())
         if _name(entry["approver"]) not in involved
     }
     waived = [kind for kind in KINDS if kind in (opened.get("waived") or KINDS)]
@@ -165,10 +165,13 @@ def overdue_request(review: Mapping[str, Any], workflow: str) -> dict[str, Any]:
     }
 
 
-def _in_force(
+def in_force(
     story: Iterable[Entry], candidate_id: str, voiding: frozenset[str] = _VOIDING
 ) -> list[Entry]:
-    """The reviews that were given and neither taken back nor voided, whatever their age."""
+    """The reviews that were given and neither taken back nor voided, whatever their age.
+
+    As ReviewGiven entries; `story` is the version's entries, the newest first.
+    """
     entries = list(story)
     newest: dict[tuple[str, str], tuple[int, Entry]] = {}
     for index, entry in enumerate(entries):

@@ -28,6 +28,7 @@ def risks(found: Mapping[str, Any], facts: Facts, about: Sequence[Entry]) -> lis
         lambda: _limits(found),
         lambda: _worse(found["comparison"]),
         lambda: _comparability(found),
+        lambda: _training_data(found["lineage"]),
         lambda: _weakest(found["comparison"]),
         lambda: _documents(found, facts),
         lambda: _expiring(found, facts),
@@ -84,13 +85,18 @@ def _worse(compared: Mapping[str, Any]) -> Iterable[Risk]:
 
 
 def _comparability(found: Mapping[str, Any]) -> Iterable[Risk]:
-    compared, lineage = found["comparison"], found["lineage"]
+    compared = found["comparison"]
+    for detail in compared["contradictions"]:
+        yield _risk("high", "Measured on a holdout that is not the registered one", detail)
     if compared["holdouts"]["candidate"] is None:
         yield _risk("high", "No evaluation report can be read", compared["basis"])
     elif compared["same_holdout"] is False:
         yield _risk("medium", "Measured on another holdout", compared["basis"])
-    elif compared["with"] and compared["same_holdout"] is None:
+    elif compared["with"] and not (compared["same_holdout"] or compared["contradictions"]):
         yield _risk("medium", "Cannot be compared", compared["basis"])
+
+
+def _training_data(lineage: Mapping[str, Any]) -> Iterable[Risk]:
     if lineage["same_training_data"] is True:
         yield _risk("low", "Trained on the same data", "as what it would replace")
     elif lineage["same_training_data"] is False:

@@ -16,7 +16,7 @@ from click.testing import Result
 from cli import brief_page, evidence, ledger, projects, versions
 from cli.errors import GovernError
 from cli.versions import Version
-from governance.domain import candidate
+from governance.domain import candidate, locations
 from governance.domain.comparisons import Side
 from governance.domain.policies import PARTS, combined, digests_of
 from tests import briefing
@@ -172,6 +172,29 @@ def test_evidence_that_is_not_what_was_recorded_is_no_brief(
     central[what] = {**central[what], key: central[what][key] + b" "}
     error = document(govern, REFERENCE)["error"]
     assert error["code"] == "integrity"
+
+
+def test_a_report_that_was_uploaded_in_parts_has_the_digest_of_its_parts(
+    govern: Govern, central: dict[str, Any]
+) -> None:
+    new = central["new"]
+    body = central["evaluations"][new.candidate_id]
+    half = len(body) // 2
+    digests = [hashlib.sha256(part).hexdigest() for part in (body[:half], body[half:])]
+    sizes = locations.run_lengths([half, len(body) - half])
+    for one in new.manifest["artifacts"]:
+        if one["role"] == "evaluation":
+            one |= {"sha256": locations.composite(digests), "part_sizes": sizes}
+    number = candidate.candidate_id(new.manifest)
+    for entry in central["book"].entries:
+        if entry.get("candidate_id") == new.candidate_id:
+            entry["candidate_id"] = number
+    central["manifests"][number] = candidate.canonical(new.manifest)
+    central["evaluations"][number] = body
+    found = document(govern, REFERENCE)
+    assert (found["candidate_id"], found["comparison"]["same_holdout"]) == (number, True)
+    central["evaluations"][number] = body[:-1] + b" "
+    assert document(govern, REFERENCE)["error"]["code"] == "integrity"
 
 
 def test_evidence_that_is_gone_is_an_error(govern: Govern, central: dict[str, Any]) -> None:

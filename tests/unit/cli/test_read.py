@@ -173,6 +173,35 @@ def test_status_at_a_time_is_what_the_ledger_knew_then(
     assert [(row["version"], row["approver"]) for row in found["endpoints"]] == serves
 
 
+@pytest.mark.parametrize(
+    "cleared",
+    [
+        entry(3, "ClearanceGranted", stage="Test", stage_status="Validating"),
+        entry(3, "ClearanceRevoked", stage="Test", stage_status="Validating", reason="entry 2"),
+        entry(3, "ClearanceGranted", stage="Prod", stage_status="Releasing"),
+    ],
+    ids=["granted", "revoked", "of another phase"],
+)
+@pytest.mark.parametrize("at", [False, True], ids=["now", "at a time"])
+def test_a_clearance_says_neither_since_when_nor_by_whom(
+    govern: Govern, where: list[Any], reader: Stubbed, cleared: dict[str, Any], at: bool
+) -> None:
+    validating = {"stage": "Test", "stage_status": "Validating", "approver": by("alex")}
+    started = entry(2, "ValidationStarted", candidate_id=CANDIDATE, **validating)
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, started, cleared)
+    if not at:
+        lists(reader, summary(1, "Test/Validating"))
+    result = govern("status", MODEL, *(["--at", "2026-01-31"] if at else []), "--json")
+    assert result.exit_code == 0, result.output
+    row = next(row for row in json.loads(result.output)["versions"] if row["registry"] == "Central")
+    assert (row["stage_status"], row["since"], row["approver"]) == (
+        "Validating",
+        started["recorded_at"],
+        "alex",
+    )
+
+
 def test_history_at_a_time_ends_there(govern: Govern, where: list[Any], reader: Stubbed) -> None:
     provisioned(reader, directory())
     knows(reader, PROMOTED, RELEASED, SUPERSEDED, SUCCESSOR)
