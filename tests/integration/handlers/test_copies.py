@@ -256,6 +256,41 @@ def test_copying_again_copies_nothing(large: tuple[Promotion, list[bytes]]) -> N
     assert promotion.versions() == 2
 
 
+def test_two_runs_that_began_at_once_leave_one_object_and_no_upload(
+    large: tuple[Promotion, list[bytes]],
+) -> None:
+    """Each has an upload of its own; the one that is whole counts, whichever began first."""
+    promotion, parts = large
+    with pytest.MonkeyPatch.context() as nothing_yet:
+        nothing_yet.setattr(Copies, "unfinished", lambda self: {})
+        (slow,), (fast,) = promotion.plan(), promotion.plan()
+    assert len(promotion.unfinished()) == 2
+    promotion.copy(fast)
+    assert promotion.body(promotion.verify()["model-data"]) == b"".join(parts)
+    assert promotion.unfinished() == []
+    # The other one is tried again, as the state machine does, and finds that all is done.
+    assert promotion.copy(slow, attempt=1) == 0
+    assert promotion.versions() == 1
+
+
+def test_an_object_that_another_run_has_copied_is_not_written_again(
+    promotion: Promotion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second version of it would be open to nobody: what is cleared is the registered one."""
+    promotion.refer("model-data", promotion.put("model.tar.gz"))
+    (batch,) = promotion.plan()
+    promotion.copy(batch)
+    refused = ClientError({"Error": {"Code": "PreconditionFailed"}}, "CopyObject")
+
+    def conditional(self: Copies, transfer: object, **condition: str) -> None:
+        assert condition == {"IfNoneMatch": "*"}
+        raise refused
+
+    monkeypatch.setattr(Copies, "_ask_to_copy", conditional)
+    assert promotion.copy(batch) == 0
+    assert promotion.versions() == 1
+
+
 def test_the_version_that_was_approved_is_copied_even_if_it_was_replaced(
     promotion: Promotion,
 ) -> None:
