@@ -26,6 +26,7 @@ from local.organisation import ACCOUNTS, environment, own_environment, root_sess
 Progress = Callable[[str], None]
 
 _ROOT = Path(__file__).parents[1]
+_LAYER = re.compile(r"^  (\w+Layer):$", re.MULTILINE)
 # Where SAM has built to: a directory under the name of a resource.
 _PACKAGE = re.compile(r"\b(?P<property>ContentUri|CodeUri): (?P<directory>[\w-]+)$", re.MULTILINE)
 _ARCHITECTURES = {
@@ -53,7 +54,7 @@ def deploy(server: Server, progress: Progress) -> None:
 
     def lane(places: Sequence[str]) -> None:
         _build(f"local-{places[0]}", progress)
-        zip_packages(_ROOT / _config(f"local-{places[0]}")["deploy"]["parameters"]["template_file"])
+        zip_packages(_built_template(f"local-{places[0]}"))
         for place in places:
             _deploy(server, place, progress)
 
@@ -77,6 +78,8 @@ def build(name: str, directory: Path | None = None) -> None:
     where = ["--build-dir", str(directory)] if directory else []
     local = name.startswith("local-")
     variables = {"PYTHON_VERSION": _version(), "PLATFORM": _host()[1]} if local else {}
+    if local and directory is None and layers_are_kept(_built_template(name)):
+        variables["KEPT_LAYERS"] = "1"
     overrides = _overrides(name) if local else []
     _sam(["build", "--config-env", name, *where, *overrides], variables)
 
@@ -94,13 +97,13 @@ def zip_packages(template: Path) -> None:
     that shares it: a fourth of the time of `make demo`. Layers change only with their locks, so
     their zip files are kept until then, in `packages` beside the directory of the build.
     """
-    kept = template.parents[1] / "packages"
+    kept = _packages(template)
     code: set[str] = set()
 
     def zipped(found: re.Match[str]) -> str:
         name = found["directory"]
         if found["property"] == "ContentUri":
-            path = kept / f"{name}-{_layers_digest()}.zip"
+            path = _layer_zip(template, name)
             if not path.exists():
                 for old in kept.glob(f"{name}-*.zip"):
                     old.unlink()
@@ -113,6 +116,24 @@ def zip_packages(template: Path) -> None:
         return f"{found['property']}: {os.path.relpath(path, template.parent)}"
 
     template.write_text(_PACKAGE.sub(zipped, template.read_text()))
+
+
+def layers_are_kept(template: Path) -> bool:
+    """True if there is a zip file of every layer; then `layers/Makefile` need not build any."""
+    names = _LAYER.findall((_ROOT / "template.yaml").read_text())
+    return all(_layer_zip(template, name).exists() for name in names)
+
+
+def _layer_zip(template: Path, layer: str) -> Path:
+    return _packages(template) / f"{layer}-{_layers_digest()}.zip"
+
+
+def _packages(template: Path) -> Path:
+    return template.parents[1] / "packages"
+
+
+def _built_template(name: str) -> Path:
+    return _ROOT / str(_config(name)["deploy"]["parameters"]["template_file"])
 
 
 def _layers_digest() -> str:

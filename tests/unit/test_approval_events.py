@@ -305,3 +305,13 @@ def test_the_hubs_own_rejection_is_told_by_its_role_or_by_its_recorded_words() -
     assert not approval_events.is_the_hubs(person, "Gate Test: denied. [r] f", role, verdicts)
     assert approval_events.is_the_hubs(None, "Gate Test: denied. [r] f", role, verdicts)
     assert not approval_events.is_the_hubs(None, "Gate Test: denied. whatever", role, verdicts)
+
+
+def test_a_change_in_the_second_of_an_approval_is_told_apart_from_it() -> None:
+    """Both have entries of their own: the one that voids, and the gate's."""
+    event = _event(_life_cycle("Test", "Approved"))
+    approved = approval_events.promotion(event, "validate_in_test", "Test", "arn:aws:states:x")
+    changed = approval_events.change(event, "detect_tampering")
+    assert changed["decided_at"] == approved["decided_at"]
+    assert changed["claim_id"] != approved["claim_id"]
+    assert approval_events.change(event, "detect_tampering") == changed

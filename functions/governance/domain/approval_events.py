@@ -98,7 +98,10 @@ def change(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
     detail, version = _read(event)
     life_cycle = detail.get("ModelLifeCycle")
     stage = life_cycle.get("Stage") if isinstance(life_cycle, Mapping) else None
-    return _decision(event, detail, version, workflow, str(stage or "Dev"))
+    found = _decision(event, detail, version, workflow, str(stage or "Dev"))
+    # Times are whole seconds: an approval in the same one must not pass for the change.
+    own = claims.claim_id(found["model_package_arn"], "changed", found["decided_at"])
+    return {**found, "claim_id": own}
 
 
 def approved_stage(detail: Mapping[str, Any]) -> str | None:

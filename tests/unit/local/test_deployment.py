@@ -78,3 +78,18 @@ def test_code_is_zipped_again_since_nothing_says_that_it_is_the_same(template: P
     deployment.zip_packages(template)
     with zipfile.ZipFile(template.parents[1] / "packages" / "OneFunction-Shared.zip") as archive:
         assert archive.read("code.py") == b"TWO = 3\n"
+
+
+def test_layers_are_kept_once_each_of_them_has_its_zip_file(template: Path) -> None:
+    assert not deployment.layers_are_kept(template)
+    names = deployment._LAYER.findall(
+        (Path(deployment.__file__).parents[1] / "template.yaml").read_text()
+    )
+    assert len(names) >= 4
+    for name in names:
+        path = deployment._layer_zip(template, name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert deployment.layers_are_kept(template)
+    path.unlink()
+    assert not deployment.layers_are_kept(template)
