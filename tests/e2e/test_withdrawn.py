@@ -230,11 +230,14 @@ def test_after_a_recall_prod_reads_it_no_more(
     )
     eventually(lambda: not _readable(endpoints[PROD], model_data), "the end of Prod's clearance")
     revoked = eventually(
-        lambda: [e for e in organisation.entries(REPLACED) if e["kind"] == "ClearanceRevoked"][-1:],
+        lambda: [
+            e
+            for e in organisation.entries(REPLACED)
+            if e["kind"] == "ClearanceRevoked" and e["reason"].endswith("(VersionRecalled)")
+        ],
         "the revocation",
     )
-    assert revoked[0]["clearance"]["stages"] == ["Prod"]
-    assert revoked[0]["reason"].endswith("(VersionRecalled)")
+    assert [e["clearance"]["stages"] for e in revoked] == [["Prod"]]
     assert _readable(
         endpoints[PROD],
         _objects(organisation, replaced.second.entry["model_package_arn"])["model-data"],
