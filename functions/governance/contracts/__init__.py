@@ -6,6 +6,7 @@ JSON Schema decides; an InvalidInputError names the place, what is there and wha
 from governance.contracts.documents import (
     evaluation_problems,
     evaluation_report,
+    libraries,
     tier_policy,
     tier_problems,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "REQUESTS",
     "evaluation_problems",
     "evaluation_report",
+    "libraries",
     "request",
     "tier_policy",
     "tier_problems",

@@ -26,9 +26,11 @@ class Facts:
     approval_description, stage, stage_status}; `tests_passed` whether the last validation of this
     very version and candidate passed, `test_metrics` what it measured, and `phase`
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
-    knows nothing of it. `reviews` and `break_glass` are those of domain/reviews.py, `approvals`
-    [{stage, person, decided_at}] those of the stages before. `image` {registry, critical, scan}:
-    `critical` findings of a finished scan or None, and `scan` says in words how it stands.
+    knows nothing of it. `recalls` [{part, model_package_arn, recalled_at, person, reason}] are
+    those of its parts (domain/parts.py) that were recalled. `reviews` and `break_glass` are those
+    of domain/reviews.py, `approvals` [{stage, person, decided_at}] those of the stages before.
+    `image` {registry, critical, scan}: `critical` findings of a finished scan or None, and `scan`
+    says in words how it stands.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `policy_recorded` is whether the ledger has the policy as the last one published. `asked_at`
     is when the gate was asked (ISO-8601, UTC).
@@ -51,6 +53,7 @@ class Facts:
     tests_passed: bool = False
     test_metrics: Mapping[str, Any] = field(default_factory=dict)
     phase: str | None = None
+    recalls: Sequence[Mapping[str, Any]] = ()
     reviews: Sequence[Mapping[str, Any]] = ()
     break_glass: Mapping[str, Any] | None = None
     approvals: Sequence[Mapping[str, Any]] = ()

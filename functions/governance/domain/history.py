@@ -12,6 +12,7 @@ from governance.domain.facts import Facts
 Entry = Mapping[str, Any]
 # The entry in which an approval ended well, by the stage that it was for.
 _APPROVED = (("Dev", "CandidatePromoted"), ("Test", "ValidationPassed"))
+_OF_A_RECALL = ("part", "model_package_arn", "recalled_at", "person", "reason")
 _STAGES = ("Dev", "Test", "Prod")
 # The tier says how long a review and an emergency count; the facts keep all that may.
 _LONGEST_DAYS = 3650
@@ -23,10 +24,12 @@ def facts(
     policy_recorded: bool,
     image: Mapping[str, Any],
     now: str,
+    recalls: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first; `recalls` the marks of those of the
+    candidate's parts that were recalled.
     """
     promotion, candidate = request["promotion"], request["candidate"]
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
@@ -50,6 +53,7 @@ def facts(
         tests_passed=passed,
         test_metrics=measured,
         phase=ledger.phase(story),
+        recalls=[{key: mark.get(key) for key in _OF_A_RECALL} for mark in recalls],
         reviews=reviews.standing(story, candidate_id, now, _LONGEST_DAYS),
         break_glass=reviews.break_glass(story, candidate_id, now, _LONGEST_DAYS * 24),
         approvals=approvals(story, candidate_id, stage),

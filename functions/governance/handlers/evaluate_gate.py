@@ -10,9 +10,10 @@ from governance.adapters.artifacts import Artifacts
 from governance.adapters.directory import Directory
 from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
+from governance.adapters.parts import Parts
 from governance.adapters.policies import policy_of
 from governance.adapters.policy_engine import engine
-from governance.domain import gates, history
+from governance.domain import gates, history, parts
 from governance.entry import entry_point
 from governance.settings import Settings
 
@@ -28,6 +29,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     project = Directory(settings.project_directory_table).project_of(model)
     policy = policy_of(project, Artifacts())
     ours = Ledger(settings.ledger_table)
+    candidate = request["candidate"]
+    made_of = candidate.get("parts") or [f"{parts.CANDIDATE}{candidate['candidate_id']}"]
     accounts = {settings.registry_account_id, *project["accounts"].values()}
     facts = history.facts(
         request,
@@ -37,6 +40,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ),
         image=Images().scan(described.get("image") or {}, accounts),
         now=clock.now(),
+        recalls=Parts(settings.parts_table).recalled(made_of),
     )
     decide = engine(policy.cedar, policy.schema).decide
     return {"verdict": gates.evaluate(facts, policy, decide).to_dict()}
