@@ -251,6 +251,8 @@ FUNCTIONS = {
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
+    "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
+    "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
     "grant-clearance": ("s3:PutObjectVersionTagging", MODELS),
     "revoke-clearance": ("s3:PutObjectVersionTagging", MODELS),
