@@ -632,7 +632,7 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
 
 
 def test_a_version_without_a_definition_is_not_tested(here: Organisation) -> None:
-    _, candidate, arn = here.promoted()
+    _, _, arn = here.promoted()
     here.enter({key: v for key, v in here.directory_entry.items() if key != "definition"})
     promotion = here.in_central(arn)
     who = here.call("resolve_approver", promotion=promotion)
