@@ -24,8 +24,8 @@ def facts(
     policy_recorded: bool,
     image: Mapping[str, Any],
     now: str,
-    recalls: Sequence[Mapping[str, Any]] = (),
     definition: Mapping[str, Any] | None = None,
+    recalls: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
