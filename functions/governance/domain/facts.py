@@ -27,8 +27,9 @@ class Facts:
     very version and candidate passed, `test_metrics` what it measured, and `phase`
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
     knows nothing of it. `reviews` and `break_glass` are those of domain/reviews.py, `approvals`
-    [{stage, person, decided_at}] those of the stages before. `image` {registry, critical, scan}:
-    `critical` findings of a finished scan or None, and `scan` says in words how it stands.
+    [{stage, person, decided_at, unconfirmed}] those of the stages before (domain/history.py).
+    `image` {registry, critical, scan}: `critical` findings of a finished scan or None, and `scan`
+    says in words how it stands.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `policy_recorded` is whether the ledger has the policy as the last one published. `asked_at`
     is when the gate was asked (ISO-8601, UTC).
