@@ -42,11 +42,11 @@ def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
     request = detail.get("requestParameters") or {}
     if detail.get("eventName") != "UpdateModelPackage" or detail.get("errorCode"):
         return None
-    life_cycle = request.get("modelLifeCycle")
-    if life_cycle is None and request.get("modelApprovalStatus") == "Approved":
+    life_cycle = request.get("modelLifeCycle") or {}
+    if not life_cycle and request.get("modelApprovalStatus") == "Approved":
         # Teams that do not use ModelLifeCycle approve Dev versions by the status alone.
         life_cycle = {"stage": "Dev", "stageStatus": "Approved"}
-    if (life_cycle or {}).get("stageStatus") != "Approved":
+    if life_cycle.get("stageStatus") != "Approved":
         return None
     arn, stage = request.get("modelPackageArn"), life_cycle.get("stage")
     required = {
