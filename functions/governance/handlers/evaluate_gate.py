@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import clock
+from governance.adapters import clock, definitions
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.confirmations import Confirmations
 from governance.adapters.directory import Directory
@@ -13,6 +13,7 @@ from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
 from governance.adapters.policies import policy_of
 from governance.adapters.policy_engine import engine
+from governance.domain import definitions as which
 from governance.domain import gates, history
 from governance.entry import entry_point
 from governance.settings import Settings
@@ -34,6 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     confirmed = Confirmations(settings.confirmations_table)
     earlier = history.earlier_decisions(story, candidate_id, stage) if stage == "Prod" else ()
     accounts = {settings.registry_account_id, *project["accounts"].values()}
+    named = which.chosen(request["approval"].get("definition"), project, settings.evidence_bucket)
     facts = history.facts(
         request,
         story=story,
@@ -42,6 +44,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ),
         image=Images().scan(described.get("image") or {}, accounts),
         now=clock.now(),
+        definition=None
+        if named is None or stage == "Dev"
+        else definitions.look(named, policy.tier),
         records={decision: confirmed.records(decision) for decision in earlier},
     )
     decide = engine(policy.cedar, policy.schema).decide
