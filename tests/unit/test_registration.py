@@ -47,6 +47,26 @@ def test_references_point_to_central_and_etags_of_dev_are_dropped() -> None:
     assert request["CustomerMetadataProperties"]["origin-arn"] == "arn:dev/1"
 
 
+def test_every_container_of_every_specification_is_relocated_and_pinned() -> None:
+    description = _description()
+    features = {"Image": "f", "ModelDataUrl": "s3://dev/run/features.tar.gz"}
+    description["InferenceSpecification"]["Containers"].append(features)
+    description["AdditionalInferenceSpecifications"] = [{"Name": "gpu", "Containers": [features]}]
+    origin = {"role": "model-data-2", "bucket": "dev", "key": "run/features.tar.gz"}
+    central = {**origin, "bucket": "central", "key": "models/m/features.tar.gz"}
+    image = {"uri": "f", "digest": "sha256:f", "central_uri": "central@sha256:f"}
+    request = registration.central_version(
+        description, _candidate(ORIGIN, origin), [CENTRAL, central], [IMAGE, image]
+    )
+    expected = {
+        "Image": "central@sha256:f",
+        "ImageDigest": "sha256:f",
+        "ModelDataUrl": "s3://central/models/m/features.tar.gz",
+    }
+    assert request["InferenceSpecification"]["Containers"][1] == expected
+    assert request["AdditionalInferenceSpecifications"][0]["Containers"] == [expected]
+
+
 def test_a_reference_outside_the_candidate_is_refused() -> None:
     description = _description(SamplePayloadUrl="s3://dev/elsewhere.json")
     with pytest.raises(InvalidInputError, match=r"s3://dev/elsewhere\.json"):

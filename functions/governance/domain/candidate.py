@@ -28,6 +28,7 @@ _DECLARED = {"model-data": "model-data", "evaluation": "evaluation", "holdout": 
 # What SageMaker says of an object where it is; the digests say what it is.
 OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
+_MODEL_DATA = re.compile(r"model-data(-url)?(-\d+)?")
 _DATA_SETS = ("datasets", "training_datasets")  # fields of the card, as SageMaker's schema has them
 _S3_URI = re.compile(r"s3://[^/\s]+/\S+")
 
@@ -38,7 +39,8 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
     `description` is DescribeModelPackage's answer. Returns [{role, uri, version_id, sha256}] with
     "" where the registration declared none, sorted by role; a prefix ends with "/", and no role
     lies under another. What several fields name has the role of the first. InvalidInputError if
-    the version has not one container, or lacks model data, an evaluation report or a holdout.
+    the version has no container, or lacks model data, an evaluation report or a holdout. Of an
+    inference pipeline, one container with model data is enough.
     """
     metadata = description.get("CustomerMetadataProperties", {})
     found: dict[str, str] = {}
@@ -47,7 +49,9 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
         if uri not in taken:
             found[role] = uri
             taken.add(uri)
-    missing = [role for role in _REQUIRED_ROLES if role not in found]
+    # Which container of a pipeline has the model data does not matter.
+    there = found.keys() | {"model-data" for role in found if is_model_data(role)}
+    missing = [role for role in _REQUIRED_ROLES if role not in there]
     if missing:
         raise InvalidInputError(
             f"{description.get('ModelPackageArn')} has no {', '.join(missing)}; the training "
@@ -63,6 +67,11 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
         }
         for role, uri in sorted(found.items())
     ]
+
+
+def is_model_data(role: str) -> bool:
+    """True for the model data of the inference specification's containers: "-2" is the second's."""
+    return _MODEL_DATA.fullmatch(role) is not None
 
 
 def _named(
@@ -165,7 +174,7 @@ def manifest(
 
     `artifacts` are the origin locations, with role, of what `references` listed; `images`
     [{uri, digest}] those of the version's containers that are in ECR. InvalidInputError if the
-    version has not one container.
+    version has no container.
     """
     _containers(description)
     return {
@@ -361,12 +370,13 @@ def _uri(location: Mapping[str, Any]) -> str:
 
 
 def _containers(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The one container, in a list. An inference pipeline is refused: the gate sees one image."""
+    """The containers, several of an inference pipeline; InvalidInputError if there are none."""
     containers: Sequence[Mapping[str, Any]]
     containers = _at(description, "InferenceSpecification", "Containers") or []
-    if len(containers) != 1:
+    if not containers:
         raise InvalidInputError(
-            f"{description.get('ModelPackageArn')} has {len(containers)} containers; expected 1"
+            f"{description.get('ModelPackageArn')} has no containers; register a version whose "
+            "InferenceSpecification has at least one"
         )
     return containers
 

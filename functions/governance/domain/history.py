@@ -21,12 +21,13 @@ def facts(
     request: Mapping[str, Any],
     story: Sequence[Entry],
     policy_recorded: bool,
-    image: Mapping[str, Any],
+    images: Sequence[Mapping[str, Any]],
     now: str,
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first; `images` are the scans of its
+    images, the first container's first.
     """
     promotion, candidate = request["promotion"], request["candidate"]
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
@@ -55,7 +56,8 @@ def facts(
         approvals=approvals(story, candidate_id, stage),
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
-        image=image,
+        image=images[0],
+        further_images=images[1:],
     )
 
 

@@ -442,6 +442,61 @@ def test_a_candidate_goes_to_central_whole(here: Organisation, aws: Callable[...
     assert hashlib.sha256(manifest).hexdigest() == candidate["candidate_id"]
 
 
+def _pipeline(here: Organisation) -> dict[str, Any]:
+    """The version with a second container that has model data of its own; that object."""
+    features = here._put("features.tar.gz", b"features")
+    version = here.registry.versions[here.arn]
+    version["InferenceSpecification"]["Containers"].append(
+        {
+            "ContainerHostname": "features",
+            "Image": "account.dkr.ecr.us-east-1.amazonaws.com/features:1",
+            "ModelDataUrl": features["uri"],
+        }
+    )
+    version["AdditionalInferenceSpecifications"] = [
+        {"Name": "gpu", "Containers": [{"Image": "a/gpu:1", "ModelDataUrl": features["uri"]}]}
+    ]
+    return features
+
+
+def test_a_pipeline_of_containers_goes_to_central_whole(here: Organisation) -> None:
+    features = _pipeline(here)
+    _, candidate, arn = here.promoted()
+    assert candidate["described"]["further_images"][0]["uri"].endswith("/features:1")
+    digests = {one["role"]: one["sha256"] for one in candidate["objects"]}
+    assert digests["model-data-2"] == features["sha256"]
+    version = here.registry.describe(arn)
+    containers = version["InferenceSpecification"]["Containers"]
+    place = f"s3://{ARTIFACTS}/models/{here.model}/{candidate['candidate_id']}"
+    urls = [f"{place}/model-data/model.tar.gz", f"{place}/model-data-2/features.tar.gz"]
+    assert [container["ModelDataUrl"] for container in containers] == urls
+    (additional,) = version["AdditionalInferenceSpecifications"]
+    assert additional["Containers"][0]["ModelDataUrl"] == urls[1]
+    assert here.verified(arn)["differences"] == []
+    asked = {"promotion": here.in_central(arn), "candidate": candidate}
+    asked["candidate"] = here.verified(arn)["candidate"]
+    planned = here.call("plan_deployment", **asked)["deployment"]["containers"]
+    assert [container["ModelDataUrl"] for container in planned] == urls
+    assert planned[1]["ContainerHostname"] == "features"
+
+
+@pytest.mark.parametrize("what", ["image", "bytes"])
+def test_a_change_of_the_second_container_is_found(
+    here: Organisation, aws: Callable[..., Any], what: str
+) -> None:
+    _pipeline(here)
+    arn = here.promoted()[2]
+    container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][1]
+    if what == "image":
+        container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    else:
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
+    named = "inference_specification.Containers.1.Image"
+    expected = {"image": named, "bytes": "model-data-2 sha256"}[what]
+    assert [one["name"] for one in here.verified(arn)["differences"]] == [expected]
+
+
 def test_promoting_the_same_candidate_again_registers_nothing(here: Organisation) -> None:
     _, first, arn = here.promoted()
     versions = len(here.registry.versions)
