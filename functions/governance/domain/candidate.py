@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -296,6 +296,45 @@ def declared_mismatches(
         for reference in references_
         for field in ("version_id", "sha256")
         if reference[field] and reference[field] != actual[reference["role"]][field]
+    ]
+
+
+def superseded(
+    artifacts: Iterable[tuple[Mapping[str, Any], str | None]],
+) -> list[dict[str, str]]:
+    """What was registered as one version of an object whose present version is another.
+
+    `artifacts` are (location, id of the present version, None if it was deleted); the rest is as
+    `declared_mismatches` says. An endpoint, a person and the next training see the present one.
+    """
+    return [
+        {
+            "name": f"{location['role']} present version of {_uri(location)}",
+            "declared": str(location["version_id"]),
+            "actual": present or "deleted",
+        }
+        for location, present in artifacts
+        if present != location["version_id"]
+    ]
+
+
+def replaced(
+    artifacts: Sequence[Mapping[str, Any]], registered: Mapping[str, Any] | None
+) -> list[dict[str, str]]:
+    """What had other bytes when the version was registered, as `declared_mismatches` says it.
+
+    `registered` is the manifest that was recorded then, None if none was. A version may be
+    completed until it is approved: what names something else by now is no replacement.
+    """
+    then = {_uri(one): one["sha256"] for one in (registered or {}).get("artifacts", ())}
+    return [
+        {
+            "name": f"{location['role']} sha256 of {_uri(location)}",
+            "declared": then[_uri(location)],
+            "actual": str(location["sha256"]),
+        }
+        for location in artifacts
+        if then.get(_uri(location), location["sha256"]) != location["sha256"]
     ]
 
 

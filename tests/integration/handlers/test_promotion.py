@@ -938,6 +938,51 @@ def test_a_version_is_a_candidate_from_its_registration_on(
     assert here.promoted()[1]["candidate_id"] == entry["candidate_id"]
 
 
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("model.tar.gz", "model-data present version"),
+        ("statistics.json", "baseline/modeldataquality-statistics sha256"),
+    ],
+)
+def test_an_object_that_was_replaced_before_the_approval_is_a_reason(
+    here: Organisation, aws: Callable[..., Any], name: str, role: str
+) -> None:
+    _new(here)
+    there = here._put(name, b"other bytes")
+    promotion = here.claim()["promotion"]
+    built = here.call("build_candidate", promotion=promotion)
+    (mismatch,) = built["declared_mismatches"]
+    assert mismatch["name"].startswith(role)
+    before = here.objects[name]
+    then, now = ("version_id",) * 2 if "version" in role else ("sha256",) * 2
+    assert (mismatch["declared"], mismatch["actual"]) == (before[then], there[now])
+    who = here.call("resolve_approver", promotion=promotion)
+    verdict = here.call("evaluate_gate", promotion=promotion, **who, **built)["verdict"]
+    (reason,) = verdict["reasons"]
+    assert reason["rule"] == "artifacts_match_registration"
+    assert name in reason["fact"]
+
+
+def test_an_object_that_was_deleted_before_the_approval_is_a_reason(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    aws("s3").delete_object(Bucket=DEV_BUCKET, Key=f"{here.model}/holdout.csv")
+    built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    (mismatch,) = built["declared_mismatches"]
+    assert (mismatch["name"].partition(" ")[0], mismatch["actual"]) == ("holdout", "deleted")
+
+
+def test_a_version_may_be_completed_until_it_is_approved(here: Organisation) -> None:
+    _new(here)
+    other = here._put("better-statistics.json", b'{"more": 1}')
+    version = here.registry.versions[here.arn]
+    version["DriftCheckBaselines"]["ModelDataQuality"]["Statistics"]["S3Uri"] = other["uri"]
+    version["ModelCard"]["ModelCardContent"] = '{"model_overview": {"model_name": "said more"}}'
+    built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    assert built["declared_mismatches"] == []
+
+
 def test_an_incomplete_version_is_no_candidate_and_no_error(here: Organisation) -> None:
     here.registry.versions[here.arn]["ModelMetrics"] = {}
     assert "evaluation" in _new(here)["reason"]
