@@ -300,6 +300,29 @@ def test_white_space_and_order_of_a_card_do_not_matter() -> None:
     assert candidate.card_digest(_with_card(one)) == candidate.card_digest(_with_card(other))
 
 
+def test_a_card_is_the_same_wherever_its_attachments_are() -> None:
+    def card(place: str) -> dict[str, Any]:
+        return {
+            "evaluation_details": [{"name": "a", "metadata": {"plot": f"s3://{place}/roc.png"}}],
+            "training_details": {"training_datasets": ["s3://dev/roc.png"]},
+        }
+
+    dev, central = ([{**_object("card/1", "roc.png"), "bucket": b}] for b in ("dev", "central"))
+    digest = candidate.card_digest(_with_card(card("dev")), dev)
+    assert candidate.card_digest(_with_card(card("central")), central) == digest
+    assert candidate.card_digest(_with_card(card("elsewhere")), central) != digest
+    assert candidate.card_digest(_with_card(card("dev")), central) != digest
+    content = candidate.with_attachments(
+        json.dumps(card("dev")), {"s3://dev/roc.png": "s3://central/roc.png"}
+    )
+    assert json.loads(content) == card("central")
+
+
+def test_a_card_that_names_nothing_else_is_left_as_it_was_written() -> None:
+    content = '{"b":  1, "a": "see s3://dev/roc.png"}'
+    assert candidate.with_attachments(content, {"s3://dev/roc.png": "s3://c/roc.png"}) == content
+
+
 @pytest.mark.parametrize("card", [{}, {"ModelCardContent": ""}, None], ids=repr)
 def test_no_card_has_no_digest(card: Any) -> None:
     assert candidate.card_digest(samples.description(ModelCard=card)) is None

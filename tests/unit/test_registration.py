@@ -67,6 +67,26 @@ def test_every_container_of_every_specification_is_relocated_and_pinned() -> Non
     assert request["AdditionalInferenceSpecifications"][0]["Containers"] == [expected]
 
 
+def test_the_card_names_central_and_says_so_if_there_is_no_room() -> None:
+    def request(**more: str) -> dict[str, Any]:
+        card = {"model_overview": {"model_artifact": ["s3://dev/run/model.tar.gz"]}, **more}
+        card["training_details"] = {"training_datasets": ["s3://dev/run/model.tar.gz"]}
+        described = {"ModelCardContent": json.dumps(card), "ModelCardStatus": "Draft"}
+        description = _description(ModelCard={**described, "ModelCardArn": "arn"})
+        return registration.central_version(description, _candidate(ORIGIN), [CENTRAL], [IMAGE])[
+            "ModelCard"
+        ]
+
+    moved = request()
+    assert moved["ModelCardStatus"] == "Draft"
+    assert json.loads(moved["ModelCardContent"]) == {
+        "model_overview": {"model_artifact": ["s3://central/models/m/model.tar.gz"]},
+        "training_details": {"training_datasets": ["s3://dev/run/model.tar.gz"]},
+    }
+    with pytest.raises(InvalidInputError, match="at most 100000"):
+        request(text="x" * 99_900)
+
+
 def test_a_reference_outside_the_candidate_is_refused() -> None:
     description = _description(SamplePayloadUrl="s3://dev/elsewhere.json")
     with pytest.raises(InvalidInputError, match=r"s3://dev/elsewhere\.json"):

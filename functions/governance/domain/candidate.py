@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -128,9 +128,9 @@ def _source_uri(source: Mapping[str, Any]) -> str:
     uri, kind = str(source.get("S3Uri", "")), source.get("S3DataType", "S3Object")
     if source.get("ManifestS3Uri") or kind not in ("S3Object", "S3Prefix"):
         raise InvalidInputError(
-            f"the version names the model data {uri} by a manifest, whose entries would go on "
-            "pointing to Dev; put the objects under one prefix and register a version whose "
-            "S3DataType is S3Prefix"
+            f"the version names the data {uri} by a manifest, whose entries would go on pointing "
+            "to Dev (AWS does not document its format, so none is written for Central); put the "
+            "objects under one prefix and register a version whose S3DataType is S3Prefix"
         )
     if uri.endswith("/") != (kind == "S3Prefix"):
         raise InvalidInputError(
@@ -143,26 +143,39 @@ def _source_uri(source: Mapping[str, Any]) -> str:
 def _attachments(description: Mapping[str, Any]) -> list[str]:
     """The S3 URIs in the model card that are no data sets, each once, sorted.
 
-    Data sets stay where they are: training_data names them, lineage leads to them. The card itself
-    stays as it was approved; the manifest says where in Central its attachments are.
+    Data sets stay where they are: training_data names them, lineage leads to them.
     """
     body = canonical_card(description)
-    if body is None:
-        return []
-    return sorted({uri for key, uri in _texts(json.loads(body)) if key not in _DATA_SETS})
+    found: set[str] = set()
+
+    def seen(uri: str) -> str:
+        found.add(uri)
+        return uri
+
+    _with_attachments(json.loads(body or b"{}"), seen)
+    return sorted(found)
 
 
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """(nearest key, text) of every text in a JSON value that is the URI of something in S3."""
+def with_attachments(content: str, places: Mapping[str, str]) -> str:
+    """A model card's content that names its attachments by other URIs: {URI: URI}.
+
+    The text is left as it is if it names none of them.
+    """
+    card = json.loads(content)
+    moved = _with_attachments(card, lambda uri: places.get(uri, uri))
+    return content if moved == card else json.dumps(moved, ensure_ascii=False)
+
+
+def _with_attachments(value: Any, place: Callable[[str], str], key: str = "") -> Any:
+    """The JSON value with `place` asked for each text that is an attachment's URI."""
     if isinstance(value, str):
-        if _S3_URI.fullmatch(value):
-            yield key, value
-    elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            yield from _texts(entry, name)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _texts(entry, key)
+        # `key` is the nearest one. Whatever has a URI for its whole text means that object.
+        return place(value) if key not in _DATA_SETS and _S3_URI.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {name: _with_attachments(entry, place, name) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_attachments(entry, place, key) for entry in value]
+    return value
 
 
 def manifest(
@@ -216,7 +229,7 @@ def _contents(
             description.get("AdditionalInferenceSpecifications") or [], roles, looked_up
         ),
         "source_uri": description.get("SourceUri"),
-        "model_card_sha256": card_digest(description),
+        "model_card_sha256": card_digest(description, artifacts),
         "training_data": training_data(description),
         "code_commit": _at(description, "MetadataProperties", "CommitId")
         or metadata.get("code-commit"),
@@ -245,17 +258,26 @@ def candidate_id(manifest_: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(manifest_)).hexdigest()
 
 
-def card_digest(description: Mapping[str, Any]) -> str | None:
+def card_digest(
+    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]] = ()
+) -> str | None:
     """SHA-256 of the model card without the evaluations that we added; None without a card.
 
     InvalidInputError if the card's content is not a JSON object.
     """
-    card = canonical_card(description)
+    card = canonical_card(description, artifacts)
     return None if card is None else hashlib.sha256(card).hexdigest()
 
 
-def canonical_card(description: Mapping[str, Any]) -> bytes | None:
-    """The bytes that `card_digest` digests: the card as its authors wrote it, RFC 8785."""
+def canonical_card(
+    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]] = ()
+) -> bytes | None:
+    """The bytes that `card_digest` digests: the card as its authors wrote it, RFC 8785.
+
+    Attachments among the `artifacts`, locations with roles, are named by role: what the card says
+    is the same in Dev and in Central, where they are is not.
+    """
+    roles = {_uri(artifact): f"artifact:{artifact['role']}" for artifact in artifacts}
     content = _at(description, "ModelCard", "ModelCardContent")
     if not content:
         return None
@@ -268,7 +290,8 @@ def canonical_card(description: Mapping[str, Any]) -> bytes | None:
         if not isinstance(details, list):
             raise InvalidInputError(f"evaluation_details of {what} is not a list")
         theirs = [entry for entry in details if not _is_ours(entry)]
-        return rfc8785.dumps({**card, "evaluation_details": theirs})
+        said = {**card, "evaluation_details": theirs}
+        return rfc8785.dumps(_with_attachments(said, lambda uri: roles.get(uri, uri)))
     # No JSON at all, or numbers that canonical JSON does not know.
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error

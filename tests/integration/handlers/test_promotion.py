@@ -497,6 +497,25 @@ def test_a_change_of_the_second_container_is_found(
     assert [one["name"] for one in here.verified(arn)["differences"]] == [expected]
 
 
+def test_attachments_of_the_card_are_named_where_they_are_in_central(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    plot = here._put("roc.png", b"plot")
+    version = here.registry.versions[here.arn]
+    version["ModelCard"]["ModelCardContent"] = json.dumps(
+        {"model_overview": {"model_name": "m"}, "additional_information": {"roc": plot["uri"]}}
+    )
+    _, candidate, arn = here.promoted()
+    card = json.loads(here.registry.describe(arn)["ModelCard"]["ModelCardContent"])
+    place = f"s3://{ARTIFACTS}/models/{here.model}/{candidate['candidate_id']}/card/1/roc.png"
+    assert card["additional_information"] == {"roc": place}
+    assert here.verified(arn)["differences"] == []
+    text = json.dumps(card)
+    here.registry.versions[arn]["ModelCard"]["ModelCardContent"] = text.replace(place, plot["uri"])
+    (difference,) = here.verified(arn)["differences"]
+    assert difference["name"] == "model_card_sha256"
+
+
 def test_promoting_the_same_candidate_again_registers_nothing(here: Organisation) -> None:
     _, first, arn = here.promoted()
     versions = len(here.registry.versions)
