@@ -31,6 +31,8 @@ class Facts:
     is the first container's: `critical` findings of a finished scan or None, and `scan` says in
     words how it stands; `further_images` are those that other containers name.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
+    `definition` {digest, uri, problems} is the deployment definition that is approved, None without
+    one; `tested_definition` the digest of the one that the last passed validation had.
     `policy_recorded` is whether the ledger has the policy as the last one published. `asked_at`
     is when the gate was asked (ISO-8601, UTC).
     """
@@ -59,6 +61,8 @@ class Facts:
     dataset_version: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
     further_images: Sequence[Mapping[str, Any]] = ()
+    definition: Mapping[str, Any] | None = None
+    tested_definition: str | None = None
 
     @property
     def images(self) -> list[Mapping[str, Any]]:
