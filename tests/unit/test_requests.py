@@ -43,7 +43,7 @@ def _requests() -> dict[str, dict[str, Any]]:
     candidate, objects = samples.candidate(), samples.central_objects()
     approver = samples.identity("ai-engineer", "alex", samples.CENTRAL)
     trainer = samples.identity("training", "theo")
-    outcome = suites.aggregate(samples.results(), {"outcome": "in_service"})
+    outcome = suites.aggregate(samples.results(), {"outcome": "in_service"}, samples.suite_plan())
     report = {"uri": "s3://e/r.json", "version_id": "v", "sha256": samples.digest("r")}
     only_promotion, only_deployment = {"promotion": promotion}, {"deployment": deployment}
     return copy.deepcopy(
@@ -115,17 +115,28 @@ def _requests() -> dict[str, dict[str, Any]]:
             "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
             "check_served_config": only_deployment,
+            "plan_suites": {**only_deployment, "candidate": candidate, **only_promotion},
             "run_suite": {
-                "suite": "quality",
+                "suites": samples.suite_plan()["holdout_suites"],
+                "shards": samples.shards(),
+                "champion": {
+                    "model_package_arn": samples.version_arn(),
+                    "candidate_id": samples.CANDIDATE,
+                    "shards": samples.shards(),
+                },
                 **only_deployment,
                 "candidate": candidate,
                 **only_promotion,
+                "thresholds": {"auc_min": 0.7},
             },
             "aggregate_results": {
                 **only_promotion,
                 "candidate": candidate,
                 **only_deployment,
+                "plan": samples.suite_plan(),
+                "thresholds": {"auc_min": 0.7},
                 "results": samples.results(),
+                "shards": samples.shards(),
                 "deployment_outcome": {"outcome": "in_service"},
             },
             "write_results": {
@@ -283,7 +294,9 @@ def test_what_is_no_object_is_refused(name: str, event: Any) -> None:
         ("copy_batch", ("batch", "parts", 0, "upload_id"), None),
         ("copy_batch", ("attempt",), -1),
         ("register_version", ("objects",), []),
-        ("run_suite", ("suite",), "fairness"),
+        ("run_suite", ("suites", 0, "suite"), ""),
+        ("run_suite", ("shards", 0, "from"), -1),
+        ("aggregate_results", ("plan", "suites", 0, "entry_point"), ""),
         ("write_results", ("status",), "Errored"),
     ],
 )
@@ -312,5 +325,4 @@ def test_a_long_value_is_not_quoted_whole() -> None:
 
 def test_the_words_are_the_domains() -> None:
     properties = {name: schema["properties"] for name, schema in REQUESTS.items()}
-    assert properties["run_suite"]["suite"]["enum"] == list(suites.NAMES)
     assert properties["claim_approval"]["stage"]["enum"] == list(phases.APPROVALS)

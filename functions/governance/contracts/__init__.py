@@ -10,12 +10,14 @@ from governance.contracts.documents import (
     tier_problems,
 )
 from governance.contracts.requests import REQUESTS, request
+from governance.contracts.suites import suite_answer
 
 __all__ = [
     "REQUESTS",
     "evaluation_problems",
     "evaluation_report",
     "request",
+    "suite_answer",
     "tier_policy",
     "tier_problems",
 ]

@@ -12,6 +12,7 @@ from governance.domain.policy_request import DIGITS as _DIGITS
 
 _TEXT = {"type": "string", "minLength": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_MEASURE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}
 _COUNT = {"type": "integer", "minimum": 0}
 _OPTIONAL_SHARE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
@@ -62,6 +63,45 @@ EVALUATION_REPORT: Mapping[str, Any] = {
                     "rows": {"type": "integer", "minimum": 1},
                     "predicted": _SHARE,
                     "observed": _SHARE,
+                },
+            },
+        },
+        # Rows and what the packed model said to them: the suite `golden` asks the endpoint again.
+        "golden": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "required": ["instance", "probability"],
+                "additionalProperties": False,
+                "properties": {
+                    "instance": {"type": "object", "minProperties": 1},
+                    "probability": _SHARE,
+                },
+            },
+        },
+        # How the subgroups are formed of the holdout's columns, so that the suites form the same.
+        "attributes": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "column"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": _TEXT,
+                    "column": _TEXT,
+                    "bands": {
+                        "type": "array",
+                        "minItems": 2,
+                        "items": {
+                            "type": "object",
+                            "required": ["value", "from"],
+                            "additionalProperties": False,
+                            "properties": {"value": _TEXT, "from": {"type": "number"}},
+                        },
+                    },
                 },
             },
         },
@@ -138,10 +178,19 @@ TIER_POLICY: Mapping[str, Any] = {
                 "calibration_error_max": _SHARE,
                 "brier_max": _SHARE,
                 "subgroup_auc_gap_max": _SHARE,
-                "latency_p95_ms_max": {
-                    "type": "number",
-                    "exclusiveMinimum": 0,
-                    "maximum": 1_000_000,
+                "latency_p95_ms_max": _MEASURE,
+                "subgroup_bias_max": {
+                    "description": "How far the mean probability of a subgroup may be from what "
+                    "was observed in it.",
+                    **_SHARE,
+                },
+                "latency_p99_ms_max": _MEASURE,
+                "throughput_rps_min": _MEASURE,
+                "cold_start_seconds_max": _MEASURE,
+                "champion_loss_max": {
+                    "description": "How much worse than the champion, in AUC or Brier score, a "
+                    "challenger may be proven to be.",
+                    **_SHARE,
                 },
             },
         },

@@ -17,9 +17,9 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Passed only if the endpoint served and every suite ran and passed; the report by digest."""
+    """Passed only if the endpoint served and every planned suite passed; the report by digest."""
     request = contracts.request("aggregate_results", event)
-    outcome = suites.aggregate(request["results"], request["deployment_outcome"])
+    outcome = suites.aggregate(request["results"], request["deployment_outcome"], request["plan"])
     body = json.dumps(registration.test_report(request, outcome), indent=2, sort_keys=True).encode()
     digest = hashlib.sha256(body).hexdigest()
     model, candidate_id = request["promotion"]["model"], request["candidate"]["candidate_id"]

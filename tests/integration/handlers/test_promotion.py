@@ -716,7 +716,16 @@ def test_the_report_of_a_validation_is_written_once(
         "promotion": promotion,
         "candidate": candidate,
         "deployment": plan,
+        "plan": {
+            "suites": [],
+            "holdout_suites": [],
+            "shards": [],
+            "champion": None,
+            "omitted": [],
+        },
+        "thresholds": {},
         "results": [],
+        "shards": [],
         "deployment_outcome": {"outcome": "failed", "failure_reason": "no /ping"},
     }
     first, second = (here.call("aggregate_results", **asked) for _ in range(2))
