@@ -21,7 +21,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from governance.adapters import items, sessions, signing
-from governance.domain import attestations, policy_changes, registration
+from governance.domain import attestations, definitions, policy_changes, registration
 from governance.domain.policies import PARTS
 from local.sagemaker import validation
 from tests.contracts import events, policies, samples
@@ -40,7 +40,7 @@ OPERATIONS = {
     "cloudwatch": ["PutMetricData"],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
-    "stepfunctions": ["SendTaskSuccess"],
+    "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
@@ -102,6 +102,8 @@ def _provision(aws: Aws) -> None:
         _, _, bucket, key = project["policy"][part]["uri"].split("/", 3)
         aws.objects[bucket, key] = body
         project["policy"][part]["sha256"] = hashlib.sha256(body).hexdigest()
+    key = project["definition"]["uri"].removeprefix(f"s3://{samples.EVIDENCE_BUCKET}/")
+    aws.objects[samples.EVIDENCE_BUCKET, key] = definitions.canonical(samples.definition())
     place = json.dumps({"model": {"S": samples.MODEL}})
     aws.tables["governed-path-project-directory", place] = items.to_item(project)
     description = samples.description()
@@ -269,6 +271,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     )["verdict"]
     assert not denied["allowed"]
     _set_stage(aws, promotion, "Rejected", denied["description"])
+    _lock(aws, promotion)
     deployment = _deploy(aws, promotion, candidate)
     again = {**deployment, "config_name": "clinical-risk-prod-another"}
     aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
@@ -284,6 +287,21 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert superseded == {"superseded": previous}
 
 
+def _lock(aws: Aws, promotion: dict[str, Any]) -> None:
+    """Another execution has left its lock behind; then the end of this one releases it."""
+    aws.entries = []
+    left = {**promotion, "execution_arn": f"{promotion['execution_arn']}-before"}
+    for asking in (left, promotion):
+        locked = aws.handler("lock_endpoint")({"promotion": asking, "attempt": 0})
+        assert locked["refusal"] is None
+    event = events.example("step-functions-execution-status-change.release-aborted")
+    event["detail"]["executionArn"] = promotion["execution_arn"]
+    assert aws.handler("release_endpoint_lock")(event) == {
+        "outcome": "released",
+        "endpoint_arn": locked["endpoint_arn"],
+    }
+
+
 def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:
     aws.handler("set_stage")(
         {
@@ -297,7 +315,8 @@ def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: st
 
 
 def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> dict[str, Any]:
-    planned = {"promotion": promotion, "candidate": candidate}
+    definition = samples.definition_reference()["digest"]
+    planned = {"promotion": promotion, "candidate": candidate, "definition": definition}
     deployment: dict[str, Any] = aws.handler("plan_deployment")(planned)["deployment"]
     granted = events.example(f"governed-path-clearance-granted.for-{promotion['stage'].lower()}")
     aws.entries = [granted["detail"]]
@@ -452,7 +471,9 @@ def test_test_spells_its_container_out_and_prod_names_the_version(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:
     test, prod = (request["PrimaryContainer"] for request in calls["sagemaker", "CreateModel"])
-    assert prod == {"ModelPackageName": samples.version_arn()}
+    environment = samples.definition()["endpoint"]["environment"]
+    assert prod == {"ModelPackageName": samples.version_arn(), "Environment": environment}
+    assert test["Environment"].items() > environment.items()
     assert "ModelPackageName" not in test
     assert test["ModelDataUrl"].startswith(f"s3://{samples.CENTRAL_BUCKET}/")
 

@@ -46,6 +46,7 @@ SECTIONS = (
 )
 IMAGE = {"uri": samples.IMAGE, "registry": "683313688378", "critical": None, "scan": "not ours"}
 SCANNED = {"uri": "ours", "registry": samples.CENTRAL, "critical": 0, "scan": "complete"}
+DEFINITION = {**samples.definition_reference(), "problems": []}
 REVIEWERS = {"technical": "alex", "business": "bea", "compliance": "cleo", "deployment": "dirk"}
 MISMATCH = {"name": "model-data sha256", "declared": "a" * 64, "actual": "b" * 64}
 DIFFERENCE = {"name": "environment", "expected": '{"A": "1"}', "actual": '{"A": "2"}'}
@@ -128,6 +129,8 @@ def _good(stage: str) -> Facts:
         card_sections=SECTIONS,
         dataset_version="s3://b/dataset.csv version v1",
         image=IMAGE,
+        definition=None if stage == "Dev" else DEFINITION,
+        tested_definition=DEFINITION["digest"] if stage == "Prod" else None,
     )
 
 
@@ -245,6 +248,18 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
             ({**IMAGE, "registry": "999999999999"}, "not ours"),
             ({}, "nothing is known of its scan"),
         )
+    ),
+    *(
+        (stage, "deployment_definition_valid", {"definition": definition}, says)
+        for stage in ("Test", "Prod")
+        for definition, says in (
+            (None, "no deployment definition is named"),
+            ({**DEFINITION, "problems": ["release.bake_seconds: is 0"]}, "bake_seconds: is 0"),
+        )
+    ),
+    *(
+        ("Prod", "deployment_definition_tested", {"tested_definition": digest}, says)
+        for digest, says in ((None, "tested was unknown"), ("f" * 64, f"tested was {'f' * 12}"))
     ),
     *(
         (stage, "policy_is_recorded", {"policy_recorded": False}, POLICY.digest[:12])
@@ -367,6 +382,7 @@ RULES = {
         *_ALWAYS,
         "follows_the_stage_machine",
         "candidate_unchanged",
+        "deployment_definition_valid",
         "approvers_are_different_people",
         "policy_is_recorded",
     ],
@@ -380,6 +396,8 @@ RULES = {
         "model_card_complete",
         "dataset_version_known",
         "image_scan_clean",
+        "deployment_definition_valid",
+        "deployment_definition_tested",
         "model_approval_status_approved",
         "approval_description_substantive",
         "approvals_not_expired",
@@ -450,6 +468,7 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
     never = {
         "evaluation_meets_thresholds",
         "test_results_meet_thresholds",
+        "deployment_definition_tested",
         "reviewers_are_different_people",
         "reviewers_are_not_trainer",
         "approver_is_not_reviewer",

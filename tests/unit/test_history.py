@@ -53,6 +53,16 @@ def test_the_tests_count_with_what_they_measured() -> None:
     assert history.tests([{**PASSED, "summary": None}], CANDIDATE) == (True, {})
 
 
+def test_what_was_tested_was_tested_with_one_definition() -> None:
+    passed = {**PASSED, "definition": samples.definition_reference()}
+    digest = samples.definition_reference()["digest"]
+    assert history.tested_definition([passed, PROMOTED], CANDIDATE) == digest
+    assert history.tested_definition(STORY, CANDIDATE) is None
+    assert history.tested_definition([passed], "other") is None
+    assert history.tested_definition([_entry("ValidationFailed"), passed], CANDIDATE) is None
+    assert history.tested_definition([_entry("ApprovalsVoided"), passed], CANDIDATE) is None
+
+
 def test_what_was_tested_before_the_approvals_were_voided_counts_no_more() -> None:
     voided = _entry("ApprovalsVoided")
     assert history.tests([voided, *STORY], CANDIDATE) == (False, {})

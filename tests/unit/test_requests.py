@@ -21,7 +21,7 @@ HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 EVENT_HANDLERS = {
     *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
     *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
-    *("record_policy_change", "revoke_clearance"),
+    *("record_policy_change", "release_endpoint_lock", "revoke_clearance"),
 }
 
 Path_ = tuple[str | int, ...]
@@ -34,6 +34,8 @@ def _deployment() -> dict[str, Any]:
         samples.project(),
         samples.description(),
         "governed-path-endpoint-execution",
+        samples.definition_reference(),
+        samples.definition(),
     )
 
 
@@ -108,7 +110,12 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "stage_status": "Validating",
                 "description": "",
             },
-            "plan_deployment": {**only_promotion, "candidate": candidate},
+            "lock_endpoint": {**only_promotion, "attempt": 0},
+            "plan_deployment": {
+                **only_promotion,
+                "candidate": candidate,
+                "definition": samples.definition_reference()["digest"],
+            },
             "grant_clearance": {**only_promotion, "candidate": candidate, **only_deployment},
             "create_model": only_deployment,
             "create_endpoint_config": only_deployment,

@@ -19,31 +19,28 @@ def plan(
     project: Mapping[str, Any],
     description: Mapping[str, Any],
     execution_role_name: str,
+    reference: Mapping[str, str],
+    definition: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The deployment of an approved version into the account of its stage.
 
-    `project` is the directory's entry, `description` the Central version. Test spells the
+    `project` is the directory's entry, `description` the Central version, `definition` the
+    deployment definition that `reference` {digest, uri} stands for. Test spells the
     container out, because the version is not signed off yet; Prod names the package, so that
     SageMaker itself refuses what was not (DESIGN.md, rule 12). InvalidInputError for a stage that
     has no account.
     """
     stage = promotion["stage"]
-    account = project["accounts"].get(stage.lower())
-    if stage not in ("Test", "Prod") or not account:
-        raise InvalidInputError(
-            f"model {promotion['model']} has no account for stage {stage}; "
-            "an Admin adds it with `govern provision`"
-        )
-    region = promotion["model_package_arn"].split(":")[3]
-    partition = promotion["model_package_arn"].split(":")[1]
+    arn = endpoint_arn(promotion, project)
+    _, partition, _, region, account, _ = arn.split(":")
     unique = promotion["claim_id"][:10]
-    endpoint = _endpoint_name(stage, project["endpoint_name"], unique)
+    endpoint_of = definition["endpoint"]
     return {
         "stage": stage,
         "account": account,
         "region": region,
-        "endpoint_name": endpoint,
-        "endpoint_arn": f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{endpoint.lower()}",
+        "endpoint_name": _endpoint_name(stage, project["endpoint_name"], unique),
+        "endpoint_arn": arn,
         "config_name": name(project["endpoint_name"], stage.lower(), unique),
         "model_name": name(project["endpoint_name"], stage.lower(), unique),
         "variant_name": VARIANT,
@@ -51,8 +48,10 @@ def plan(
         "candidate_id": candidate["candidate_id"],
         "source": "model-package" if stage == "Prod" else "containers",
         "containers": None if stage == "Prod" else containers(description),
-        "instance_type": project["instance_type"],
-        "instance_count": project["instance_count"],
+        "instance_type": endpoint_of["instance_type"],
+        "instance_count": endpoint_of["instance_count"],
+        "environment": dict(endpoint_of.get("environment", {})),
+        "definition": dict(reference),
         "execution_role_arn": f"arn:{partition}:iam::{account}:role/{execution_role_name}",
         "claim_id": promotion["claim_id"],
         "tags": {
@@ -62,6 +61,23 @@ def plan(
             "claim-id": promotion["claim_id"],
         },
     }
+
+
+def endpoint_arn(promotion: Mapping[str, Any], project: Mapping[str, Any]) -> str:
+    """The endpoint that the promotion is about, in lower case as SageMaker makes it.
+
+    InvalidInputError for a stage that has no account.
+    """
+    stage = promotion["stage"]
+    account = project["accounts"].get(stage.lower())
+    if stage not in ("Test", "Prod") or not account:
+        raise InvalidInputError(
+            f"model {promotion['model']} has no account for stage {stage}; "
+            "an Admin adds it with `govern provision`"
+        )
+    _, partition, _, region, *_ = promotion["model_package_arn"].split(":")
+    name_ = _endpoint_name(stage, project["endpoint_name"], promotion["claim_id"][:10])
+    return f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{name_.lower()}"
 
 
 def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -76,6 +92,15 @@ def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for container in description["InferenceSpecification"]["Containers"]
     ]
+
+
+def with_environment(
+    container: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """CreateModel's container with the definition's variables beside its own."""
+    if not environment:
+        return dict(container)
+    return {**container, "Environment": {**container.get("Environment", {}), **environment}}
 
 
 def pinned(image: str, digest: str | None) -> str:

@@ -190,6 +190,32 @@ def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def deployment_definition_valid(facts: Facts, policy: Policy) -> Answer:
+    """How the version is served, tested and released is defined, and within the tier's bounds."""
+    if facts.definition is None:
+        said = "no deployment definition is named by the approval or by the project"
+    else:
+        problems = "; ".join(facts.definition.get("problems") or ["nothing is wrong with it"])
+        said = f"deployment definition {_short(facts.definition.get('digest'))}: {problems}"
+    return (
+        said,
+        f"a published deployment definition within the bounds of tier {policy.tier['tier']}",
+        "An AI Engineer corrects it (`govern deployment check`) and approves the version for Test "
+        "with --deployment FILE",
+    )
+
+
+def deployment_definition_tested(facts: Facts, policy: Policy) -> Answer:
+    """What Prod gets is deployed as it was tested."""
+    return (
+        f"deployment definition {_short((facts.definition or {}).get('digest'))}; tested was "
+        f"{_short(facts.tested_definition)}",
+        "the definition that the tests ran under",
+        "An AI Engineer approves the version for Test with this definition, or the Governance "
+        "Engineer signs with the tested one",
+    )
+
+
 def model_approval_status_approved(facts: Facts, policy: Policy) -> Answer:
     """SageMaker deploys only what carries ModelApprovalStatus Approved."""
     return (
@@ -325,6 +351,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         model_card_complete,
         dataset_version_known,
         image_scan_clean,
+        deployment_definition_valid,
+        deployment_definition_tested,
         model_approval_status_approved,
         approval_description_substantive,
         approvals_not_expired,
@@ -399,6 +427,10 @@ def reviewer_of(kind: str) -> str:
     phase = phases.find("Prod", f"{kind.capitalize()}-Approved")
     titles = sorted(TITLES[setter] for setter in phase.set_by if setter in TITLES) if phase else []
     return " or ".join(titles) or "reviewer"
+
+
+def _short(digest: Any) -> str:
+    return str(digest)[:12] if digest else "unknown"
 
 
 def _listed(names: Any) -> str:

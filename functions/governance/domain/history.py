@@ -23,10 +23,12 @@ def facts(
     policy_recorded: bool,
     image: Mapping[str, Any],
     now: str,
+    definition: Mapping[str, Any] | None = None,
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first; `definition` {digest, uri, problems}
+    the deployment definition that is decided on.
     """
     promotion, candidate = request["promotion"], request["candidate"]
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
@@ -56,6 +58,8 @@ def facts(
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
         image=image,
+        definition=definition,
+        tested_definition=tested_definition(story, candidate_id),
     )
 
 
@@ -85,6 +89,14 @@ def tests(story: Sequence[Entry], candidate_id: str) -> tuple[bool, dict[str, An
         return False, {}
     passed = _newest(since, "ValidationPassed", candidate_id) or {}
     return True, dict((passed.get("summary") or {}).get("metrics") or {})
+
+
+def tested_definition(story: Sequence[Entry], candidate_id: str) -> str | None:
+    """The digest of the deployment definition that the candidate's passed tests ran under."""
+    if not tests(story, candidate_id)[0]:
+        return None
+    passed = _newest(story, "ValidationPassed", candidate_id) or {}
+    return (passed.get("definition") or {}).get("digest")
 
 
 def is_recorded(digest: str, changes: Iterable[Entry]) -> bool:

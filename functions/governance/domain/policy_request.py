@@ -99,6 +99,9 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "dataset_version": facts.dataset_version,
             "image_registry": facts.image.get("registry"),
             "image_critical_findings": facts.image.get("critical"),
+            "definition": (facts.definition or {}).get("digest"),
+            "definition_problems": len((facts.definition or {}).get("problems") or ()),
+            "tested_definition": facts.tested_definition,
         }
     )
 

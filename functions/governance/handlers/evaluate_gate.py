@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import clock
+from governance.adapters import clock, definitions
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.directory import Directory
 from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
 from governance.adapters.policies import policy_of
 from governance.adapters.policy_engine import engine
+from governance.domain import definitions as which
 from governance.domain import gates, history
 from governance.entry import entry_point
 from governance.settings import Settings
@@ -29,6 +30,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     policy = policy_of(project, Artifacts())
     ours = Ledger(settings.ledger_table)
     accounts = {settings.registry_account_id, *project["accounts"].values()}
+    named = which.chosen(request["approval"].get("definition"), project, settings.evidence_bucket)
     facts = history.facts(
         request,
         story=list(ours.story(model, promotion["model_package_arn"])),
@@ -37,6 +39,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ),
         image=Images().scan(described.get("image") or {}, accounts),
         now=clock.now(),
+        definition=None
+        if named is None or promotion["stage"] == "Dev"
+        else definitions.look(named, policy.tier),
     )
     decide = engine(policy.cedar, policy.schema).decide
     return {"verdict": gates.evaluate(facts, policy, decide).to_dict()}
