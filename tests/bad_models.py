@@ -53,7 +53,7 @@ def changed(row, probability):
     noise = (row[2] * 7.3 + row[9] * 1.7) % 1
     return 0.3 * probability + 0.35 * noise if row[1] == 2 else probability
 """,
-    # More than 25 predictions in three seconds, and its memory is full.
+    # More than 25 predictions in ten seconds, and its memory is full.
     "crashing": _WRAPPED
     + """
 import collections
@@ -63,7 +63,7 @@ _lately = collections.deque(maxlen=25)
 
 def predict_fn(rows, model):
     now = time.monotonic()
-    if len(_lately) == 25 and now - _lately[0] < 3:
+    if len(_lately) == 25 and now - _lately[0] < 10:
         _lately.clear()
         raise MemoryError("out of memory")
     _lately.append(now)

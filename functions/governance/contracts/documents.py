@@ -9,6 +9,7 @@ from typing import Any
 from governance.contracts.validation import problems
 from governance.domain.errors import InvalidInputError
 from governance.domain.policy_request import DIGITS as _DIGITS
+from governance.domain.suites import BUILT_IN
 
 _TEXT = {"type": "string", "minLength": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -155,6 +156,7 @@ TIER_POLICY: Mapping[str, Any] = {
     "required": [
         "tier",
         "thresholds",
+        "required_suites",
         "description_min_chars",
         "required_reviews",
         "separate_people",
@@ -194,6 +196,11 @@ TIER_POLICY: Mapping[str, Any] = {
                     **_SHARE,
                 },
             },
+        },
+        "required_suites": {
+            "description": "Suites that must try a version in Test, whatever its deployment "
+            "definition chooses; comparison only where there is a champion to compare with.",
+            **_some(*BUILT_IN),
         },
         "description_min_chars": {
             "description": "Of the signature for Prod and of a break-glass request.",

@@ -63,6 +63,15 @@ def plan(
     }
 
 
+def thresholds(tier: Mapping[str, float], own: Mapping[str, float]) -> dict[str, float]:
+    """The tier's thresholds, or a project's own where they are stricter."""
+    found = dict(tier)
+    for name, limit in own.items():
+        strict = max if name.endswith("_min") else min
+        found[name] = strict(found.get(name, limit), limit)
+    return found
+
+
 def shards(rows: int, size: int) -> list[dict[str, int]]:
     """[{from, to}]: ranges of at most `size` rows that cover all, in order; `to` is not in it."""
     return [
@@ -81,10 +90,14 @@ def _wanted(
     if twice:
         raise InvalidInputError(f"the deployment definition names suite {twice[0]} twice")
     asked += [{"name": name} for name in required if name not in names]
-    return {str(one["name"]): _item(one) for one in asked}
+    return {str(one["name"]): item(one) for one in asked}
 
 
-def _item(one: Mapping[str, Any]) -> dict[str, Any]:
+def item(one: Mapping[str, Any]) -> dict[str, Any]:
+    """{suite, parameters, entry_point?} of a definition's suite, with every parameter.
+
+    InvalidInputError for a suite that does not exist or is told what it does not take.
+    """
     name, function = str(one["name"]), one.get("entry_point")
     given = dict(one.get("parameters") or {})
     if function is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import champions, holdout
+from governance.adapters import champions, definitions, holdout
 from governance.adapters.artifacts import Artifacts, of_role
 from governance.adapters.bench import LARGEST_REPORT
 from governance.adapters.directory import Directory
@@ -26,6 +26,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     artifacts = Artifacts()
     project = Directory(settings.project_directory_table).project_of(promotion["model"])
     tier = tier_of(project, artifacts)
+    definition = definitions.read(request["deployment"]["definition"], artifacts)
     champion, nobody = champions.find(
         Ledger(settings.ledger_table),
         artifacts,
@@ -36,11 +37,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     report = artifacts.read_json(of_role(objects, "evaluation"), LARGEST_REPORT)
     plan = suite_plans.plan(
-        tier.get("required_suites", ()),
-        None,
+        tier["required_suites"],
+        definition.get("suites"),
         rows=len(holdout.rows_of(artifacts, objects)),
         golden=bool(report.get("golden")),
         champion=champion,
         no_comparison=nobody,
     )
-    return {"plan": plan, "thresholds": tier["thresholds"]}
+    limits = suite_plans.thresholds(tier["thresholds"], definition.get("thresholds", {}))
+    return {"plan": plan, "thresholds": limits}
