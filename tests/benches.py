@@ -2,16 +2,115 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from governance.adapters import holdout
+from governance.adapters import holdout, statistics
 from governance.adapters.bench import Bench
+from governance.adapters.runtime import Answer, Runtime
 from governance.domain import suite_plans, suites
 
 CANDIDATE = "c" * 64
+Instance = Mapping[str, float]
+FEATURES = ("age", "bmi")
+
+
+def risk(instance: Instance) -> float:
+    """A model of the holdout below."""
+    return min(max(0.5 + 4 * instance["bmi"], 0.0), 1.0)
+
+
+class Served(Runtime):
+    """A model behind the container's contract, without the network between."""
+
+    def __init__(self, model: Callable[[Instance], float] = risk, milliseconds: float = 5) -> None:
+        self._model = model
+        self._milliseconds = milliseconds
+
+    def invoke(self, body: bytes, content_type: str = "application/json") -> Answer:
+        status, answer = self._answer(body, content_type)
+        return Answer(status, answer, "application/json", self._milliseconds)
+
+    def _answer(self, body: bytes, content_type: str) -> tuple[int, bytes]:
+        if content_type != "application/json":
+            return 415, b"unsupported content type"
+        try:
+            instances = json.loads(body)["instances"]
+            if not instances or not isinstance(instances, list) or len(instances) > 1000:
+                raise ValueError("no instances, or too many")
+            checked = [{name: float(one[name]) for name in FEATURES} for one in instances]
+            if not all(math.isfinite(value) for one in checked for value in one.values()):
+                raise ValueError("not a number")
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            return self.refuse(error)
+        scored = [self._model(one) for one in checked]
+        predictions = [{"probability": p, "high_risk": p >= 0.5} for p in scored]
+        return 200, json.dumps({"predictions": predictions}).encode()
+
+    def refuse(self, error: Exception) -> tuple[int, bytes]:
+        return 400, str(error).encode()
+
+
+def rows() -> list[dict[str, Any]]:
+    """250 rows in which a higher bmi is a higher risk, with some noise: the label of every
+    seventh row is turned round."""
+    found = []
+    for number in range(250):
+        bmi = (number % 50 - 25) / 250
+        likely = risk({"bmi": bmi}) > 0.5
+        found.append(
+            {
+                "age": number / 1000,
+                "bmi": bmi,
+                "sex": "f" if number % 2 else "m",
+                "age_band": "60+",
+                "high_risk": int(likely != (number % 7 == 0)),
+            }
+        )
+    return found
+
+
+def as_csv(found: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(found[0]))
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue().encode()
+
+
+def measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What an evaluation report says of that model on these rows."""
+    labels, known = [row["high_risk"] for row in rows], [risk(row) for row in rows]
+    return {
+        "metrics": statistics.metrics(labels, known),
+        "subgroups": [
+            {
+                "attribute": "sex",
+                "value": value,
+                "rows": 125,
+                **statistics.metrics(
+                    *zip(
+                        *(
+                            (label, one)
+                            for row, label, one in zip(rows, labels, known, strict=True)
+                            if row["sex"] == value
+                        ),
+                        strict=True,
+                    )
+                ),
+            }
+            for value in ("f", "m")
+        ],
+        "golden": [
+            {"instance": {name: row[name] for name in FEATURES}, "probability": risk(row)}
+            for row in rows[:5]
+        ],
+    }
 
 
 class Stored:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,59 +11,31 @@ from botocore.stub import Stubber
 
 from governance.adapters import statistics
 from governance.adapters.bench import Bench, sample_check
-from governance.adapters.runtime import Answer, Runtime
+from governance.adapters.runtime import Runtime
 from governance.domain import suites
 from governance.domain.errors import (
     InvalidInputError,
     NotFoundError,
     TransientError,
 )
-from tests.benches import Stored, failed, run
+from tests.benches import (
+    Instance,
+    Served,
+    Stored,
+    as_csv,
+    failed,
+    measured,
+    risk,
+    rows,
+    run,
+)
 
-Instance = Mapping[str, float]
 THRESHOLDS = {
     "auc_min": 0.7,
     "brier_max": 0.25,
     "calibration_error_max": 0.2,
     "latency_p95_ms_max": 200,
 }
-FEATURES = ("age", "bmi")
-
-
-def risk(instance: Instance) -> float:
-    """A model of the holdout below."""
-    return min(max(0.5 + 4 * instance["bmi"], 0.0), 1.0)
-
-
-class Served(Runtime):
-    """A model behind the container's contract, without the network between."""
-
-    def __init__(self, model: Callable[[Instance], float] = risk, milliseconds: float = 5) -> None:
-        self._model = model
-        self._milliseconds = milliseconds
-
-    def invoke(self, body: bytes, content_type: str = "application/json") -> Answer:
-        status, answer = self._answer(body, content_type)
-        return Answer(status, answer, "application/json", self._milliseconds)
-
-    def _answer(self, body: bytes, content_type: str) -> tuple[int, bytes]:
-        if content_type != "application/json":
-            return 415, b"unsupported content type"
-        try:
-            instances = json.loads(body)["instances"]
-            if not instances or not isinstance(instances, list) or len(instances) > 1000:
-                raise ValueError("no instances, or too many")
-            checked = [{name: float(one[name]) for name in FEATURES} for one in instances]
-            if not all(math.isfinite(value) for one in checked for value in one.values()):
-                raise ValueError("not a number")
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            return self.refuse(error)
-        scored = [self._model(one) for one in checked]
-        predictions = [{"probability": p, "high_risk": p >= 0.5} for p in scored]
-        return 200, json.dumps({"predictions": predictions}).encode()
-
-    def refuse(self, error: Exception) -> tuple[int, bytes]:
-        return 400, str(error).encode()
 
 
 class Crashing(Served):
@@ -74,65 +43,12 @@ class Crashing(Served):
         return 500, b"Traceback"
 
 
-def _rows() -> list[dict[str, Any]]:
-    """250 rows in which a higher bmi is a higher risk, with some noise: the label of every
-    seventh row is turned round."""
-    rows = []
-    for number in range(250):
-        bmi = (number % 50 - 25) / 250
-        likely = risk({"bmi": bmi}) > 0.5
-        rows.append(
-            {
-                "age": number / 1000,
-                "bmi": bmi,
-                "sex": "f" if number % 2 else "m",
-                "age_band": "60+",
-                "high_risk": int(likely != (number % 7 == 0)),
-            }
-        )
-    return rows
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
 @pytest.fixture
 def bench() -> Callable[..., Bench]:
-    rows = _rows()
-    labels, known = [row["high_risk"] for row in rows], [risk(row) for row in rows]
-    report = {
-        "metrics": statistics.metrics(labels, known),
-        "subgroups": [
-            {
-                "attribute": "sex",
-                "value": value,
-                "rows": 125,
-                **statistics.metrics(
-                    *zip(
-                        *(
-                            (label, one)
-                            for row, label, one in zip(rows, labels, known, strict=True)
-                            if row["sex"] == value
-                        ),
-                        strict=True,
-                    )
-                ),
-            }
-            for value in ("f", "m")
-        ],
-        "golden": [
-            {"instance": {name: row[name] for name in FEATURES}, "probability": risk(row)}
-            for row in rows[:5]
-        ],
-    }
+    found = rows()
     objects = {
-        "holdout": _csv(rows),
-        "evaluation": json.dumps(report).encode(),
+        "holdout": as_csv(found),
+        "evaluation": json.dumps(measured(found)).encode(),
         "sample-payload": b'{"instances": [{"age": 0.1, "bmi": 0.02}, {"age": 0.1, "bmi": 0}]}',
     }
 
@@ -203,7 +119,7 @@ def test_a_model_that_is_worse_than_registered_fails_quality(
 def test_a_model_that_is_better_than_registered_is_not_the_registered_one(
     bench: Callable[..., Bench],
 ) -> None:
-    labels = iter([row["high_risk"] for row in _rows()])
+    labels = iter([row["high_risk"] for row in rows()])
     result = run(bench(Served(lambda instance: float(next(labels)))), "quality")
     assert "brier is what was registered" in failed(result)
 
@@ -250,7 +166,7 @@ def test_the_smoke_test_sees_what_a_client_sees() -> None:
     assert (check["passed"], status) == (False, 400)
 
 
-def test_calibration_error_is_weighted_by_rows() -> None:
+def test_calibration_error_is_weighted_byrows() -> None:
     """Ten rows at 0.25 of which five are positive, ten at 0.95 of which all are."""
     found = statistics.metrics([1] * 5 + [0] * 5 + [1] * 10, [0.25] * 10 + [0.95] * 10)
     assert found["calibration_error"] == pytest.approx((10 * 0.25 + 10 * 0.05) / 20)
