@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.domain import gates, thresholds
+from governance.domain import gates, suites, thresholds
 from governance.domain.explanations import EXPLANATIONS
 from governance.domain.facts import Facts
 from governance.domain.gates import Verdict
@@ -133,6 +133,7 @@ def _good(stage: str) -> Facts:
         evaluation=EVALUATION,
         tests_passed=True,
         test_metrics=TEST_METRICS,
+        suites_passed=suites.BUILT_IN,
         phase={"Dev": None, "Test": "Test/PendingApproval", "Prod": "Test/Passed"}[stage],
         reviews=reviews(),
         approvals=approvals()[: ["Dev", "Test", "Prod"].index(stage)],
@@ -149,10 +150,19 @@ def _evaluation(**more: Any) -> dict[str, Any]:
     return {"evaluation": {**EVALUATION, **more, "metrics": {**EVALUATION["metrics"], **metrics}}}
 
 
+RECALL = {
+    "part": "library:numpy==2.4.6",
+    "model_package_arn": samples.version_arn(),
+    "recalled_at": samples.DECIDED,
+    "person": "grace",
+    "reason": "wrong sums",
+}
 COMMON: list[tuple[str, dict[str, Any], str]] = [
     ("approver_holds_the_role", {"approver": samples.identity("admin", "adam")}, "adam"),
     ("approver_holds_the_role", {"approver": {"person": "dana", "persona": None}}, "dana"),
     ("decision_is_current", {"decision_current": False}, "changed after this decision"),
+    ("nothing_in_it_is_recalled", {"recalls": [RECALL]}, "library:numpy==2.4.6 was recalled by"),
+    ("nothing_in_it_is_recalled", {"recalls": [RECALL]}, f"with {samples.version_arn()}: wrong"),
 ]
 CHANGED = [("candidate_unchanged", {"differences": [DIFFERENCE]}, 'environment is {"A": "2"}')]
 # stage, rule, the facts that break it and nothing else, what the fact must say
@@ -218,6 +228,12 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
         "subgroup_auc_gap is not measured",
     ),
     ("Prod", "tests_passed_for_candidate", {"tests_passed": False}, samples.CANDIDATE),
+    (
+        "Prod",
+        "required_suites_passed",
+        {"suites_passed": [suite for suite in suites.BUILT_IN if suite != "fairness"]},
+        "the tests were without fairness",
+    ),
     (
         "Prod",
         "model_approval_status_approved",
@@ -390,9 +406,11 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ),
 ]
 _ALWAYS = ["approver_holds_the_role", "approver_is_not_trainer", "decision_is_current"]
+_RECALLED = "nothing_in_it_is_recalled"
 RULES = {
     "Dev": [
         *_ALWAYS,
+        _RECALLED,
         "artifacts_match_registration",
         "evaluation_report_valid",
         "evaluation_meets_thresholds",
@@ -404,6 +422,7 @@ RULES = {
     "Test": [
         *_ALWAYS,
         "follows_the_stage_machine",
+        _RECALLED,
         "candidate_unchanged",
         "deployment_definition_valid",
         "approvers_are_different_people",
@@ -414,9 +433,11 @@ RULES = {
         "approver_confirmed",
         "earlier_approvers_confirmed",
         "follows_the_stage_machine",
+        _RECALLED,
         "candidate_unchanged",
         "tests_passed_for_candidate",
         "test_results_meet_thresholds",
+        "required_suites_passed",
         "model_card_complete",
         "dataset_version_known",
         "image_scan_clean",
@@ -488,11 +509,13 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
         declared_mismatches=[MISMATCH],
         differences=[DIFFERENCE],
         phase="Retired/Retired",
+        recalls=[RECALL],
     )
     never = {
         "earlier_approvers_confirmed",
         "evaluation_meets_thresholds",
         "test_results_meet_thresholds",
+        "required_suites_passed",
         "deployment_definition_tested",
         "reviewers_are_different_people",
         "reviewers_are_not_trainer",

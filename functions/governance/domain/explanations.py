@@ -108,6 +108,20 @@ def follows_the_stage_machine(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def nothing_in_it_is_recalled(facts: Facts, policy: Policy) -> Answer:
+    """Neither the candidate nor anything that it is made of was recalled."""
+    said = "; ".join(
+        f"{mark.get('part')} was recalled by {_who(mark)} {mark.get('recalled_at')}, with "
+        f"{mark.get('model_package_arn')}: {mark.get('reason')}"
+        for mark in facts.recalls
+    )
+    return (
+        said or "nothing of it was recalled",
+        "a candidate of which no part was recalled",
+        "The Data Scientist registers a version without what was recalled",
+    )
+
+
 def artifacts_match_registration(facts: Facts, policy: Policy) -> Answer:
     """The bytes are the ones that the training pipeline registered."""
     changed = ", ".join(
@@ -168,6 +182,17 @@ def test_results_meet_thresholds(facts: Facts, policy: Policy) -> Answer:
         f"at the Test endpoint {fact}",
         expected,
         "The tier is stricter than at the test: the Data Scientist promotes a better version",
+    )
+
+
+def required_suites_passed(facts: Facts, policy: Policy) -> Answer:
+    """Every suite that the tier requires by now has tried the version."""
+    required = list(policy.tier["required_suites"])
+    missing = [suite for suite in required if suite not in set(facts.suites_passed)]
+    return (
+        f"the tests were without {_listed(missing)}",
+        f"tests with {_listed(required)}",
+        "The tier requires more than at the test: an AI Engineer approves a newer version for Test",
     )
 
 
@@ -363,12 +388,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         approver_confirmed,
         earlier_approvers_confirmed,
         follows_the_stage_machine,
+        nothing_in_it_is_recalled,
         artifacts_match_registration,
         candidate_unchanged,
         evaluation_report_valid,
         evaluation_meets_thresholds,
         tests_passed_for_candidate,
         test_results_meet_thresholds,
+        required_suites_passed,
         model_card_complete,
         dataset_version_known,
         image_scan_clean,

@@ -80,12 +80,14 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "policy_recorded": facts.policy_recorded,
             "phase": facts.phase,
             "phases_before": sorted(phases_before(facts.stage)),
+            "recalled_parts": sorted({str(mark["part"]) for mark in facts.recalls}),
             "mismatches": _names(facts.declared_mismatches),
             "differences": _names(facts.differences),
             "evaluation_valid": bool(evaluation.get("valid")),
             "metrics": _metrics(holdout_metrics(facts)),
             "tests_passed": facts.tests_passed,
             "test_metrics": _metrics(facts.test_metrics),
+            "suites_passed": sorted(set(facts.suites_passed)),
             "model_approval_status": facts.approval.get("model_approval_status"),
             "description_chars": description_length(facts),
             "earlier_approvers": sorted({name(a) for a in facts.approvals} - {""}),
@@ -227,6 +229,7 @@ def _tier(tier: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         **_known(limits),
+        "required_suites": list(tier["required_suites"]),
         "description_min_chars": tier["description_min_chars"],
         "required_reviews": list(tier["required_reviews"]),
         "separate_people": list(tier["separate_people"]),
