@@ -15,7 +15,7 @@ from cli import policies
 from cli.errors import USAGE, GovernError, usage
 from cli.options import TIERS
 from governance.adapters.policy_engine import engine
-from governance.domain import gates
+from governance.domain import gates, locks
 from governance.domain.facts import from_dict
 from governance.domain.policies import Policy
 
@@ -97,9 +97,11 @@ def _change(entry: Entry, policy: Policy) -> dict[str, Any] | None:
     before = entry["verdict"]
     decide = engine(policy.cedar, policy.schema).decide
     after = gates.evaluate(from_dict(before["facts"]), policy, decide)
-    denied = [reason["rule"] for reason in before["reasons"]]
+    # That an endpoint was busy is no rule of a policy: by the policy it was allowed.
+    denied = [reason["rule"] for reason in before["reasons"] if reason["rule"] != locks.RULE]
+    allowed = before["allowed"] or not denied
     denies = {reason.rule for reason in after.reasons}
-    if before["allowed"] == after.allowed and denies == set(denied):
+    if allowed == after.allowed and denies == set(denied):
         return None
     arn = str(entry["model_package_arn"])
     return {
@@ -110,7 +112,7 @@ def _change(entry: Entry, policy: Policy) -> dict[str, Any] | None:
         "tier": before["tier"],
         "sequence": entry["sequence"],
         "decided_at": entry.get("decided_at"),
-        "before": _word(before["allowed"]),
+        "before": _word(allowed),
         "after": _word(after.allowed),
         "newly_denies": [r.to_dict() for r in after.reasons if r.rule not in denied],
         "no_longer_denies": [rule for rule in denied if rule not in denies],

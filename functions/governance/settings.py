@@ -21,6 +21,7 @@ class Settings:
     ledger_table: str
     ledger_heads_table: str
     endpoint_waits_table: str
+    endpoint_locks_table: str
     confirmations_table: str
     artifacts_bucket: str
     evidence_bucket: str

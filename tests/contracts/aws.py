@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "LEDGER_TABLE": "governed-path-ledger",
     "LEDGER_HEADS_TABLE": "governed-path-ledger-heads",
     "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+    "ENDPOINT_LOCKS_TABLE": "governed-path-endpoint-locks",
     "CONFIRMATIONS_TABLE": "governed-path-confirmations",
     "ARTIFACTS_BUCKET": samples.CENTRAL_BUCKET,
     "EVIDENCE_BUCKET": samples.EVIDENCE_BUCKET,
@@ -271,10 +272,14 @@ class Aws:
             "governed-path-candidates": ("candidate_id", "model"),
             "governed-path-claims": ("claim_id",),
             "governed-path-endpoint-waits": ("endpoint_arn",),
+            "governed-path-endpoint-locks": ("resource_arn",),
             "governed-path-project-directory": ("model",),
         }[request["TableName"]]
         key = {name: request["Item"][name] for name in keys}
         place = (request["TableName"], json.dumps(key, sort_keys=True))
+        held = self.tables.get(place, {}).get("execution_arn")
+        if held and held != request["ExpressionAttributeValues"][":execution"]:
+            raise Refused("ConditionalCheckFailedException", "The conditional request failed")
         self.tables[place] = request["Item"]
         return {}
 
@@ -282,6 +287,9 @@ class Aws:
         if "PolicyChanged" in json.dumps(request):
             return {"Items": [items.to_item(samples.row(entry)) for entry in self.policy_changes]}
         return {"Items": [items.to_item(samples.row(entry)) for entry in self.entries]}
+
+    def _on_DescribeExecution(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"executionArn": request["executionArn"], "status": "ABORTED"}
 
     # -------------------------------------------------------------- KMS
 

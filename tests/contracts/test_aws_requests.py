@@ -43,7 +43,7 @@ OPERATIONS = {
         *("GetDownloadUrlForLayer", "UploadLayerPart"),
     ],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
-    "stepfunctions": ["SendTaskSuccess"],
+    "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
@@ -272,6 +272,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     )["verdict"]
     assert not denied["allowed"]
     _set_stage(aws, promotion, "Rejected", denied["description"])
+    _lock(aws, promotion)
     deployment = _deploy(aws, promotion, candidate)
     again = {**deployment, "config_name": "clinical-risk-prod-another"}
     aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
@@ -285,6 +286,21 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
         {"promotion": promotion, "deployment": deployment}
     )
     assert superseded == {"superseded": previous}
+
+
+def _lock(aws: Aws, promotion: dict[str, Any]) -> None:
+    """Another execution has left its lock behind; then the end of this one releases it."""
+    aws.entries = []
+    left = {**promotion, "execution_arn": f"{promotion['execution_arn']}-before"}
+    for asking in (left, promotion):
+        locked = aws.handler("lock_endpoint")({"promotion": asking, "attempt": 0})
+        assert locked["refusal"] is None
+    event = events.example("step-functions-execution-status-change.release-aborted")
+    event["detail"]["executionArn"] = promotion["execution_arn"]
+    assert aws.handler("release_endpoint_lock")(event) == {
+        "outcome": "released",
+        "endpoint_arn": locked["endpoint_arn"],
+    }
 
 
 def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ministack.services import eventbridge
 from samcli.yamlhelper import yaml_parse
 
-from governance.domain import approval_events, clearance, phases
+from governance.domain import approval_events, clearance, executions, phases
 from tests.contracts import events, samples
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +213,10 @@ AWS_EVENTS: dict[str, set[str]] = {
     # Stays in its account: who decided is read from the registry.
     "cloudtrail-update-model-package.prod-approved": set(),
     "cloudtrail-update-model-package.denied": set(),
+    # Central's default bus: nothing of it goes to the hub's.
+    "step-functions-execution-status-change.release-aborted": set(),
+    "step-functions-execution-status-change.release-succeeded": set(),
+    "step-functions-execution-status-change.validation-succeeded": set(),
 }
 
 
@@ -341,6 +345,43 @@ def test_every_rule_of_the_hub_is_on_the_hub_bus_and_loses_nothing() -> None:
     for queue, retry in targets:
         assert queue == {"Arn": {"Fn::GetAtt": ["RulesDeadLetterQueue", "Arn"]}}
         assert retry == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+ENDED = "step-functions-execution-status-change."
+
+
+@pytest.mark.parametrize(
+    ("case", "rules"),
+    [
+        ("release-aborted", {"EndpointLock", "Unfinished"}),
+        ("release-succeeded", {"EndpointLock"}),
+        ("validation-succeeded", set()),
+    ],
+)
+def test_the_end_of_a_run_releases_its_endpoint_however_it_ended(
+    case: str, rules: set[str]
+) -> None:
+    start = f"arn:aws:states:{samples.REGION}:{samples.CENTRAL}:stateMachine:"
+    kind = "AWS::Serverless::StateMachine"
+    machines = {
+        f"{name}StateMachine": start
+        + _properties(CENTRAL_TEMPLATE, f"{name}StateMachine", kind)["Name"]
+        for name in WORKFLOWS
+    }
+    found = set()
+    for name in ("EndpointLock", "Unfinished"):
+        rule = _rule(CENTRAL_TEMPLATE, f"{name}Rule")
+        assert "EventBusName" not in rule, "AWS tells of executions on the default bus"
+        pattern = json.dumps(_resolved(rule["EventPattern"], machines, {}))
+        if _matches(pattern, json.dumps(events.example(ENDED + case))):
+            found.add(name)
+    assert found == rules
+
+
+@pytest.mark.parametrize("status", sorted(executions.ENDED))
+def test_the_lock_rule_knows_every_way_in_which_a_run_ends(status: str) -> None:
+    pattern = _rule(CENTRAL_TEMPLATE, "EndpointLockRule")["EventPattern"]
+    assert status in pattern["detail"]["status"]
 
 
 OURS = [name for name in events.EXAMPLES if name.startswith("governed-path-")]

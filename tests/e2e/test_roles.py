@@ -61,6 +61,10 @@ def _endpoint(account: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{account}:endpoint/{MODEL}"
 
 
+def _alarm(name: str) -> str:
+    return f"arn:aws:cloudwatch:{REGION}:{PROD}:alarm:{name}"
+
+
 # ---------------------------------------------------------------- roles that people take
 
 Call = Callable[[boto3.Session], tuple[Callable[..., Any], dict[str, Any]]]
@@ -247,6 +251,8 @@ FUNCTIONS = {
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
+    "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
+    "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
     "grant-clearance": ("s3:PutObjectVersionTagging", MODELS),
     "revoke-clearance": ("s3:PutObjectVersionTagging", MODELS),
@@ -486,6 +492,9 @@ OTHERS = [
     (PROD, "hub", "sagemaker:StopTrainingJob", _endpoint(PROD), {}, False),
     (PROD, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
     (PROD, "endpoint-execution", "s3:DeleteObject", MODELS, {}, False),
+    (PROD, "endpoint-execution", "cloudwatch:DescribeAlarms", _alarm("governed-path-x"), {}, True),
+    (PROD, "endpoint-execution", "cloudwatch:DescribeAlarms", _alarm("another"), {}, False),
+    (PROD, "endpoint-execution", "cloudwatch:SetAlarmState", _alarm("governed-path-x"), {}, False),
 ]
 
 

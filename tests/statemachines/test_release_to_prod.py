@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from governance.domain import locks
 from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
@@ -21,8 +22,9 @@ TO_GATE = [
     "EvaluateGate",
     "ReleaseAllowed?",
 ]
+TO_LOCK = [*TO_GATE, "LockEndpoint", "EndpointLocked?"]
 TO_SERVICE = [
-    *TO_GATE,
+    *TO_LOCK,
     "SetStageReleasing",
     "RecordReleaseStarted",
     "PlanDeployment",
@@ -66,6 +68,8 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         # What came after the decision stays in the registry: only the ledger tells of it.
         ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ReleaseRejected"], "rejected"),
         ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
+        # Somebody else changes the endpoint by a later decision: a no, with who and since when.
+        ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
         ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
     ],
 )
@@ -98,6 +102,7 @@ def test_a_release_names_what_it_replaced(
                 "ConfirmApprover",
                 "VerifyCandidate",
                 "EvaluateGate",
+                "LockEndpoint",
                 "SetStageReleasing",
                 "RecordReleaseStarted",
                 "PlanDeployment",
@@ -208,6 +213,8 @@ def test_an_endpoint_in_prod_is_never_removed() -> None:
         ("ServiceErrorThenSuccess", "VerifyCandidate", 2),
         ("CheckAccessRetried", "CheckAccess", 3),
         ("TransientErrorThenSuccess", "SmokeTest", 3),
+        # Who comes second waits until the first has ended.
+        ("EndpointFreeLater", "LockEndpoint", 3),
         ("ChildStartedOnSecondTry", "DeployToProd", 2),
     ],
 )
@@ -227,3 +234,19 @@ def test_a_missing_permission_is_named_and_not_tried_again(
     assert (ended.states, ended.status) == ([*until("CheckAccess"), *ERRORED], "FAILED")
     assert (ended.error, ended.tries["CheckAccess"]) == ("AccessError", 1)
     assert "check dev-role: sts:AssumeRole" in str(ended.cause)
+
+
+def test_who_cannot_have_the_endpoint_is_told_who_has_it_and_the_gates_facts_stay(
+    run: Callable[[str], Run],
+) -> None:
+    verdict = run("EndpointBusy").output["verdict"]
+    (reason,) = verdict["reasons"]
+    assert (verdict["allowed"], reason["rule"]) == (False, "one_active_release")
+    assert "model-package/clinical-risk-classifier/4 has held it since" in reason["fact"]
+    assert verdict.keys() > {"policy_digest", "rules"}
+
+
+def test_the_function_says_no_at_the_last_of_the_retries() -> None:
+    """Otherwise the waiting would end as an error, and not with who holds the endpoint."""
+    state = machines.source(MACHINE)["States"]["LockEndpoint"]
+    assert state["Retry"][-1]["MaxAttempts"] == locks.ATTEMPTS

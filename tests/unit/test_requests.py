@@ -21,7 +21,7 @@ HANDLERS = Path(__file__).parents[2] / "functions" / "governance" / "handlers"
 EVENT_HANDLERS = {
     *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
     *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
-    *("record_policy_change", "revoke_clearance"),
+    *("record_policy_change", "release_endpoint_lock", "revoke_clearance"),
 }
 
 Path_ = tuple[str | int, ...]
@@ -108,6 +108,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "stage_status": "Validating",
                 "description": "",
             },
+            "lock_endpoint": {**only_promotion, "attempt": 0},
             "plan_deployment": {**only_promotion, "candidate": candidate},
             "grant_clearance": {**only_promotion, "candidate": candidate, **only_deployment},
             "create_model": only_deployment,

@@ -1,4 +1,4 @@
-"""Answers to waiting executions."""
+"""Executions: answers to those that wait, and whether one still runs."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def succeed(task_token: str, output: Mapping[str, Any]) -> bool:
             return False
         raise errors.translate(error, "answer a waiting execution") from error
     return True
+
+
+def is_running(execution_arn: str) -> bool:
+    """True while the execution has not ended; one that AWS has forgotten ended long ago."""
+    stepfunctions: SFNClient = sessions.own_client("stepfunctions")
+    try:
+        answer = stepfunctions.describe_execution(executionArn=execution_arn)
+    except ClientError as error:
+        if errors.code_of(error) == "ExecutionDoesNotExist":
+            return False
+        raise errors.translate(error, f"describe execution {execution_arn}") from error
+    return answer["status"] in {"RUNNING", "PENDING_REDRIVE"}

@@ -180,6 +180,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "description": {"type": "string"},
         }
     ),
+    "lock_endpoint": _closed(
+        {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
+    ),
     "plan_deployment": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
     "grant_clearance": _closed(
         {"promotion": _PROMOTION, "candidate": _CANDIDATE, "deployment": _DEPLOYMENT}

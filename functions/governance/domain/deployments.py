@@ -34,22 +34,15 @@ def plan(
     has no account.
     """
     stage = promotion["stage"]
-    account = project["accounts"].get(stage.lower())
-    if stage not in ("Test", "Prod") or not account:
-        raise InvalidInputError(
-            f"model {promotion['model']} has no account for stage {stage}; "
-            "an Admin adds it with `govern provision`"
-        )
-    region = promotion["model_package_arn"].split(":")[3]
-    partition = promotion["model_package_arn"].split(":")[1]
+    arn = endpoint_arn(promotion, project)
+    _, partition, _, region, account, _ = arn.split(":")
     unique = promotion["claim_id"][:10]
-    endpoint = _endpoint_name(stage, project["endpoint_name"], unique)
     return {
         "stage": stage,
         "account": account,
         "region": region,
-        "endpoint_name": endpoint,
-        "endpoint_arn": f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{endpoint.lower()}",
+        "endpoint_name": _endpoint_name(stage, project["endpoint_name"], unique),
+        "endpoint_arn": arn,
         "config_name": name(project["endpoint_name"], stage.lower(), unique),
         "model_name": name(project["endpoint_name"], stage.lower(), unique),
         "variant_name": VARIANT,
@@ -68,6 +61,23 @@ def plan(
             "claim-id": promotion["claim_id"],
         },
     }
+
+
+def endpoint_arn(promotion: Mapping[str, Any], project: Mapping[str, Any]) -> str:
+    """The endpoint that the promotion is about, in lower case as SageMaker makes it.
+
+    InvalidInputError for a stage that has no account.
+    """
+    stage = promotion["stage"]
+    account = project["accounts"].get(stage.lower())
+    if stage not in ("Test", "Prod") or not account:
+        raise InvalidInputError(
+            f"model {promotion['model']} has no account for stage {stage}; "
+            "an Admin adds it with `govern provision`"
+        )
+    _, partition, _, region, *_ = promotion["model_package_arn"].split(":")
+    name_ = _endpoint_name(stage, project["endpoint_name"], promotion["claim_id"][:10])
+    return f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{name_.lower()}"
 
 
 def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:

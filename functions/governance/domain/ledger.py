@@ -53,6 +53,8 @@ UNMOVING = frozenset(
         *ABOUT_ACCESS,
     }
 )
+# The kinds of entries that say what an endpoint of Prod serves from then on.
+SERVES = ("CandidateReleased",)
 _OPTIONAL = (
     "execution_arn",
     "stage",

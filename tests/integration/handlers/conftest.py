@@ -39,6 +39,7 @@ TABLES = {
     "ledger": {"model": "S", "sequence": "N"},
     "ledger-heads": {"model": "S"},
     "endpoint-waits": {"endpoint_arn": "S"},
+    "endpoint-locks": {"resource_arn": "S"},
     "confirmations": {"decision": "S", "item": "S"},
 }
 INDEXED = dict.fromkeys(attestations.INDEXES, "S")
@@ -226,6 +227,7 @@ def lambdas(
         "LEDGER_TABLE": "governed-path-ledger",
         "LEDGER_HEADS_TABLE": "governed-path-ledger-heads",
         "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
+        "ENDPOINT_LOCKS_TABLE": "governed-path-endpoint-locks",
         "CONFIRMATIONS_TABLE": "governed-path-confirmations",
         "ARTIFACTS_BUCKET": ARTIFACTS,
         "EVIDENCE_BUCKET": EVIDENCE,

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from cli import policies
-from governance.domain import gates
+from governance.domain import gates, locks
 from governance.domain.facts import Facts
 from governance.domain.policies import Policy
 from tests.contracts import policies as ours
@@ -326,6 +326,17 @@ def test_a_run_is_one_decision_and_an_old_verdict_has_no_facts(
     )
     found = json.loads(result.output)
     assert (result.exit_code, found["decisions"], found["without_facts"]) == (0, 1, 1)
+
+
+def test_a_busy_endpoint_is_no_change_of_the_policy(govern: Govern, tmp_path: Path) -> None:
+    refused = started(1)
+    refused["verdict"] = refused["verdict"] | {
+        "allowed": False,
+        "reasons": [{"rule": locks.RULE, "fact": "f", "expected": "e", "remedy": "r"}],
+    }
+    facts = history(tmp_path, {**refused, "kind": "ReleaseRejected"})
+    result = govern("policy", "backtest", "policies", "--json", "--facts", facts)
+    assert (result.exit_code, json.loads(result.output)["changes"]) == (0, [])
 
 
 def test_the_ledger_is_replayed_of_all_models_or_one(

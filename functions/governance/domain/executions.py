@@ -1,0 +1,29 @@
+"""What Step Functions tells of an execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from governance.domain.errors import InvalidInputError
+
+DETAIL_TYPE = "Step Functions Execution Status Change"
+ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
+
+
+def ended(event: Mapping[str, Any]) -> str:
+    """The ARN of the execution that has ended; InvalidInputError names what is not as expected."""
+    detail = event.get("detail")
+    found = detail if isinstance(detail, Mapping) else {}
+    arn = found.get("executionArn")
+    if event.get("detail-type") != DETAIL_TYPE or not isinstance(arn, str) or not arn:
+        raise InvalidInputError(
+            f"event {event.get('id')!r} has detail-type {event.get('detail-type')!r} and "
+            f"detail.executionArn {arn!r}; expected a {DETAIL_TYPE!r}"
+        )
+    if found.get("status") not in ENDED:
+        raise InvalidInputError(
+            f"execution {arn} is {found.get('status')!r}; expected one of "
+            f"{', '.join(sorted(ENDED))}: correct the rule that sent it"
+        )
+    return arn

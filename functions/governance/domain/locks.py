@@ -1,0 +1,86 @@
+"""One active release per endpoint: who holds it, who waits, and who is turned away.
+
+A lock belongs to an execution and ends with it. Who comes second waits for a while; who was
+overtaken by a later decision is told so, since releasing an older decision after a newer one would
+undo what somebody has decided since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from governance.domain.gates import Reason, one_line
+
+RULE = "one_active_release"
+# How often the state machine asks again, which takes it about an hour.
+ATTEMPTS = 40
+
+Entry = Mapping[str, Any]
+
+
+def lock_of(promotion: Mapping[str, Any], endpoint_arn: str, since: str) -> dict[str, Any]:
+    """The lock of an endpoint for the execution that the promotion runs in."""
+    kept = ("execution_arn", "claim_id", "workflow", "model", "model_package_arn", "decided_at")
+    return {"endpoint_arn": endpoint_arn, "since": since, **{key: promotion[key] for key in kept}}
+
+
+def told(lock: Mapping[str, Any]) -> str:
+    """Who holds an endpoint, since when and in which execution, as a clause."""
+    return (
+        f"{lock['workflow']} of {lock['model_package_arn']} has held it since {lock['since']} "
+        f"in execution {lock['execution_arn']}"
+    )
+
+
+def refusal_while_held(
+    promotion: Mapping[str, Any], holder: Mapping[str, Any], attempt: int
+) -> dict[str, Any] | None:
+    """Why the promotion does not wait, or wait longer, for the holder; None if it does."""
+    name = _name(holder)
+    if holder["decided_at"] > promotion["decided_at"]:
+        return _refusal(
+            f"the decision of {promotion['decided_at']} is older than the one that endpoint {name} "
+            f"is being changed for: {told(holder)}",
+            "a decision that is not older than the one in progress",
+        )
+    if attempt >= ATTEMPTS:
+        return _refusal(
+            f"endpoint {name} did not become free: {told(holder)}",
+            "an endpoint that one release at a time changes",
+        )
+    return None
+
+
+def refusal_if_overtaken(
+    promotion: Mapping[str, Any], changes: Iterable[Entry]
+) -> dict[str, Any] | None:
+    """Why the promotion comes too late; None if nothing decided later serves.
+
+    `changes` are the entries that say what the endpoint was made to serve.
+    """
+    later = [entry for entry in changes if entry["decided_at"] > promotion["decided_at"]]
+    if not later:
+        return None
+    newest = max(later, key=lambda entry: int(entry["sequence"]))
+    return _refusal(
+        f"entry {newest['sequence']} ({newest['kind']}) of {newest['model_package_arn']} was "
+        f"decided at {newest['decided_at']}, after this decision of {promotion['decided_at']}",
+        "the latest decision about the endpoint",
+    )
+
+
+def _refusal(fact: str, expected: str) -> dict[str, Any]:
+    """What of the gate's verdict becomes otherwise: the rules and the facts stay as they were."""
+    reason = Reason(RULE, fact, expected, "Governance Engineer: look at what serves, approve again")
+    said = f"Endpoint: denied. [{RULE}] {fact}; expected {expected}. {reason.remedy}."
+    return {
+        "allowed": False,
+        "reasons": [reason.to_dict()],
+        "description": one_line(said),
+        "leaves": {"stage": "Prod", "stage_status": "Rejected"},
+    }
+
+
+def _name(lock: Mapping[str, Any]) -> str:
+    return str(lock["endpoint_arn"]).rpartition("/")[2]

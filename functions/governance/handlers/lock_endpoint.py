@@ -1,0 +1,49 @@
+"""LockEndpoint: one release at a time changes an endpoint of Prod."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters import clock, workflows
+from governance.adapters.directory import Directory
+from governance.adapters.ledger import Ledger
+from governance.adapters.locks import Locks
+from governance.domain import deployments, ledger, locks
+from governance.domain.errors import TransientError
+from governance.entry import entry_point, logger
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Take the endpoint's lock for this execution: {endpoint_arn, refusal}.
+
+    `refusal` is None, or what of the gate's verdict becomes otherwise. A lock whose execution has
+    ended is taken over: the event that releases it may be late or lost. TransientError while
+    somebody else's release goes on; the state machine asks again.
+    """
+    request = contracts.request("lock_endpoint", event)
+    promotion = request["promotion"]
+    project = Directory(settings.project_directory_table).project_of(promotion["model"])
+    endpoint_arn = deployments.endpoint_arn(promotion, project)
+    lock = locks.lock_of(promotion, endpoint_arn, clock.now())
+    table = Locks(settings.endpoint_locks_table)
+    holder = table.take(lock)
+    if holder is not None and not workflows.is_running(holder["execution_arn"]):
+        logger.warning("took the lock of an execution that has ended", extra={"holder": holder})
+        holder = None if table.take_over(holder, lock) else table.take(lock)
+    if holder is None:
+        story, model = Ledger(settings.ledger_table), promotion["model"]
+        newest = (next(story.newest_first(model, kind), None) for kind in ledger.SERVES)
+        refusal = locks.refusal_if_overtaken(promotion, [entry for entry in newest if entry])
+        return {"endpoint_arn": endpoint_arn, "refusal": refusal}
+    refusal = locks.refusal_while_held(promotion, holder, request["attempt"])
+    if refusal is None:
+        raise TransientError(
+            f"endpoint {endpoint_arn} is not free: {locks.told(holder)}; this one goes on when "
+            "that one has ended"
+        )
+    return {"endpoint_arn": endpoint_arn, "refusal": refusal}
