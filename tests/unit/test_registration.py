@@ -87,6 +87,15 @@ def test_the_card_names_central_and_says_so_if_there_is_no_room() -> None:
         request(text="x" * 99_900)
 
 
+def test_how_it_is_deployed_is_not_said_in_dev() -> None:
+    said = {"deployment-definition": "d" * 64, "algorithm": "logistic regression"}
+    request = registration.central_version(
+        _description(CustomerMetadataProperties=said), _candidate(ORIGIN), [CENTRAL], [IMAGE]
+    )
+    assert "deployment-definition" not in request["CustomerMetadataProperties"]
+    assert request["CustomerMetadataProperties"]["algorithm"] == "logistic regression"
+
+
 def test_a_reference_outside_the_candidate_is_refused() -> None:
     description = _description(SamplePayloadUrl="s3://dev/elsewhere.json")
     with pytest.raises(InvalidInputError, match=r"s3://dev/elsewhere\.json"):

@@ -34,6 +34,8 @@ def _deployment() -> dict[str, Any]:
         samples.project(),
         samples.description(),
         "governed-path-endpoint-execution",
+        samples.definition_reference(),
+        samples.definition(),
     )
 
 
@@ -109,7 +111,11 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "description": "",
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
-            "plan_deployment": {**only_promotion, "candidate": candidate},
+            "plan_deployment": {
+                **only_promotion,
+                "candidate": candidate,
+                "definition": samples.definition_reference()["digest"],
+            },
             "grant_clearance": {**only_promotion, "candidate": candidate, **only_deployment},
             "create_model": only_deployment,
             "create_endpoint_config": only_deployment,
