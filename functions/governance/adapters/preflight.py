@@ -228,7 +228,7 @@ def _push(ecr: Any, check: Check) -> str:
 
 
 def _lineage(sagemaker: Any, check: Check) -> str:
-    sagemaker.query_lineage(Direction="Ascendants", MaxDepth=1, MaxResults=1)
+    sagemaker.query_lineage(Filters={"LineageTypes": ["Artifact"]}, MaxResults=1)
     return ""
 
 
