@@ -200,9 +200,8 @@ def _empty(bucket: str = _THERE) -> None:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": found})
 
 
-def measure(sizes: list[tuple[int, int]], objects: int) -> list[dict[str, Any]]:
+def measure(sizes: list[tuple[int, int]], objects: int) -> Iterator[dict[str, Any]]:
     """So many objects of each size (MiB) as one candidate, then many small ones."""
-    found = []
     with _prepared() as kms_key:
         warm = [{"source": _upload("warm", _SMALL), "key": "warm"}]
         _compare("warm", warm, kms_key)
@@ -212,7 +211,7 @@ def measure(sizes: list[tuple[int, int]], objects: int) -> list[dict[str, Any]]:
                 for number in range(count)
             ]
             several = f"{count} x " if count > 1 else ""
-            found.append(_compare(f"{several}{size} MiB", work, kms_key))
+            yield _compare(f"{several}{size} MiB", work, kms_key)
             _empty(_DEV)
         if objects:
             s3 = sessions.own_client("s3")
@@ -226,8 +225,7 @@ def measure(sizes: list[tuple[int, int]], objects: int) -> list[dict[str, Any]]:
             parallel.each(put, range(objects))
             many = Artifacts().locate_under(_DEV, "many/")
             work = [{"source": one, "key": one["key"]} for one in many]
-            found.append(_compare(f"{objects} objects", work, kms_key))
-    return found
+            yield _compare(f"{objects} objects", work, kms_key)
 
 
 def on_paper(name: str, sizes: list[int]) -> dict[str, Any]:
@@ -296,9 +294,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     counted = [size.rpartition("x") for size in given.sizes.split(",") if size]
     sizes = [(int(count or 1), int(size)) for count, _, size in counted]
-    rows = paper() if given.paper else measure(sizes, given.objects)
+    rows = iter(paper()) if given.paper else measure(sizes, given.objects)
     if given.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(list(rows), indent=2))
     elif given.paper:
         for row in rows:
             print(
@@ -308,10 +306,11 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         for row in rows:
             print(
-                f"{row['what']:>14}  ours {row['ours_s']:8.2f} s  again {row['again_s']:6.2f} s  "
-                f"managed {row['managed_s']:8.2f} s ({row['vs_managed']:.2f}x)  through here "
-                f"{row['through_s']:8.2f} s ({row['vs_through']:.2f}x)  "
-                f"+{row['memory_mib']:.0f} MiB"
+                f"{row['what']:>14}  ours {row['ours_s']:8.3f} s  again {row['again_s']:7.3f} s  "
+                f"managed {row['managed_s']:8.3f} s ({row['vs_managed']:.2f}x)  through here "
+                f"{row['through_s']:8.3f} s ({row['vs_through']:.2f}x)  "
+                f"+{row['memory_mib']:.0f} MiB  {row['runs']} runs",
+                flush=True,
             )
     return 0
 
