@@ -178,7 +178,7 @@ def may_follow(before: str, after: str) -> bool:
 
 
 def is_taken_back(description: Mapping[str, Any]) -> bool:
-    """True if the version (DescribeModelPackage) is recalled or retired; no workflow undoes that."""
+    """True if a version (DescribeModelPackage) is recalled or retired; no workflow undoes that."""
     life_cycle = description.get("ModelLifeCycle") or {}
     present = f"{life_cycle.get('Stage')}/{life_cycle.get('StageStatus')}"
     return present in ("Prod/Recalled", "Retired/Retired")
