@@ -611,7 +611,9 @@ def test_our_own_results_do_not_change_the_candidate(here: Organisation) -> None
     assert here.call("verify_candidate", promotion=here.in_central(arn))["differences"] == []
 
 
-@pytest.mark.parametrize("what", ["image", "card", "bytes", "model data"])
+@pytest.mark.parametrize(
+    "what", ["image", "card", "bytes", "bytes without a digest", "no bytes", "model data"]
+)
 def test_a_change_after_the_promotion_is_found(
     here: Organisation, aws: Callable[..., Any], what: str
 ) -> None:
@@ -626,7 +628,13 @@ def test_a_change_after_the_promotion_is_found(
         container["ModelDataUrl"] = f"s3://{ARTIFACTS}/other/model.tar.gz"
     else:
         bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
-        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
+        place = {"Bucket": bucket, "Key": key}
+        if what == "bytes":
+            aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="SHA256")
+        elif what == "no bytes":
+            aws("s3").delete_object(**place)
+        else:
+            aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="CRC32")
     verified = here.call("verify_candidate", promotion=here.in_central(arn))
     assert len(verified["differences"]) == 1
 
