@@ -123,7 +123,8 @@ class Organisation:
         self.objects = {
             name: self._put(name, body)
             for name, body in {
-                "model.tar.gz": b"model bytes",
+                # Nobody else's: what is recalled is so in every model.
+                "model.tar.gz": self.model.encode(),
                 "evaluation.json": json.dumps(self._evaluation()).encode(),
                 "holdout.csv": b"bmi,sex,age_band,high_risk\n0.1,f,60+,1\n",
                 "sample.json": b'{"instances": [{"bmi": 0.1}]}',
@@ -221,6 +222,19 @@ class Organisation:
             "event_id": "e",
             "execution_arn": EXECUTION,
         }
+
+    def seen(self, approver: dict[str, Any], stage: str, arn: str) -> None:
+        """CloudTrail tells of an approval; what its events are like, test_confirmations.py says."""
+        record = {
+            "decision": f"{arn}#{stage}",
+            "item": f"record#{DECIDED}#one",
+            "approver": approver,
+            "called_at": DECIDED,
+            "cloudtrail_event_id": "one",
+        }
+        self._aws("dynamodb").put_item(
+            TableName="governed-path-confirmations", Item=items.to_item(record)
+        )
 
     def _put(self, name: str, body: bytes) -> dict[str, Any]:
         key = f"{self.model}/{name}"
@@ -489,6 +503,7 @@ def test_a_pipeline_of_containers_goes_to_central_whole(here: Organisation) -> N
     assert here.verified(arn)["differences"] == []
     asked = {"promotion": here.in_central(arn), "candidate": candidate}
     asked["candidate"] = here.verified(arn)["candidate"]
+    asked["definition"] = here.directory_entry["definition"]["digest"]
     planned = here.call("plan_deployment", **asked)["deployment"]["containers"]
     assert [container["ModelDataUrl"] for container in planned] == urls
     assert planned[1]["ContainerHostname"] == "features"
@@ -691,6 +706,12 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
         },
     }
     assert here.call("record", **passed) == here.call("record", **passed)
+    # The approval for Test was never seen by CloudTrail.
+    unseen = here.call("evaluate_gate", **facts)["verdict"]
+    (reason,) = unseen["reasons"]
+    assert reason["rule"] == "earlier_approvers_confirmed"
+    assert "alex for Test: CloudTrail has not confirmed who approved" in reason["fact"]
+    here.seen(passed["approver"], "Test", arn)
     verdict = here.call("evaluate_gate", **facts)["verdict"]
     assert verdict["allowed"]
     default = here.directory_entry["definition"]
@@ -1012,7 +1033,11 @@ def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
         differences=[],
     )["verdict"]
     rules = {reason["rule"] for reason in verdict["reasons"]}
-    assert rules == {"follows_the_stage_machine", "tests_passed_for_candidate"}
+    assert rules == {
+        "follows_the_stage_machine",
+        "earlier_approvers_confirmed",
+        "tests_passed_for_candidate",
+    }
     assert verdict["leaves"] == {"stage": "Test", "stage_status": "Failed"}
 
 
