@@ -38,7 +38,10 @@ OPERATIONS = {
     "dynamodb": ["BatchGetItem", "GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData"],
-    "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
+    "ecr": [
+        *("BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"),
+        *("GetDownloadUrlForLayer", "UploadLayerPart"),
+    ],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],
