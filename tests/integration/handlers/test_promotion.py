@@ -226,6 +226,18 @@ class Organisation:
             "execution_arn": EXECUTION,
         }
 
+    def confirmed_for_test(self, arn: str) -> None:
+        """CloudTrail tells that alex, an AI engineer, approved the version for Test."""
+        text = json.dumps(events.example("cloudtrail-update-model-package.prod-approved"))
+        text = text.replace("governance-engineer", "ai-engineer").replace("grace", "alex")
+        event = json.loads(text)
+        detail = event["detail"]
+        detail["eventTime"], detail["eventID"] = DECIDED, str(uuid4())
+        request = detail["requestParameters"]
+        request["modelPackageArn"] = arn
+        request["modelLifeCycle"] |= {"stage": "Test", "stageStatus": "Approved"}
+        assert self.call("record_confirmation", **event)["outcome"] == "recorded"
+
     def _put(self, name: str, body: bytes) -> dict[str, Any]:
         key = f"{self.model}/{name}"
         answer = self._aws("s3").put_object(
@@ -686,12 +698,16 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
                 "brier": 0.18,
                 "calibration_error": 0.05,
                 "latency_p95_ms": 12.5,
-            }
+            },
+            "suites": [
+                {"suite": name, "status": "passed"} for name in ("contract", "golden", "quality")
+            ],
         },
     }
     assert here.call("record", **passed) == here.call("record", **passed)
+    here.confirmed_for_test(arn)
     verdict = here.call("evaluate_gate", **facts)["verdict"]
-    assert verdict["allowed"]
+    assert verdict["allowed"], verdict["reasons"]
     default = here.directory_entry["definition"]
     assert verdict["facts"]["definition"] == {**default, "problems": []}
     assert verdict["facts"]["tested_definition"] == default["digest"]
@@ -1167,6 +1183,7 @@ def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
             candidate_id=candidate["candidate_id"],
             approver=identity_of(_user("ai-engineer", "alex")),
         )
+    here.confirmed_for_test(arn)
     verdict = here.call(
         "evaluate_gate",
         promotion=here.in_central(arn, "Prod"),
