@@ -332,6 +332,15 @@ def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], fun
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
+def test_who_names_candidates_reads_registrations_and_writes_no_ledger(
+    deployed: dict[str, Deployed],
+) -> None:
+    roles = deployed[CENTRAL]
+    assert roles.allows("build-candidate", "dynamodb:Query", f"{_table('ledger')}/index/by-version")
+    assert not roles.allows("build-candidate", "dynamodb:Query", _table("ledger"))
+    assert not roles.allows("build-candidate", "dynamodb:PutItem", _table("ledger"))
+
+
 def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
     for action, resource in (
         ("dynamodb:PutItem", _table("ledger")),

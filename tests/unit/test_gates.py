@@ -76,8 +76,18 @@ def reviews(**people: str) -> list[dict[str, Any]]:
 def approvals(dev: str = "dora", test: str = "tom") -> list[dict[str, Any]]:
     """The approvals of the stages before Prod."""
     return [
-        {"stage": "Dev", "person": dev, "decided_at": "2026-11-19T06:00:00Z"},
-        {"stage": "Test", "person": test, "decided_at": "2026-11-20T05:00:00Z"},
+        {
+            "stage": "Dev",
+            "person": dev,
+            "decided_at": "2026-11-19T06:00:00Z",
+            "unconfirmed": None,
+        },
+        {
+            "stage": "Test",
+            "person": test,
+            "decided_at": "2026-11-20T05:00:00Z",
+            "unconfirmed": None,
+        },
     ]
 
 
@@ -361,6 +371,19 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     (
         "Prod",
+        "earlier_approvers_confirmed",
+        {"approvals": [approvals()[0], {**approvals()[1], "unconfirmed": "CloudTrail says otto"}]},
+        "tom for Test: CloudTrail says otto",
+    ),
+    (
+        "Prod",
+        "earlier_approvers_confirmed",
+        # Facts that never asked CloudTrail are no confirmation.
+        {"approvals": [{k: v for k, v in a.items() if k != "unconfirmed"} for a in approvals()]},
+        "dora for Dev: nothing is known",
+    ),
+    (
+        "Prod",
         "approver_is_not_reviewer",
         {"reviews": reviews(deployment="DANA")},
         "dana signs off and gave a required review",
@@ -389,6 +412,7 @@ RULES = {
     "Prod": [
         *_ALWAYS,
         "approver_confirmed",
+        "earlier_approvers_confirmed",
         "follows_the_stage_machine",
         "candidate_unchanged",
         "tests_passed_for_candidate",
@@ -466,6 +490,7 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
         phase="Retired/Retired",
     )
     never = {
+        "earlier_approvers_confirmed",
         "evaluation_meets_thresholds",
         "test_results_meet_thresholds",
         "deployment_definition_tested",
@@ -716,6 +741,23 @@ def test_a_missing_scan_is_for_the_tier_and_a_bad_one_for_nobody(
     scan = {**TIER["image_scan"], "required": required}
     facts = replace(_good("Prod"), image=image)
     assert evaluate(facts, policies.policy(image_scan=scan)).allowed is allowed
+
+
+@pytest.mark.parametrize("stage", ["Dev", "Prod"])
+def test_each_image_of_a_pipeline_must_pass(stage: str) -> None:
+    good = replace(_good(stage), further_images=[SCANNED, IMAGE])
+    assert evaluate(good).allowed
+    bad = [{**SCANNED, "uri": f"ours/{name}", "critical": 2} for name in ("a", "b")]
+    verdict = evaluate(replace(good, further_images=[SCANNED, *bad]))
+    assert not verdict.allowed
+    assert [reason.rule for reason in verdict.reasons] == ["image_scan_clean"] * 2
+    assert ["ours/a" in verdict.reasons[0].fact, "ours/b" in verdict.reasons[1].fact] == [True] * 2
+    assert verdict.facts["further_images"][1]["critical"] == 2
+
+
+def test_what_has_nothing_to_do_with_images_is_said_once() -> None:
+    facts = replace(_good("Prod"), further_images=[SCANNED, IMAGE], tests_passed=False)
+    assert [r.rule for r in evaluate(facts).reasons] == ["tests_passed_for_candidate"]
 
 
 # ------------------------------------------------------------------ Cedar and the words

@@ -118,7 +118,12 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
         approvals=draw(
             st.lists(
                 st.fixed_dictionaries(
-                    {"stage": st.just("Dev"), "person": people, "decided_at": moments}
+                    {
+                        "stage": st.just("Dev"),
+                        "person": people,
+                        "decided_at": moments,
+                        "unconfirmed": st.sampled_from([None, "CloudTrail names nobody"]),
+                    }
                 ),
                 max_size=2,
             )
@@ -256,6 +261,7 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
         held |= {
             "approver_confirmed": facts.confirmation is not None
             and bool(approver.get("session_arn")),
+            "earlier_approvers_confirmed": not any(a["unconfirmed"] for a in facts.approvals),
             "tests_passed_for_candidate": facts.tests_passed,
             "test_results_meet_thresholds": not facts.tests_passed
             or _good(dict(facts.test_metrics), METRICS, limits),

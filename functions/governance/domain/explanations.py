@@ -72,6 +72,26 @@ def approver_confirmed(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def earlier_approvers_confirmed(facts: Facts, policy: Policy) -> Answer:
+    """CloudTrail's own records name who approved for the stages before, as the ledger does."""
+    found = asked.unconfirmed(facts)
+    said = "; ".join(
+        f"{_who(one)} for {one.get('stage')}: {one.get('unconfirmed') or 'nothing is known'}"
+        for one in found
+    )
+    stages = {str(one.get("stage")) for one in found}
+    again = (
+        "The Data Scientist approves the Dev version again"
+        if "Dev" in stages
+        else ("An AI Engineer approves the version for Test again")
+    )
+    return (
+        said or "all are confirmed",
+        "CloudTrail's record of each approval to name the session that approved",
+        f"An Admin sees that a trail of management events is on in the stage's account; {again}",
+    )
+
+
 def follows_the_stage_machine(facts: Facts, policy: Policy) -> Answer:
     """The version may come to this stage from where it was."""
     expected = "one of " + ", ".join(sorted(asked.phases_before(facts.stage)))
@@ -341,6 +361,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         approver_is_not_trainer,
         decision_is_current,
         approver_confirmed,
+        earlier_approvers_confirmed,
         follows_the_stage_machine,
         artifacts_match_registration,
         candidate_unchanged,

@@ -27,8 +27,10 @@ class Facts:
     very version and candidate passed, `test_metrics` what it measured, and `phase`
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
     knows nothing of it. `reviews` and `break_glass` are those of domain/reviews.py, `approvals`
-    [{stage, person, decided_at}] those of the stages before. `image` {registry, critical, scan}:
-    `critical` findings of a finished scan or None, and `scan` says in words how it stands.
+    [{stage, person, decided_at, unconfirmed}] those of the stages before (domain/history.py).
+    `image` {registry, critical, scan} is the first container's: `critical` findings of a finished
+    scan or None, and `scan` says in words how it stands; `further_images` are those that other
+    containers name.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `definition` {digest, uri, problems} is the deployment definition that is approved, None without
     one; `tested_definition` the digest of the one that the last passed validation had.
@@ -59,8 +61,14 @@ class Facts:
     card_sections: Sequence[str] = ()
     dataset_version: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
+    further_images: Sequence[Mapping[str, Any]] = ()
     definition: Mapping[str, Any] | None = None
     tested_definition: str | None = None
+
+    @property
+    def images(self) -> list[Mapping[str, Any]]:
+        """Every image that the version names, the first container's first."""
+        return [self.image, *self.further_images]
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON that a verdict can keep; `from_dict` takes it back."""
