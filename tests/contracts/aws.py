@@ -468,6 +468,9 @@ class Aws:
             "ProductionVariants": [{"VariantName": "AllTraffic", "InitialInstanceCount": 1}],
         }
 
+    def _on_PutScalingPolicy(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"PolicyARN": "arn:aws:autoscaling:policy"}
+
     def _on_DescribeAlarms(self, request: dict[str, Any]) -> dict[str, Any]:
         states = dict.fromkeys(request["AlarmNames"], "OK")
         if not any(call.operation == "SetAlarmState" for call in self.calls):

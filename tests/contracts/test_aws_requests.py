@@ -41,6 +41,9 @@ OPERATIONS = {
         *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
         *("DescribeAlarms", "DescribeAlarmHistory"),
     ],
+    "application-autoscaling": [
+        *("RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget"),
+    ],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
@@ -282,7 +285,9 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     served = aws.handler("check_served_config")({"deployment": again})["served"]
     assert served["alarms"] == ["governed-path-clinical-risk-slow"]
     assert "p95 was greater" in served["taken_back"]
-    aws.handler("watch_endpoint")({"deployment": deployment})
+    assert aws.handler("watch_endpoint")({"deployment": deployment})["scaled"]
+    unscaled = {**deployment, "autoscaling": None}
+    assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]
     assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
