@@ -546,7 +546,7 @@ OTHERS = [
     (PROD, "hub", "sagemaker:UpdateModelPackage", VERSION, {}, False),
     *(
         (PROD, "hub", f"cloudwatch:{action}", _alarm(name), {}, name == "governed-path-x")
-        for action in ("PutMetricAlarm", "SetAlarmState", "DescribeAlarms", "DescribeAlarmHistory")
+        for action in ("PutMetricAlarm", "SetAlarmState", "DescribeAlarmHistory")
         for name in ("governed-path-x", "another")
     ),
     (PROD, "hub", "cloudwatch:DeleteAlarms", _alarm("governed-path-x"), {}, False),
