@@ -92,6 +92,9 @@ _DEPLOYMENT = _object(
         "instance_count": {"type": "integer", "minimum": 1},
         "environment": {"type": "object"},
         "definition": _closed({"digest": _SHA256, "uri": _TEXT}),
+        "release": _OPTIONAL_OBJECT,
+        "autoscaling": _OPTIONAL_OBJECT,
+        "data_capture": _OPTIONAL_OBJECT,
         "execution_role_arn": _TEXT,
         "claim_id": _SHA256,
         "tags": {"type": "object"},
@@ -223,6 +226,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
     "check_served_config": _ONLY_DEPLOYMENT,
+    "watch_endpoint": _ONLY_DEPLOYMENT,
+    "check_alarms": _ONLY_DEPLOYMENT,
     "plan_suites": _closed(
         {"deployment": _DEPLOYMENT, "candidate": _CANDIDATE, "promotion": _PROMOTION}
     ),
@@ -287,6 +292,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "reason": {"type": ["string", "null"]},
             "due_at": {"type": ["string", "null"]},
             "waived": _OPTIONAL_LIST,
+            "alarms": _OPTIONAL_LIST,
             **dict.fromkeys(_DETAILS, _OPTIONAL_OBJECT),
         },
     ),

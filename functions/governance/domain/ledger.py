@@ -24,6 +24,7 @@ KINDS = (
     "CandidateReleased",
     "ReleaseRejected",
     "ReleaseErrored",
+    "ReleaseRolledBack",
     "CandidateSuperseded",
     "VersionRejected",
     "ApprovalsVoided",
@@ -81,6 +82,7 @@ _OPTIONAL = (
     "clearance",
     "recall",
     "definition",
+    "alarms",
 )
 
 
