@@ -19,6 +19,7 @@ from tests.e2e.organisation import (
     REGION,
     TEST,
     Organisation,
+    denied,
     eventually,
 )
 from tests.e2e.scenarios import MODEL, WORKFLOWS, DemoPath, Replayed, Trained
@@ -147,7 +148,11 @@ def test_report_has_a_page_and_the_answer_to_every_row(
     assert hashlib.sha256(page).hexdigest() == report["page"]["sha256"]
     assert b"Quality on the holdout" in page
     (shard,) = report["predictions"]["shards"]
-    body = organisation.evidence(shard["uri"], shard["version_id"])
+    bucket, _, key = shard["uri"].removeprefix("s3://").partition("/")
+    place = {"Bucket": bucket, "Key": key, "VersionId": shard["version_id"]}
+    # What a model says of each single patient is evidence, and nobody's to read without a reason.
+    assert denied(organisation.evidence, uri=shard["uri"], version_id=shard["version_id"])
+    body = organisation.root(CENTRAL, "s3").get_object(**place)["Body"].read()
     assert hashlib.sha256(body).hexdigest() == shard["sha256"]
     kept = json.loads(body)
     assert kept["candidate_id"] == demo_path.validated.entry["candidate_id"]

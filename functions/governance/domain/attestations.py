@@ -39,6 +39,7 @@ VERDICTS = frozenset(
         "ReleaseStarted",
         "CandidateReleased",
         "ReleaseRejected",
+        "ReleaseRolledBack",
     }
 )
 # What a summary says of its verdict; an entry whose verdict lacks any is one of our own types.
