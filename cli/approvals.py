@@ -26,7 +26,7 @@ _VERBS = {APPROVED: "approve", REJECTED: "reject"}
 ENDS = {
     "Dev": {"CandidatePromoted", "PromotionRejected", "PromotionErrored"},
     "Test": {"ValidationPassed", "ValidationFailed", "ValidationRejected", "ValidationErrored"},
-    "Prod": {"CandidateReleased", "ReleaseRejected", "ReleaseErrored"},
+    "Prod": {"CandidateReleased", "ReleaseRejected", "ReleaseRolledBack", "ReleaseErrored"},
 }
 GOOD_ENDS = frozenset({"CandidatePromoted", "ValidationPassed", "CandidateReleased"})
 

@@ -37,7 +37,10 @@ OPERATIONS = {
     ],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
-    "cloudwatch": ["PutMetricData"],
+    "cloudwatch": [
+        *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
+        *("DescribeAlarms", "DescribeAlarmHistory"),
+    ],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
@@ -46,7 +49,7 @@ OPERATIONS = {
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
         "DescribeModelPackageGroup",
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
-        *("DescribeEndpoint", "AddTags", "DescribeAction"),
+        *("DescribeEndpoint", "DescribeEndpointConfig", "AddTags", "DescribeAction"),
         *("ListArtifacts", "QueryLineage", "DescribeArtifact", "DescribeContext"),
         *("DescribeTrialComponent", "CreateArtifact", "CreateAction", "CreateContext"),
         *("UpdateArtifact", "AddAssociation", "ListAssociations"),
@@ -275,6 +278,12 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     deployment = _deploy(aws, promotion, candidate)
     again = {**deployment, "config_name": "clinical-risk-prod-another"}
     aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
+    # The endpoint still serves the first config: taken back, by the alarm that has calmed down.
+    served = aws.handler("check_served_config")({"deployment": again})["served"]
+    assert served["alarms"] == ["governed-path-clinical-risk-slow"]
+    assert "p95 was greater" in served["taken_back"]
+    aws.handler("watch_endpoint")({"deployment": deployment})
+    assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)

@@ -89,6 +89,9 @@ _DEPLOYMENT = _object(
         "instance_count": {"type": "integer", "minimum": 1},
         "environment": {"type": "object"},
         "definition": _closed({"digest": _SHA256, "uri": _TEXT}),
+        "release": _OPTIONAL_OBJECT,
+        "autoscaling": _OPTIONAL_OBJECT,
+        "data_capture": _OPTIONAL_OBJECT,
         "execution_role_arn": _TEXT,
         "claim_id": _SHA256,
         "tags": {"type": "object"},
@@ -196,6 +199,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
     "check_served_config": _ONLY_DEPLOYMENT,
+    "watch_endpoint": _ONLY_DEPLOYMENT,
+    "check_alarms": _ONLY_DEPLOYMENT,
     "run_suite": _closed(
         {
             "suite": {"enum": ["contract", "quality", "latency"]},
@@ -239,6 +244,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "reason": {"type": ["string", "null"]},
             "due_at": {"type": ["string", "null"]},
             "waived": _OPTIONAL_LIST,
+            "alarms": _OPTIONAL_LIST,
             **dict.fromkeys(_PARTS, _OPTIONAL_OBJECT),
         },
     ),

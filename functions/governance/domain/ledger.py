@@ -24,6 +24,7 @@ KINDS = (
     "CandidateReleased",
     "ReleaseRejected",
     "ReleaseErrored",
+    "ReleaseRolledBack",
     "CandidateSuperseded",
     "VersionRejected",
     "ApprovalsVoided",
@@ -79,6 +80,7 @@ _OPTIONAL = (
     "policy",
     "clearance",
     "definition",
+    "alarms",
 )
 
 
