@@ -458,6 +458,7 @@ class Aws:
             "EndpointConfigName": request["EndpointConfigName"],
             "EndpointStatus": "InService",
             "LastModifiedTime": "2026-11-21T09:00:00.000000Z",
+            "ProductionVariants": [{"VariantName": "AllTraffic", "DesiredWeight": 1.0}],
         }
         return {"EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{request['EndpointName']}"}
 
@@ -465,7 +466,18 @@ class Aws:
         return {
             **request,
             "CreationTime": "2026-11-21T08:00:00.000000Z",
-            "ProductionVariants": [{"VariantName": "AllTraffic", "InitialInstanceCount": 1}],
+            "ProductionVariants": [
+                {"VariantName": "AllTraffic", "ModelName": "old", "InitialInstanceCount": 1}
+            ],
+        }
+
+    def _on_GetMetricData(self, request: dict[str, Any]) -> dict[str, Any]:
+        values = {"requests": [4000.0, 1000.0], "errors": [0.0, 1.0]}
+        return {
+            "MetricDataResults": [
+                {"Id": query["Id"], "Values": values[query["Id"]]}
+                for query in request["MetricDataQueries"]
+            ]
         }
 
     def _on_DescribeAlarms(self, request: dict[str, Any]) -> dict[str, Any]:

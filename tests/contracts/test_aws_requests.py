@@ -39,7 +39,7 @@ OPERATIONS = {
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": [
         *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
-        *("DescribeAlarms", "DescribeAlarmHistory"),
+        *("DescribeAlarms", "DescribeAlarmHistory", "GetMetricData"),
     ],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
@@ -284,6 +284,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert "p95 was greater" in served["taken_back"]
     aws.handler("watch_endpoint")({"deployment": deployment})
     assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
+    _try(aws, deployment)
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)
@@ -294,6 +295,43 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
         {"promotion": promotion, "deployment": deployment}
     )
     assert superseded == {"superseded": previous}
+
+
+def _try(aws: Aws, deployment: dict[str, Any]) -> None:
+    """Both trials, as far as a function calls AWS for them."""
+    line = {
+        "captureData": {"endpointInput": {"data": "1"}, "endpointOutput": {"data": "[0.5]"}},
+        "eventMetadata": {"eventId": "e", "inferenceTime": "2026-11-21T09:00:00Z"},
+        "eventVersion": "0",
+    }
+    for strategy, decision in (
+        (
+            {
+                "type": "a-b",
+                "challenger_percent": 10,
+                "look_seconds": 60,
+                "looks": 1,
+                "alpha": 0.05,
+                "undecided": "ask",
+            },
+            "promote",
+        ),
+        ({"type": "shadow", "sample_percent": 50, "seconds": 60, "max_disagreement": 0.5}, "ask"),
+    ):
+        tried = {**deployment, "release": {**deployment["release"], "strategy": strategy}}
+        plan = aws.handler("plan_trial")({"deployment": tried})["trial"]
+        trial = plan["deployment"]
+        aws.handler("create_endpoint_config")({"deployment": trial})
+        for variant in ("AllTraffic", "Challenger"):
+            key = f"trials/{trial['config_name']}/{trial['endpoint_name']}/{variant}/a.jsonl"
+            bucket = f"governed-path-capture-{trial['account']}-{trial['region']}"
+            aws.objects[bucket, key] = f"{json.dumps(line)}\n".encode()
+        compared = {"deployment": tried, "trial": trial, "look": 1}
+        assert aws.handler("compare_variants")(compared)["decision"] == decision
+        made = len(aws.calls)
+        for name in ("create_model", "create_endpoint_config"):
+            aws.handler(name)({"deployment": plan["champion"]})
+        assert len(aws.calls) == made  # what serves already is there
 
 
 def _lock(aws: Aws, promotion: dict[str, Any]) -> None:

@@ -124,6 +124,12 @@ def _requests() -> dict[str, dict[str, Any]]:
             "check_served_config": only_deployment,
             "watch_endpoint": only_deployment,
             "check_alarms": only_deployment,
+            "plan_trial": only_deployment,
+            "compare_variants": {
+                **only_deployment,
+                "trial": only_deployment["deployment"],
+                "look": 1,
+            },
             "run_suite": {
                 "suite": "quality",
                 **only_deployment,

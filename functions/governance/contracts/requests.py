@@ -201,6 +201,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "check_served_config": _ONLY_DEPLOYMENT,
     "watch_endpoint": _ONLY_DEPLOYMENT,
     "check_alarms": _ONLY_DEPLOYMENT,
+    "plan_trial": _ONLY_DEPLOYMENT,
+    "compare_variants": _closed(
+        {
+            "deployment": _DEPLOYMENT,
+            "trial": _DEPLOYMENT,
+            "look": {"type": "integer", "minimum": 1},
+        }
+    ),
     "run_suite": _closed(
         {
             "suite": {"enum": ["contract", "quality", "latency"]},

@@ -12,6 +12,7 @@ from typing import Any
 
 from governance.domain.definitions import STOP, shift_seconds
 from governance.domain.gates import one_line
+from governance.domain.trials import is_trial
 
 Deployment = Mapping[str, Any]
 
@@ -148,7 +149,8 @@ def plural(raised: Iterable[Any]) -> str:
 
 
 def _routing(strategy: Mapping[str, Any]) -> dict[str, Any]:
-    if strategy["type"] == "all-at-once":
+    # After a trial, all of it is moved at once: the challenger has had real requests already.
+    if strategy["type"] == "all-at-once" or is_trial(strategy):
         return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     kind, size, share = {
         "canary": ("CANARY", "CanarySize", "percent"),
