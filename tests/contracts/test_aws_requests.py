@@ -35,11 +35,14 @@ OPERATIONS = {
         *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
         *("AbortMultipartUpload", "PutObjectTagging"),
     ],
-    "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
+    "dynamodb": ["BatchGetItem", "GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": [
         *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
         *("DescribeAlarms", "DescribeAlarmHistory", "GetMetricData"),
+    ],
+    "application-autoscaling": [
+        *("RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget"),
     ],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
@@ -282,7 +285,9 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     served = aws.handler("check_served_config")({"deployment": again})["served"]
     assert served["alarms"] == ["governed-path-clinical-risk-slow"]
     assert "p95 was greater" in served["taken_back"]
-    aws.handler("watch_endpoint")({"deployment": deployment})
+    assert aws.handler("watch_endpoint")({"deployment": deployment})["scaled"]
+    unscaled = {**deployment, "autoscaling": None}
+    assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]
     assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
     _try(aws, deployment)
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})

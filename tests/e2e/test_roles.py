@@ -15,6 +15,7 @@ import boto3
 import pytest
 from ministack.core import iam_evaluator
 
+from cli.target import observer_session
 from tests.e2e.organisation import (
     ARTIFACTS_BUCKET,
     CENTRAL,
@@ -36,6 +37,7 @@ VERSION = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/{MODEL}/1"
 DEV_VERSION = f"arn:aws:sagemaker:{REGION}:{DEV}:model-package/{MODEL}/1"
 MODELS = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate/model-data/model.tar.gz"
 MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
+DEFINITION = f"arn:aws:s3:::{EVIDENCE_BUCKET}/deployments/{MODEL}/definition.json"
 MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 IMAGES = f"arn:aws:ecr:{REGION}:{CENTRAL}:repository/governed-path/images"
 COPY_PLAN = f"arn:aws:s3:::{EVIDENCE_BUCKET}/copies/{MODEL}/candidate/plan.jsonl"
@@ -75,6 +77,7 @@ def _call(service: str, operation: str, **arguments: Any) -> Call:
 
 
 _LEDGER_KEY = {"model": {"S": MODEL}, "sequence": {"N": "1"}}
+_PART = {"part": {"S": "library:numpy==2.4.6"}, "holder": {"S": "recalled"}}
 _UPDATE = {
     "ModelPackageArn": VERSION,
     "ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Approved"},
@@ -118,6 +121,25 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
             _call("stepfunctions", "start_execution", **_START),
         ],
     ),
+    "observer": (
+        _call("sagemaker", "list_endpoints"),
+        [
+            _call("sagemaker", "delete_endpoint", EndpointName=f"{MODEL}-endpoint"),
+            _call("sagemaker", "list_models"),
+            _call(
+                *("sagemaker-runtime", "invoke_endpoint"),
+                **{"EndpointName": f"{MODEL}-endpoint", "Body": b"{}"},
+            ),
+            _call(
+                "sagemaker",
+                "add_tags",
+                ResourceArn=f"arn:aws:sagemaker:{REGION}:{PROD}:endpoint/{MODEL}-endpoint",
+                Tags=[{"Key": "a", "Value": "b"}],
+            ),
+            _call("cloudwatch", "set_alarm_state", AlarmName="a", StateValue="OK", StateReason="x"),
+            _call("s3", "list_objects_v2", Bucket=ARTIFACTS_BUCKET),
+        ],
+    ),
     "admin": (
         _call(
             "dynamodb",
@@ -139,6 +161,9 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
             _call("sagemaker", "update_model_package", **_UPDATE),
             _call("stepfunctions", "start_execution", **_START),
             _call("s3", "put_object", Bucket=EVIDENCE_BUCKET, Key="reports/mine", Body=b""),
+            _call("dynamodb", "put_item", TableName="governed-path-parts", Item=_PART),
+            _call("sts", "assume_role", RoleArn=role_arn(PROD, "hub"), RoleSessionName="me"),
+            _call("sts", "assume_role", RoleArn=role_arn(DEV, "observer"), RoleSessionName="me"),
         ],
     ),
 }
@@ -147,6 +172,8 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
 def _session(organisation: Organisation, role: str) -> boto3.Session:
     if role == "reader":
         return organisation.reader
+    if role == "observer":
+        return observer_session(organisation.reader, PROD)
     if role == "training":
         return organisation.assume(DEV, "training")
     return organisation.persona(role).session
@@ -266,12 +293,14 @@ FUNCTIONS = {
     "write-results": _TAKE_REGISTRY,
     "remove-endpoint": _TAKE_HUB,
     "smoke-test": ("s3:GetObject", MODELS),
+    "watch-endpoint": _TAKE_HUB,
+    "check-alarms": _TAKE_HUB,
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", f"{_table('ledger')}/index/by-kind"),
     "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
     "record-confirmation": ("dynamodb:PutItem", _table("confirmations")),
     "record-registration": ("s3:PutObject", MANIFEST),
-    "record-decision": ("dynamodb:GetItem", _table("candidates")),
+    "record-decision": ("dynamodb:PutItem", _table("parts")),
     "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
     "detect-tampering": ("s3:GetObject", MODELS),
     "record": ("dynamodb:PutItem", _table("ledger")),
@@ -298,10 +327,14 @@ FOREIGN = [
     ("s3:DeleteObjectVersion", ARCHIVED),
     ("s3:PutObjectRetention", ARCHIVED),
     ("dynamodb:DeleteItem", _table("claims")),
+    ("dynamodb:DeleteItem", _table("parts")),
+    ("dynamodb:UpdateItem", _table("parts")),
     ("dynamodb:PutItem", _table("project-directory")),
     ("s3:DeleteObject", REPORT),
     ("s3:DeleteObject", MODELS),
     ("s3:PutObject", POLICY),
+    ("s3:PutObject", DEFINITION),
+    ("cloudwatch:PutMetricAlarm", _alarm("governed-path-x")),
     ("s3:DeleteObjectVersionTagging", MODELS),
     ("s3:BypassGovernanceRetention", REPORT),
     ("iam:PassRole", role_arn(PROD, "endpoint-execution")),
@@ -355,6 +388,27 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
     assert archivers == ["archive-entry"]
 
 
+def test_few_say_what_a_version_is_made_of_and_one_looks(deployed: dict[str, Deployed]) -> None:
+    roles, table = deployed[CENTRAL], _table("parts")
+    writers = {f for f in FUNCTIONS if roles.allows(f, "dynamodb:PutItem", table)}
+    assert writers == {"register-version", "record-registration", "record-decision"}
+    looking = {f for f in FUNCTIONS if roles.allows(f, "dynamodb:BatchGetItem", table)}
+    assert looking == {"evaluate-gate"}
+
+
+@pytest.mark.parametrize("account", [TEST, PROD])
+def test_only_the_reader_of_central_becomes_an_observer(
+    organisation: Organisation, deployed: dict[str, Deployed], account: str
+) -> None:
+    (statement,) = deployed[account].trust("observer")
+    assert statement["Principal"] == {"AWS": f"arn:aws:iam::{CENTRAL}:root"}
+    persona = organisation.persona("governance-engineer").session
+    observer = role_arn(account, "observer")
+    assume = persona.client("sts").assume_role
+    assert denied(assume, RoleArn=observer, RoleSessionName="me")
+    assert observer_session(organisation.reader, account)
+
+
 def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:
     assert not deployed[CENTRAL].allows(
         "publish-entry", "events:PutEvents", HUB_BUS, {"events:source": "aws.sagemaker"}
@@ -400,6 +454,14 @@ def test_workflow_calls_functions_and_nothing_else(
         assert not deployed[CENTRAL].allows(role, action, resource), action
     (statement,) = deployed[CENTRAL].trust(role)
     assert statement["Principal"] == {"Service": "states.amazonaws.com"}
+
+
+CAPTURED = f"arn:aws:s3:::governed-path-capture-{PROD}-{REGION}"
+SCALED = f"arn:aws:application-autoscaling:{REGION}:{PROD}:scalable-target/any"
+
+
+def _scaling(service: str) -> dict[str, str]:
+    return {"application-autoscaling:service-namespace": service}
 
 
 def _update(stage: str, status: str, approval: str = "") -> dict[str, str]:
@@ -482,6 +544,31 @@ OTHERS = [
     (TEST, "endpoint-execution", "sagemaker:CreateEndpoint", _endpoint(TEST), {}, False),
     (PROD, "hub", "sagemaker:UpdateEndpoint", _endpoint(PROD), {}, True),
     (PROD, "hub", "sagemaker:UpdateModelPackage", VERSION, {}, False),
+    *(
+        (PROD, "hub", f"cloudwatch:{action}", _alarm(name), {}, name == "governed-path-x")
+        for action in ("PutMetricAlarm", "SetAlarmState", "DescribeAlarmHistory")
+        for name in ("governed-path-x", "another")
+    ),
+    (PROD, "hub", "cloudwatch:DeleteAlarms", _alarm("governed-path-x"), {}, False),
+    *(
+        (PROD, "hub", f"application-autoscaling:{action}", SCALED, _scaling(service), allowed)
+        for action, service, allowed in (
+            ("RegisterScalableTarget", "sagemaker", True),
+            ("PutScalingPolicy", "sagemaker", True),
+            ("RegisterScalableTarget", "dynamodb", False),
+            ("DeleteScalingPolicy", "sagemaker", False),
+        )
+    ),
+    (PROD, "hub", "s3:GetObject", f"{CAPTURED}/x", {}, False),
+    (PROD, "endpoint-execution", "s3:PutObject", f"{CAPTURED}/x", {}, True),
+    (PROD, "endpoint-execution", "s3:GetObject", f"{CAPTURED}/x", {}, False),
+    (CENTRAL, "reader", "s3:GetObject", DEFINITION, {}, True),
+    (CENTRAL, "reader", "s3:PutObject", DEFINITION, {}, False),
+    (CENTRAL, "ai-engineer", "s3:PutObject", DEFINITION, {}, True),
+    (CENTRAL, "ai-engineer", "s3:DeleteObject", DEFINITION, {}, False),
+    (CENTRAL, "ai-engineer", "s3:PutObject", POLICY, {}, False),
+    (CENTRAL, "admin", "s3:GetObject", DEFINITION, {}, True),
+    (CENTRAL, "admin", "s3:PutObject", DEFINITION, {}, False),
     (PROD, "hub", "sagemaker:StopTrainingJob", _endpoint(PROD), {}, False),
     (PROD, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
     (PROD, "endpoint-execution", "s3:DeleteObject", MODELS, {}, False),

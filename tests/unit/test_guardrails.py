@@ -162,6 +162,30 @@ def test_capacity_stays_unless_the_definition_changes_it(
     assert found == [{"VariantPropertyType": name} for name in excluded]
 
 
+def test_instances_are_scaled_as_the_definition_says() -> None:
+    target, policy = guardrails.scaling(_deployment())
+    assert target == {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{NAME}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        "MinCapacity": 2,
+        "MaxCapacity": 8,
+    }
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 200
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        (None, False),
+        ({"ProductionVariants": [{"InstanceType": "ml.m5.large"}]}, False),
+        ({"ProductionVariants": [{"InstanceType": "ml.c5.large"}]}, True),
+    ],
+)
+def test_another_instance_type_is_noticed(before: dict[str, Any] | None, changes: bool) -> None:
+    assert guardrails.changes_instances(_deployment(), before) is changes
+
+
 def test_what_is_captured_stays_in_prods_account() -> None:
     found = guardrails.data_capture(_deployment())
     assert found is not None

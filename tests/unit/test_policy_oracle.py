@@ -102,6 +102,7 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
         tests_passed=draw(mostly),
         test_metrics=draw(metrics()),
         phase=draw(st.one_of(st.none(), st.sampled_from(sorted(phases.BY_NAME)))),
+        recalls=draw(st.sampled_from([[], [], [], [{"part": "library:numpy==2.4.6"}]])),
         reviews=draw(st.lists(reviews(), max_size=6)),
         break_glass=draw(
             st.one_of(
@@ -230,6 +231,7 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
         "approver_is_not_trainer": not same_person(approver, facts.trainer),
         "decision_is_current": facts.decision_current,
         "policy_is_recorded": facts.policy_recorded,
+        "nothing_in_it_is_recalled": not facts.recalls,
     }
     if stage != "Test":
         held |= {

@@ -110,6 +110,49 @@ def not_retained(deployment: Deployment, before: Mapping[str, Any] | None) -> li
     return [{"VariantPropertyType": name} for name in excluded]
 
 
+def scalable(deployment: Deployment) -> dict[str, Any]:
+    """What Application Auto Scaling calls the instances of the variant."""
+    name, variant = deployment["endpoint_name"], deployment["variant_name"]
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{name}/variant/{variant}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+
+
+def scaling(deployment: Deployment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(RegisterScalableTarget's request, PutScalingPolicy's) of a definition with autoscaling."""
+    bounds = deployment["autoscaling"]
+    tracked = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    return (
+        {
+            **scalable(deployment),
+            "MinCapacity": bounds["min"],
+            "MaxCapacity": bounds["max"],
+        },
+        {
+            **scalable(deployment),
+            "PolicyName": f"governed-path-{deployment['endpoint_name']}",
+            "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": float(bounds["invocations_per_instance"]),
+                "PredefinedMetricSpecification": tracked,
+            },
+        },
+    )
+
+
+def changes_instances(deployment: Deployment, before: Mapping[str, Any] | None) -> bool:
+    """True if the instances get another type; SageMaker wants that they are not scaled meanwhile.
+
+    `before` is the config that the endpoint serves (DescribeEndpointConfig), None if it is gone.
+    """
+    types = {
+        variant.get("InstanceType") for variant in (before or {}).get("ProductionVariants", [])
+    }
+    return bool(types) and types != {deployment["instance_type"]}
+
+
 def data_capture(deployment: Deployment) -> dict[str, Any] | None:
     """CreateEndpointConfig's DataCaptureConfig, None if nothing is to be kept."""
     capture = deployment.get("data_capture")

@@ -136,7 +136,10 @@ PHASES: tuple[Phase, ...] = (
         _CENTRAL,
         "Prod/Recalled",
         _GOVERNANCE,
-        after=f"{_TESTED} Prod/Deployed Prod/Superseded Prod/RolledBack Prod/Errored Prod/Rejected",
+        # From wherever it is, also while a workflow is at it, and again for another reason.
+        after=f"Test/PendingApproval Test/Approved Test/Validating Test/Failed Test/Errored "
+        f"Test/Rejected {_TESTED} Prod/Approved Prod/Releasing Prod/Deployed {_RELEASED_BEFORE} "
+        "Prod/Recalled",
     ),
     _phase(
         _CENTRAL,

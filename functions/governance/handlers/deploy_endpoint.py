@@ -7,6 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
+from governance.adapters.scaling import Scaling
 from governance.adapters.sessions import Sessions
 from governance.adapters.waits import Waits
 from governance.domain import guardrails, outcomes
@@ -36,6 +37,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         # What was raised before says nothing about instances that do not exist yet.
         names = guardrails.alarm_names(deployment)
         alarms.calm(names, f"a new release begins, claim {deployment['claim_id']}")
+        before = endpoints.find_config(found["EndpointConfigName"]) if found else None
+        if guardrails.changes_instances(deployment, before):
+            Scaling(session).end(deployment)
     wait = {
         "endpoint_arn": deployment["endpoint_arn"],
         "task_token": request["task_token"],

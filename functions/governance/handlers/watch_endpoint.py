@@ -6,6 +6,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.alarms import Alarms
+from governance.adapters.scaling import Scaling
 from governance.adapters.sessions import Sessions
 from governance.domain import guardrails
 from governance.entry import claim_of, entry_point
@@ -16,8 +17,9 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Turn the alarms from the new instances to the endpoint, where they stay after the release."""
+    """Turn the alarms from the new instances to the endpoint, where they stay; scale those."""
     deployment = contracts.request("watch_endpoint", event)["deployment"]
     session = Sessions(settings, claim_of(event)).hub(deployment["account"])
     Alarms(session).put(guardrails.alarms(deployment, of_new_fleet=False))
-    return {"alarms": guardrails.alarm_names(deployment)}
+    scaled = Scaling(session).follow(deployment)
+    return {"alarms": guardrails.alarm_names(deployment), "scaled": scaled}
