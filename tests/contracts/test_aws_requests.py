@@ -44,7 +44,10 @@ OPERATIONS = {
     "application-autoscaling": [
         *("RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget"),
     ],
-    "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
+    "ecr": [
+        *("BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"),
+        *("GetDownloadUrlForLayer", "UploadLayerPart"),
+    ],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],

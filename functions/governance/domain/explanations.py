@@ -17,6 +17,7 @@ from governance.domain.identity import account_of
 from governance.domain.policies import Policy
 from governance.domain.thresholds import threshold_misses
 
+_FEW = 5  # registries that are named one by one
 Answer = tuple[str, str, str]  # fact, expected, remedy
 Explanation = Callable[[Facts, Policy], Answer]
 
@@ -225,7 +226,9 @@ def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
         if critical is None
         else f"its scan has {critical} critical findings"
     )
-    accepted = _listed(scan["accepted_registries"])
+    registries = scan["accepted_registries"]
+    few = len(registries) <= _FEW
+    accepted = _listed(registries) if few else f"that is among the {len(registries)} accepted ones"
     return (
         f"image {facts.image.get('uri') or 'unknown'}: {seen}",
         f"a finished scan with at most {scan['critical_max']} critical findings, or an image of "

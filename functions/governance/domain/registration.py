@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from governance.domain import phases
 from governance.domain.candidate import OF_THE_PLACE, with_attachments
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
@@ -191,7 +192,8 @@ def results_update(
     """The UpdateModelPackage fields that record a test: stage, metadata and model card at once.
 
     `summary` {metrics: {name: number}}; `report` {uri, version_id, sha256} or None. A version
-    without a model card does not get one: a card that was not approved would void the approval.
+    without a model card does not get one: a card that was not approved would void the approval. One
+    that was recalled while it was tested stays recalled.
     """
     why = "; ".join(reasons) or f"All suites passed for candidate {candidate_id}"
     present = description.get("CustomerMetadataProperties", {})
@@ -212,6 +214,8 @@ def results_update(
     }
     if stale:
         fields["CustomerMetadataPropertiesToRemove"] = stale
+    if phases.is_taken_back(description):
+        del fields["ModelLifeCycle"]
     card = _card_with_results(description, candidate_id, status, summary, report)
     if card:
         fields["ModelCard"] = card

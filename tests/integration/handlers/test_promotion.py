@@ -491,9 +491,12 @@ def test_a_pipeline_of_containers_goes_to_central_whole(here: Organisation) -> N
     (additional,) = version["AdditionalInferenceSpecifications"]
     assert additional["Containers"][0]["ModelDataUrl"] == urls[1]
     assert here.verified(arn)["differences"] == []
-    asked = {"promotion": here.in_central(arn), "candidate": candidate}
-    asked["candidate"] = here.verified(arn)["candidate"]
-    planned = here.call("plan_deployment", **asked)["deployment"]["containers"]
+    planned = here.call(
+        "plan_deployment",
+        promotion=here.in_central(arn),
+        candidate=here.verified(arn)["candidate"],
+        definition=here.directory_entry["definition"]["digest"],
+    )["deployment"]["containers"]
     assert [container["ModelDataUrl"] for container in planned] == urls
     assert planned[1]["ContainerHostname"] == "features"
 
