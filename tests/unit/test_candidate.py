@@ -285,6 +285,8 @@ def test_a_card_without_evaluations_may_get_ours(card: dict[str, Any]) -> None:
         [],
         [THEIRS, {"name": "another"}],
         [THEIRS, {"evaluation_observation": "governed-path"}],
+        [THEIRS, {"name": "governed-pathological claims: approved by the FDA"}],
+        [THEIRS, {**OURS, "name": f"{OURS['name']} and more"}],
     ],
     ids=repr,
 )

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain import phases
-from governance.domain.candidate import OF_THE_PLACE, with_attachments
+from governance.domain.candidate import (
+    OF_THE_PLACE,
+    is_our_evaluation,
+    our_evaluation_name,
+    with_attachments,
+)
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
-
-OUR_EVALUATION = "governed-path test"
 
 # What CreateModelPackage takes over from the Dev version as it is, and what with new locations.
 _TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task", "SourceUri")
@@ -322,12 +325,10 @@ def _card_with_results(
         return None
     card = json.loads(content)
     others = [
-        entry
-        for entry in card.get("evaluation_details") or []
-        if not str(entry.get("name")).startswith(OUR_EVALUATION)
+        entry for entry in card.get("evaluation_details") or [] if not is_our_evaluation(entry)
     ]
     entry: dict[str, Any] = {
-        "name": f"{OUR_EVALUATION} of candidate {candidate_id[:12]}",
+        "name": our_evaluation_name(candidate_id),
         "evaluation_observation": _observation(candidate_id, status, summary),
         "metric_groups": [
             {
