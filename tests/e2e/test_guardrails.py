@@ -78,8 +78,9 @@ def test_prod_serves_what_it_served(organisation: Organisation, guarded: Guarded
 
 def test_everybody_is_told(organisation: Organisation, guarded: Guarded) -> None:
     def told() -> list[str] | None:
+        news = f"ReleaseRolledBack: {GUARDED} is Prod / RolledBack"
         heard = organisation.heard(CENTRAL, "notifications")
-        return [said for said in heard if "ReleaseRolledBack" in said and ALARM in said] or None
+        return [said for said in heard if news in said] or None
 
     assert eventually(told, "the notification of the rollback")
 
