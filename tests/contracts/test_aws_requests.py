@@ -33,7 +33,7 @@ OPERATIONS = {
         *("HeadObject", "GetObject", "PutObject", "CopyObject", "GetObjectAttributes"),
         *("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts"),
         *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
-        *("AbortMultipartUpload", "PutObjectTagging"),
+        *("AbortMultipartUpload", "PutObjectTagging", "GetObjectTagging"),
     ],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
@@ -266,6 +266,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert not denied["allowed"]
     _set_stage(aws, promotion, "Rejected", denied["description"])
     _lock(aws, promotion)
+    _prove(aws, promotion)
     deployment = _deploy(aws, promotion, candidate)
     again = {**deployment, "config_name": "clinical-risk-prod-another"}
     aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
@@ -294,6 +295,19 @@ def _lock(aws: Aws, promotion: dict[str, Any]) -> None:
         "outcome": "released",
         "endpoint_arn": locked["endpoint_arn"],
     }
+
+
+def _prove(aws: Aws, promotion: dict[str, Any]) -> None:
+    """The way back of another release is the version that was promoted here."""
+    released = events.example("governed-path-candidate-released.first-release")["detail"]
+    arn = f"arn:aws:sagemaker:{samples.REGION}:{samples.PROD}:endpoint/clinical-risk"
+    aws.entries = [{**released, "endpoint": {**released["endpoint"], "endpoint_arn": arn}}]
+    aws.versions[samples.version_arn()]["ModelApprovalStatus"] = "Approved"
+    another = {**promotion, "model_package_arn": samples.version_arn(version=4)}
+    found = aws.handler("prove_rollback_target")({"promotion": another})
+    assert found["refusal"] is None, found
+    names = [check["name"] for check in found["rollback_target"]["checks"]]
+    assert names == ["approval", "bytes", "clearance", "image"]
 
 
 def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:

@@ -247,6 +247,7 @@ FUNCTIONS = {
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
+    "prove-rollback-target": ("s3:GetObjectVersionTagging", MODELS),
     "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
     "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),

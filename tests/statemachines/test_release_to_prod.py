@@ -28,6 +28,8 @@ TO_SERVICE = [
     "SetStageReleasing",
     "RecordReleaseStarted",
     "PlanDeployment",
+    "ProveRollbackTarget",
+    "RollbackTargetProven?",
     "GrantClearance",
     "DeployToProd",
     "EndpointInService?",
@@ -48,6 +50,7 @@ EMERGENCY = [*HAPPY[:-1], "RecordMandatoryReview", "ReleaseSucceeded"]
 FIRST = [*TO_SUPERSEDED, *RELEASED]
 # Found at the gate, recorded before the gate says no.
 TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
+NO_WAY_BACK = TO_SERVICE[: TO_SERVICE.index("RollbackTargetProven?") + 1]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
 ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
 OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
@@ -70,6 +73,8 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
         # Somebody else changes the endpoint by a later decision: a no, with who and since when.
         ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
+        # Rule 11: what cannot be taken back is not deployed.
+        ("WayBackBroken", [*NO_WAY_BACK, *REJECTED[len(TO_GATE) :]], "rejected"),
         ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
     ],
 )
@@ -106,6 +111,7 @@ def test_a_release_names_what_it_replaced(
                 "SetStageReleasing",
                 "RecordReleaseStarted",
                 "PlanDeployment",
+                "ProveRollbackTarget",
                 "GrantClearance",
                 "VerifyCandidateInService",
                 "SmokeTest",

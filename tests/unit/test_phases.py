@@ -214,7 +214,7 @@ def test_walks_reach_every_phase_of_central() -> None:
     dice = random.Random(0)
     reached = {
         name
-        for _ in range(12000)
+        for _ in range(20000)
         for name, _ in _walk("Test/PendingApproval", [dice.randrange(60) for _ in range(30)])
     }
     assert reached == {phase.name for phase in PHASES if phase.registry is Registry.CENTRAL}

@@ -109,6 +109,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "description": "",
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
+            "prove_rollback_target": {**only_promotion, "to": None},
             "plan_deployment": {**only_promotion, "candidate": candidate},
             "grant_clearance": {**only_promotion, "candidate": candidate, **only_deployment},
             "create_model": only_deployment,

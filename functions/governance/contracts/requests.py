@@ -183,6 +183,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
     ),
+    "prove_rollback_target": _closed(
+        {"promotion": _PROMOTION}, {"to": {"type": ["string", "null"]}}
+    ),
     "plan_deployment": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
     "grant_clearance": _closed(
         {"promotion": _PROMOTION, "candidate": _CANDIDATE, "deployment": _DEPLOYMENT}

@@ -54,7 +54,9 @@ UNMOVING = frozenset(
     }
 )
 # The kinds of entries that say what an endpoint of Prod serves from then on.
-SERVES = ("CandidateReleased",)
+SERVES = ("CandidateReleased", "CandidateRestored")
+# By which it stops to serve a version, because that was not good.
+LEAVES = ("CandidateRolledBack",)
 _OPTIONAL = (
     "execution_arn",
     "stage",
@@ -78,6 +80,8 @@ _OPTIONAL = (
     "due_at",
     "policy",
     "clearance",
+    "rollback",
+    "rollback_target",
 )
 
 

@@ -129,7 +129,8 @@ PHASES: tuple[Phase, ...] = (
         "Prod/Rejected",
         _SYSTEM,
         _GOVERNANCE,
-        after=f"{_TESTED} Prod/Approved {_RELEASED_BEFORE}",
+        # Releasing: the way back is tried when the deployment is planned.
+        after=f"{_TESTED} Prod/Approved Prod/Releasing {_RELEASED_BEFORE}",
     ),
     _phase(_CENTRAL, "Prod/Superseded", _SYSTEM, after="Prod/Deployed"),
     _phase(
