@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from local import clock
 from local.organisation import ACCOUNTS, REGION
 
 _START = 120.0  # seconds that the server may take to answer; one is usual
@@ -148,7 +149,16 @@ def _environment(directory: Path, port: int) -> dict[str, str]:
         "DOCKER_HOST": "unix:///nonexistent.sock",
         "LAMBDA_EXECUTOR": "local",
         "GOVERNED_PATH_STATE": str(directory),
+        # Now, because the server would end with a stack trace.
+        clock.VARIABLE: str(_scale()),
     }
+
+
+def _scale() -> float:
+    try:
+        return clock.scale()
+    except ValueError as error:
+        raise LauncherError(str(error)) from error
 
 
 def _free_port() -> int:

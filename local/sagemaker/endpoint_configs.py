@@ -32,8 +32,13 @@ def create(request: Request) -> Record:
     arn = mine.arn("endpoint-config", name)
     if name.lower() in mine.configs:
         raise invalid(f'Cannot create already existing endpoint configuration "{arn}".')
-    variants = [*body["ProductionVariants"], *body.get("ShadowProductionVariants", [])]
-    _check(mine, variants)
+    shadows = body.get("ShadowProductionVariants", [])
+    if shadows and len(body["ProductionVariants"]) + len(shadows) != 2:
+        raise invalid(
+            "With ShadowProductionVariants there can be only one variant for ProductionVariants "
+            "and one for ShadowProductionVariants"
+        )
+    _check(mine, [*body["ProductionVariants"], *shadows])
     if body.get("ExecutionRoleArn"):
         require_pass_role(request, body["ExecutionRoleArn"])
     tags.put(mine, arn, body.get("Tags"))
@@ -43,7 +48,7 @@ def create(request: Request) -> Record:
         "CreationTime": now(),
         **copy.deepcopy(pick(body, _GIVEN)),
     }
-    for variant in config["ProductionVariants"]:
+    for variant in all_variants(config):
         variant.setdefault("InitialVariantWeight", 1.0)
     mine.configs[name.lower()] = config
     return {"EndpointConfigArn": arn}
@@ -76,6 +81,11 @@ def find(owner: Account, name: str) -> Record:
         arn = owner.arn("endpoint-config", name)
         raise invalid(f'Could not find endpoint configuration "{arn}".')
     return config
+
+
+def all_variants(config: Record) -> list[Record]:
+    """The variants that serve a config, the shadow at the end."""
+    return [*config["ProductionVariants"], *config.get("ShadowProductionVariants", [])]
 
 
 def _check(owner: Account, variants: list[Record]) -> None:

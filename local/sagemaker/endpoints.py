@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import copy
 
-from local.sagemaker import deployments, endpoint_configs, models, tags, tracking
+from local.sagemaker import (
+    alarms,
+    deployments,
+    endpoint_configs,
+    models,
+    tags,
+    tracking,
+    traffic,
+)
 from local.sagemaker.deployments import Deployment
 from local.sagemaker.errors import invalid
 from local.sagemaker.hosting import Plan
@@ -24,7 +32,7 @@ def create(request: Request) -> Record:
         raise invalid(f'Cannot create already existing endpoint "{arn}".')
     config = endpoint_configs.find(mine, body["EndpointConfigName"])
     plans = _plans(mine, config)
-    _check_deployment(body.get("DeploymentConfig"))
+    _check_deployment(mine, body.get("DeploymentConfig"), _variants(mine, config), plans)
     tags.put(mine, arn, body.get("Tags"))
     created = now()
     endpoint = {
@@ -57,7 +65,6 @@ def update(request: Request) -> Record:
         if deployment_config:
             raise invalid("Provide either DeploymentConfig or RetainDeploymentConfig")
         deployment_config = endpoint.get("LastDeploymentConfig")
-    _check_deployment(deployment_config)
     deployment = _deployment(mine, endpoint, config, plans, deployment_config)
     if body.get("RetainAllVariantProperties"):
         excluded = {
@@ -65,6 +72,9 @@ def update(request: Request) -> Record:
             for entry in body.get("ExcludeRetainedVariantProperties", [])
         }
         _retain(endpoint, deployment.variants, excluded)
+    if deployment_config:
+        traffic.check_names(endpoint["ProductionVariants"], deployment.variants)
+        _check_deployment(mine, deployment_config, deployment.variants, plans)
     tracking.deployed(mine, endpoint, _hosted(mine, config), request.caller.user_context())
     deployment.begin("Updating")
     return {"EndpointArn": endpoint["EndpointArn"]}
@@ -153,14 +163,20 @@ def _deployment(
     deployment_config: Record | None,
 ) -> Deployment:
     return Deployment(
-        owner, endpoint, config, _variants(owner, config), plans, copy.deepcopy(deployment_config)
+        owner=owner,
+        endpoint=endpoint,
+        config=config,
+        variants=_variants(owner, config),
+        shadows=_variants(owner, config, "ShadowProductionVariants"),
+        plans=plans,
+        deployment_config=copy.deepcopy(deployment_config),
     )
 
 
 def _plans(owner: Account, config: Record) -> list[Plan]:
     """What each variant serves, as the models are now; ValidationException if one is gone."""
     plans = []
-    for variant in config["ProductionVariants"]:
+    for variant in endpoint_configs.all_variants(config):
         model = models.find(owner, variant["ModelName"])
         role = model.get("ExecutionRoleArn", "")
         plans.append(Plan(variant["VariantName"], model["hosted"], role, owner.region))
@@ -171,14 +187,14 @@ def _hosted(owner: Account, config: Record) -> list[tuple[Record, Record]]:
     """(container as given, as resolved) of every model of a config."""
     return [
         container
-        for variant in config["ProductionVariants"]
+        for variant in endpoint_configs.all_variants(config)
         for container in tracking.containers(models.find(owner, variant["ModelName"]))
     ]
 
 
-def _variants(owner: Account, config: Record) -> list[Record]:
+def _variants(owner: Account, config: Record, member: str = "ProductionVariants") -> list[Record]:
     """The variants of a config as DescribeEndpoint shows them once in service."""
-    return [_variant(owner, variant) for variant in config["ProductionVariants"]]
+    return [_variant(owner, variant) for variant in config.get(member, [])]
 
 
 def _variant(owner: Account, variant: Record) -> Record:
@@ -229,15 +245,10 @@ def _retain(endpoint: Record, variants: list[Record], excluded: set[str]) -> Non
                 variant[desired] = variant[current] = old[desired]
 
 
-def _check_deployment(config: Record | None) -> None:
+def _check_deployment(
+    owner: Account, config: Record | None, variants: list[Record], plans: list[Plan]
+) -> None:
     """ValidationException for a DeploymentConfig that SageMaker could not carry out."""
-    if not config:
-        return
-    blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
-    if blue_green and rolling:
-        raise invalid("Provide either BlueGreenUpdatePolicy or RollingUpdatePolicy, not both")
-    routing = (blue_green or {}).get("TrafficRoutingConfiguration", {})
-    kind = routing.get("Type")
-    for wanted, member in (("CANARY", "CanarySize"), ("LINEAR", "LinearStepSize")):
-        if (kind == wanted) != (member in routing):
-            raise invalid(f"{member} is required for {wanted} traffic routing and only for it")
+    traffic.check(config, variants)
+    roles = {plan.role_arn for plan in plans if plan.role_arn}
+    alarms.require(owner, traffic.alarm_names(config), roles)

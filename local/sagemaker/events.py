@@ -64,36 +64,31 @@ def endpoint_state_change(endpoint: Record, tags: dict[str, str]) -> dict[str, A
     return detail
 
 
-def endpoint_deployment_change(
-    endpoint: Record, tags: dict[str, str], status: str, message: str = ""
-) -> dict[str, Any]:
-    """The detail of "SageMaker Endpoint Deployment State Change" while the variants are `status`.
-
-    `status` is Creating, ActivatingTraffic, Baking, Updating or Deleting.
-    """
-    variant_status: dict[str, Any] = {
-        "Status": status,
-        "StartTime": _ms(endpoint["LastModifiedTime"]),
-    }
-    if message:
-        variant_status["StatusMessage"] = message
-
-    def deployed(variants: list[Record]) -> list[Record]:
-        return [
-            {**pick(variant, _DEPLOYED_MEMBERS), "VariantStatus": [variant_status]}
-            for variant in variants
-        ]
-
+def endpoint_deployment_change(endpoint: Record, tags: dict[str, str]) -> dict[str, Any]:
+    """The detail of "SageMaker Endpoint Deployment State Change", with the variants' status."""
     detail = _endpoint(endpoint, tags)
-    detail["ProductionVariants"] = deployed(endpoint.get("ProductionVariants", []))
+    detail["ProductionVariants"] = _deployed(endpoint.get("ProductionVariants", []))
     pending = endpoint.get("PendingDeploymentSummary")
     if pending:
         detail["PendingDeploymentSummary"] = {
             "EndpointConfigName": pending["EndpointConfigName"],
             "StartTime": _ms(pending["StartTime"]),
-            "ProductionVariants": deployed(pending["ProductionVariants"]),
+            "ProductionVariants": _deployed(pending["ProductionVariants"]),
         }
     return detail
+
+
+def _deployed(variants: list[Record]) -> list[Record]:
+    return [
+        {
+            **pick(variant, _DEPLOYED_MEMBERS),
+            "VariantStatus": [
+                {**status, "StartTime": _ms(status["StartTime"])}
+                for status in variant.get("VariantStatus", [])
+            ],
+        }
+        for variant in variants
+    ]
 
 
 def api_call(

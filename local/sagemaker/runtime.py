@@ -6,7 +6,9 @@ import json
 import os
 import random
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +17,7 @@ import botocore.session
 
 from local.sagemaker.errors import ServiceError
 from local.sagemaker.hosting import Answer, HostingError, Replica
+from local.sagemaker.invocation_metrics import Invocation, publish
 from local.sagemaker.store import STORE, Account, Record
 
 Response = tuple[int, dict[str, str], bytes]
@@ -45,8 +48,19 @@ class Draws:
 DRAWS = Draws()
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who answers an invocation: a variant of the old fleet or of the new one."""
+
+    variant: str
+    replica: Replica
+    config: str
+    instances: int
+
+
 def invoke(owner: Account, path: str, headers: Mapping[str, str], body: bytes) -> Response:
     """POST /endpoints/{name}/invocations. Blocks until the model has answered."""
+    started = time.monotonic()
     name = unquote(path.split("/")[2])
     try:
         if len(body) > _largest_body():
@@ -54,25 +68,52 @@ def invoke(owner: Account, path: str, headers: Mapping[str, str], body: bytes) -
                 "ValidationError",
                 f"{len(body)} bytes exceed the largest payload, {_largest_body()} bytes",
             )
-        variant, replica = _route(owner, name, headers.get(f"{_PREFIX}target-variant"))
+        target = _route(owner, name, headers.get(f"{_PREFIX}target-variant"))
     except ServiceError as error:
         return _error(error.status, error.code, {"Message": error.message})
-    try:
-        answer = replica.invoke("/invocations", _forwarded(headers), body)
-    except HostingError as error:
-        answer = Answer(500, {}, str(error).encode())
+    answer = _ask(owner, name, target, _forwarded(headers), body, started)
     if answer.status >= 400:
-        return _model_error(owner, name, variant, answer)
+        return _model_error(owner, name, target.variant, answer)
     returned = {key.lower(): value for key, value in answer.headers.items()}
     # Lower-case, because the gateway rewrites the "Content-Type" of what it takes for its own JSON.
     response = {
         "content-type": returned.get("content-type", "application/octet-stream"),
-        "x-Amzn-Invoked-Production-Variant": variant,
+        "x-Amzn-Invoked-Production-Variant": target.variant,
     }
     attributes = returned.get(f"{_PREFIX}custom-attributes")
     if attributes:
         response["X-Amzn-SageMaker-Custom-Attributes"] = attributes
     return 200, response, answer.body
+
+
+def _ask(
+    owner: Account,
+    name: str,
+    target: Target,
+    headers: Mapping[str, str],
+    body: bytes,
+    started: float,
+) -> Answer:
+    """The container's answer, with its metrics; a container that gives none counts as a 500."""
+    asked = time.monotonic()
+    try:
+        answer = target.replica.invoke("/invocations", headers, body)
+    except HostingError as error:
+        answer = Answer(500, {}, str(error).encode())
+    answered = time.monotonic()
+    publish(
+        owner,
+        Invocation(
+            endpoint=name,
+            variant=target.variant,
+            config=target.config,
+            instances=target.instances,
+            status=answer.status,
+            model_latency=(answered - asked) * 1e6,
+            overhead_latency=(asked - started) * 1e6,
+        ),
+    )
+    return answer
 
 
 def choose(variants: Sequence[Record], draw: float) -> str:
@@ -87,7 +128,7 @@ def choose(variants: Sequence[Record], draw: float) -> str:
     return str(weighted[-1]["VariantName"])
 
 
-def _route(owner: Account, name: str, target: str | None) -> tuple[str, Replica]:
+def _route(owner: Account, name: str, target: str | None) -> Target:
     with STORE.lock:
         endpoint = owner.endpoints.get(name.lower())
         # The case of the name must match here, though it does not matter anywhere else.
@@ -99,13 +140,38 @@ def _route(owner: Account, name: str, target: str | None) -> tuple[str, Replica]
             raise ServiceError(
                 "ValidationError", f"Endpoint {name} of account {owner.account} not found."
             )
-        replicas: dict[str, Replica] = endpoint["replicas"]
-        if target and target not in replicas:
+        fleet = _fleet(endpoint)
+        names = {variant["VariantName"] for variant in fleet["variants"]}
+        if target and target not in names:
             raise ServiceError("ValidationError", f"Variant {target} not found on endpoint {name}.")
-        variant = target or choose(endpoint["ProductionVariants"], DRAWS.draw())
-        # Counted while the store is locked: traffic that moves on waits for this request.
-        replicas[variant].enter()
-        return variant, replicas[variant]
+        chosen = target or choose(fleet["variants"], DRAWS.draw())
+        return _target(fleet, chosen)
+
+
+def _fleet(endpoint: Record) -> Record:
+    """The old fleet or, as far as traffic has moved, the new one of a deployment."""
+    new: Record | None = endpoint.get("new")
+    if new and DRAWS.draw() < new["share"]:
+        return new
+    return {
+        "replicas": endpoint["replicas"],
+        "variants": endpoint["ProductionVariants"],
+        "shadows": endpoint.get("ShadowProductionVariants", []),
+        "config": endpoint["config"],
+    }
+
+
+def _target(fleet: Record, name: str) -> Target:
+    replica: Replica = fleet["replicas"][name]
+    # Counted while the store is locked: traffic that moves on waits for this request.
+    replica.enter()
+    variant = next(v for v in [*fleet["variants"], *fleet["shadows"]] if v["VariantName"] == name)
+    return Target(
+        variant=name,
+        replica=replica,
+        config=fleet["config"]["EndpointConfigName"],
+        instances=variant.get("CurrentInstanceCount") or 1,
+    )
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,8 @@ Step Functions Local's mock configuration is honoured attempt by attempt, which 
 own reading of it is not.
 
 A Distributed Map reads its items with that role too, evaluates JSONata, and its executions see no
-variable of the machine that began them; the emulator does none of these.
+variable of the machine that began them; the emulator does none of these. A state that waits for
+seconds does so in a laptop's time (`local.clock`); a Retry waits as long as it says.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from ministack.services import stepfunctions
 
+from local import clock
 from local.seams import calls
 from local.seams.assertions import require_attributes, require_parameters, require_source
 
 _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("running execution")
 _state: contextvars.ContextVar[str] = contextvars.ContextVar("state that is entered")
+_waiting: contextvars.ContextVar[bool] = contextvars.ContextVar("in a Wait state", default=False)
 _POLL = 0.05  # seconds between looks at a child execution, in this process
 
 
@@ -63,6 +66,11 @@ def install() -> None:
         '"stateMachineArn": child_sm_arn',
         '"mapRunArn": map_run_arn',
     )
+    require_parameters("workflow_tasks", stepfunctions._scaled_sleep, "seconds")
+    require_parameters(
+        "workflow_tasks", stepfunctions._execute_wait, "state_def", "raw_input", "ctx"
+    )
+    require_source("workflow_tasks", stepfunctions._execute_wait, "_scaled_sleep(")
     mocks = Mocks.load(os.environ.get("SFN_MOCK_CONFIG"))
     stepfunctions._sfn_mock_config = {}
     execute_task = stepfunctions._execute_task
@@ -96,10 +104,29 @@ def install() -> None:
             items = _read_items(state_def["ItemReader"], raw_input, ctx)
         return _run_map(run_map, state_def, items, raw_input, iterator, execution, ctx)
 
+    _scale_waits()
     stepfunctions._execute_task = execute
     stepfunctions._run_distributed_map = run_distributed_map
     stepfunctions._invoke_resource = invoke
     stepfunctions._invoke_with_callback = invoke_with_callback
+
+
+def _scale_waits() -> None:
+    sleep, execute_wait = stepfunctions._scaled_sleep, stepfunctions._execute_wait
+
+    def scaled_sleep(seconds: float) -> None:
+        sleep(clock.scaled(seconds) if _waiting.get() else seconds)
+
+    def wait(state_def: dict[str, Any], raw_input: Any, ctx: Any = None) -> Any:
+        # A Wait until a time of day is left as it is.
+        token = _waiting.set("Seconds" in state_def or "SecondsPath" in state_def)
+        try:
+            return execute_wait(state_def, raw_input, ctx)
+        finally:
+            _waiting.reset(token)
+
+    stepfunctions._scaled_sleep = scaled_sleep
+    stepfunctions._execute_wait = wait
 
 
 def _perform(resource: str, arguments: Any) -> Any:

@@ -159,6 +159,9 @@ def _endpoint() -> dict[str, Any]:
         "DesiredWeight": 1.0,
         "CurrentInstanceCount": 1,
         "DesiredInstanceCount": 1,
+        "VariantStatus": [
+            {"Status": "Baking", "StatusMessage": "waits for alarms", "StartTime": NOW}
+        ],
     }
     return {
         "EndpointName": "clinical-risk",
@@ -183,7 +186,7 @@ def test_the_emulators_endpoint_events_are_aws_events() -> None:
         (
             DEPLOYMENT,
             emulated.DEPLOYMENT_CHANGE,
-            emulated.endpoint_deployment_change(endpoint, {}, "Baking", "waits for alarms"),
+            emulated.endpoint_deployment_change(endpoint, {}),
         ),
     ):
         assert events.problems(event, _envelope(kind, detail, endpoint["EndpointArn"])) == []

@@ -61,6 +61,10 @@ def _endpoint(account: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{account}:endpoint/{MODEL}"
 
 
+def _alarm(name: str) -> str:
+    return f"arn:aws:cloudwatch:{REGION}:{PROD}:alarm:{name}"
+
+
 # ---------------------------------------------------------------- roles that people take
 
 Call = Callable[[boto3.Session], tuple[Callable[..., Any], dict[str, Any]]]
@@ -473,6 +477,9 @@ OTHERS = [
     (PROD, "hub", "sagemaker:StopTrainingJob", _endpoint(PROD), {}, False),
     (PROD, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
     (PROD, "endpoint-execution", "s3:DeleteObject", MODELS, {}, False),
+    (PROD, "endpoint-execution", "cloudwatch:DescribeAlarms", _alarm("governed-path-x"), {}, True),
+    (PROD, "endpoint-execution", "cloudwatch:DescribeAlarms", _alarm("another"), {}, False),
+    (PROD, "endpoint-execution", "cloudwatch:SetAlarmState", _alarm("governed-path-x"), {}, False),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_a_failed_execution_raises_its_alarm(aws: Aws) -> None:
 
 
 def test_every_end_of_an_execution_is_counted(aws: Aws) -> None:
-    machine = aws.machine(CENTRAL, "ends", {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}})
+    machine = aws.machine(CENTRAL, "ends", {"Wait": {"Type": "Wait", "Seconds": 3600, "End": True}})
     stepfunctions = aws.client("stepfunctions")
     execution = stepfunctions.start_execution(stateMachineArn=machine)["executionArn"]
     stepfunctions.stop_execution(executionArn=execution)
@@ -104,3 +105,49 @@ def test_an_alarm_tells_its_topic(aws: Aws) -> None:
     letters.sqs.send_message(QueueUrl=letters.url, MessageBody="lost")
     notice = json.loads(queue.body()["Message"])
     assert (notice["AlarmName"], notice["NewStateValue"]) == ("tells", "ALARM")
+
+
+def test_a_change_of_state_is_an_event(aws: Aws) -> None:
+    """What a hub elsewhere reacts to: every change, by evaluation or by a person."""
+    cloudwatch, events = aws.client("cloudwatch", TEST), aws.client("events", TEST)
+    changes = aws.queue(TEST, "changes")
+    pattern = {"source": ["aws.cloudwatch"], "detail": {"alarmName": ["stop"]}}
+    events.put_rule(Name="alarms", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="alarms", Targets=[{"Id": "queue", "Arn": changes.arn}])
+    cloudwatch.put_metric_alarm(
+        AlarmName="stop",
+        AlarmDescription="Nobody puts its metric.",
+        Namespace="GovernedPath",
+        MetricName="Stop",
+        Dimensions=[{"Name": "EndpointName", "Value": "risk"}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    cloudwatch.set_alarm_state(AlarmName="stop", StateValue="ALARM", StateReason="rollback")
+    event = changes.body()
+    assert event["detail-type"] == "CloudWatch Alarm State Change"
+    assert event["account"] == TEST
+    assert event["resources"] == [f"arn:aws:cloudwatch:us-east-1:{TEST}:alarm:stop"]
+    detail = event["detail"]
+    assert (detail["state"]["value"], detail["state"]["reason"]) == ("ALARM", "rollback")
+    assert detail["previousState"]["value"] == "INSUFFICIENT_DATA"
+    (metric,) = detail["configuration"]["metrics"]
+    assert metric["metricStat"]["metric"] == {
+        "namespace": "GovernedPath",
+        "name": "Stop",
+        "dimensions": {"EndpointName": "risk"},
+    }
+    time.sleep(3)
+    (found,) = cloudwatch.describe_alarms(AlarmNames=["stop"])["MetricAlarms"]
+    assert found["StateValue"] == "ALARM"  # nobody has changed it
+
+
+def test_a_wait_for_seconds_is_scaled(aws: Aws) -> None:
+    machine = aws.machine(TEST, "waits", {"Wait": {"Type": "Wait", "Seconds": 120, "End": True}})
+    started = time.monotonic()
+    assert aws.run(machine)["status"] == "SUCCEEDED"
+    assert 2 <= time.monotonic() - started < 20

@@ -16,12 +16,22 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from ministack.services import iam, sts
+from ministack.services import cloudwatch, iam, sts
 
-from local import sagemaker
+from local import clock, sagemaker
 from local.sagemaker import artifacts, hosting
 from local.sagemaker.outbox import OUTBOX
-from tests.integration.sagemaker.support import CENTRAL, PROD, REGION, Bus, Client, Server, call
+from local.seams import metrics
+from tests.integration.sagemaker.support import (
+    CENTRAL,
+    PROD,
+    REGION,
+    Alarms,
+    Bus,
+    Client,
+    Server,
+    call,
+)
 
 
 @pytest.fixture
@@ -42,6 +52,7 @@ def service(bus: Bus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     assert not list(tmp_path.glob("sagemaker-endpoint-*"))
     sts.reset()
     iam.reset()
+    cloudwatch.reset()
 
 
 class _Raw(io.BytesIO):
@@ -94,3 +105,15 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 def prod(client: Client, bucket: dict[str, bytes]) -> Server:
     """Models, configs and endpoints in Prod: prod.model(name, code), prod.config(...)."""
     return Server(client(PROD), bucket)
+
+
+@pytest.fixture
+def alarms(service: Any, monkeypatch: pytest.MonkeyPatch) -> Alarms:
+    """Alarms in Prod, looked at as the seam looks; an AWS minute is 0.6 s."""
+    monkeypatch.setenv(clock.VARIABLE, "0.01")
+    # Set first, so that what the seam replaces is put back.
+    for name in ("_evaluate_alarm", "_record_history"):
+        monkeypatch.setattr(cloudwatch, name, getattr(cloudwatch, name))
+    metrics._evaluate_as_aws()
+    metrics._note_changes()
+    return Alarms()

@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ministack.core.responses import request_scope, set_request_account_id, set_request_region
-from ministack.services import iam, sts
+from ministack.services import cloudwatch, iam, sts
 
 from local.sagemaker import validation
 from local.sagemaker.outbox import OUTBOX
+from local.seams import metrics
 
 CENTRAL, DEV, PROD = "111122223333", "444455556666", "123456789012"
 REGION = "us-east-1"
@@ -173,7 +174,8 @@ class Server:
     def model(self, name: str, code: str | None = None, image: str = IMAGE) -> str:
         url = f"s3://models/{name}/model.tar.gz"
         self.bucket[url] = archive(code or CONSTANT.format(value=name))
-        role = make_role(PROD, "execution")
+        watches = {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"}
+        role = make_role(PROD, "execution", watches)
         self.sagemaker.create_model(
             ModelName=name,
             PrimaryContainer={"Image": image, "ModelDataUrl": url},
@@ -210,6 +212,52 @@ class Server:
                 return endpoint
             time.sleep(0.05)
         raise AssertionError(f"{name} did not settle: {endpoint}")
+
+
+class Alarms:
+    """The emulator's alarms in Prod."""
+
+    def put(self, name: str, metric: str, config: str = "", **more: Any) -> str:
+        """An alarm on a metric of variant v of endpoint risk; of one of its configs if given."""
+        dimensions = {"EndpointName": "risk", "VariantName": "v"}
+        if config:
+            dimensions["EndpointConfigName"] = config
+        alarm = {
+            "AlarmName": name,
+            "Namespace": "AWS/SageMaker",
+            "MetricName": metric,
+            "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 0.0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+            **more,
+        }
+        with request_scope(PROD, REGION):
+            status, _, body = cloudwatch._put_metric_alarm({}, alarm, False, True)
+        assert status == 200, body
+        return name
+
+    def set(self, name: str, state: str) -> None:
+        """SetAlarmState."""
+        request = {"AlarmName": name, "StateValue": state, "StateReason": "a person"}
+        with request_scope(PROD, REGION):
+            status, _, body = cloudwatch._set_alarm_state({}, request, False, True)
+        assert status == 200, body
+
+    def state(self, name: str) -> str:
+        """The state after a look."""
+        with request_scope(PROD, REGION):
+            metrics.evaluate(name)
+            return str(cloudwatch._alarms[name]["StateValue"])
+
+    def sum_of(self, metric: str, **dimensions: str) -> float:
+        """What has been put of a metric of AWS/SageMaker so far."""
+        with request_scope(PROD, REGION):
+            key = ("AWS/SageMaker", metric, cloudwatch._dims_key(dimensions))
+            return float(sum(point["Value"] for point in cloudwatch._metrics.get(key) or []))
 
 
 def group(client: Client, name: str = "risk", account: str = CENTRAL) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ministack.services import cloudwatch
 
+from local import clock
 from local.seams import metrics
 
 NOW = 1_000_000.0
@@ -104,3 +105,64 @@ def test_statistics(points: Any, statistic: str, threshold: float, expected: str
     put(points, 4, ago=1)
     put(points, 1, ago=2)
     assert state(Statistic=statistic, Threshold=threshold) == expected
+
+
+# ------------------------------------------------------------ what endpoints publish: scaled time
+
+
+SCALED = {"Namespace": "AWS/SageMaker", "AlarmArn": "arn:alarm", "Period": 60}
+
+
+def put_scaled(store: dict[Any, Any], value: float, ago: float) -> None:
+    key = ("AWS/SageMaker", "Visible", "QueueName=dead")
+    store.setdefault(key, []).append({"Timestamp": NOW - ago, "Value": value})
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """When each alarm was looked at last."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(metrics, "_LOOKS", found)
+    monkeypatch.setenv("GOVERNED_PATH_TIME_SCALE", "0.01")
+    return found
+
+
+def test_a_period_of_an_endpoints_alarm_is_scaled(points: Any, looks: dict[str, Any]) -> None:
+    put_scaled(points, 1, ago=0.7)
+    assert state(**SCALED) == "OK"
+    put_scaled(points, 1, ago=0.5)
+    assert state(**SCALED) == "ALARM"
+    assert state(**SCALED, EvaluationPeriods=2) == "ALARM"
+    assert state(**SCALED, EvaluationPeriods=3) == "OK"
+
+
+def test_nothing_is_missed_between_two_looks(points: Any, looks: dict[str, Any]) -> None:
+    put_scaled(points, 1, ago=0.9)
+    looks["arn:alarm"] = metrics._Look(NOW - 1, "OK")
+    assert state(**SCALED) == "ALARM"
+    looks["arn:alarm"] = metrics._Look(NOW - 0.1, "OK")
+    assert state(**SCALED) == "OK"
+
+
+def test_a_state_that_somebody_set_stays_until_the_next_look_of_aws(
+    looks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = metrics._Look(NOW - 1, "OK")
+    alarm = {"StateValue": "ALARM", "StateUpdatedTimestamp": NOW - 1.5}
+    assert metrics._is_held(alarm, look)
+    assert not metrics._is_held({**alarm, "StateValue": "OK"}, look)
+    assert not metrics._is_held({**alarm, "StateUpdatedTimestamp": NOW - 2.5}, look)
+    monkeypatch.setenv("GOVERNED_PATH_TIME_SCALE", "0.1")  # AWS's minute is six seconds
+    assert metrics._is_held({**alarm, "StateUpdatedTimestamp": NOW - 2.5}, look)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "2", "fast"])
+def test_a_scale_that_is_none_is_named(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOVERNED_PATH_TIME_SCALE", given)
+    with pytest.raises(ValueError, match=f"GOVERNED_PATH_TIME_SCALE is '{given}'; expected"):
+        clock.scaled(60)
+
+
+def test_an_aws_minute_is_a_second_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOVERNED_PATH_TIME_SCALE", raising=False)
+    assert clock.scaled(60) == pytest.approx(1)
