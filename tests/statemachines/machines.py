@@ -9,7 +9,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = ROOT / "statemachines"
-NAMES = ("promote_to_central", "validate_in_test", "release_to_prod", "deploy_endpoint")
+NAMES = (
+    *("promote_to_central", "validate_in_test", "release_to_prod", "rollback_model"),
+    "deploy_endpoint",
+)
 _SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
 _HERE = Path(__file__).parent
 

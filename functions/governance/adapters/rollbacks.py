@@ -12,7 +12,13 @@ from governance.adapters.images import Images
 from governance.adapters.registry import Registry
 from governance.domain import clearance, deployments, images
 from governance.domain.errors import AccessError, InvalidInputError, NotFoundError
-from governance.domain.rollbacks import check, check_approved, check_cleared, check_unchanged
+from governance.domain.rollbacks import (
+    WANTED,
+    check,
+    check_approved,
+    check_cleared,
+    check_unchanged,
+)
 
 
 class Proof:
@@ -24,25 +30,34 @@ class Proof:
 
     def checks(
         self, promotion: Mapping[str, Any], model_package_arn: str, account: str
-    ) -> list[dict[str, Any]]:
-        """[{name, proven, said}] for that version and the account that would serve it."""
+    ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """([{name, proven, said}], candidate) for that version and the account that would serve it.
+
+        The candidate is as `compare` returns it, None for a version that cannot be compared.
+        """
         try:
             description = self._registry.describe(model_package_arn)
         except NotFoundError as error:
-            return [check("version", str(error))]
+            return [check("version", str(error))], None
         found = [check_approved(description)]
         again = {**promotion, "model_package_arn": model_package_arn}
         compared = compare_if_possible(again, description, self._candidates)
         if compared.get("problem"):
-            return [*found, check("bytes", compared["problem"])]
-        objects = compared["candidate"]["objects"]
+            return [*found, check("bytes", compared["problem"])], None
+        candidate = compared["candidate"]
+        objects = candidate["objects"]
         closed = Clearances().closed_to(clearance.loaded(objects), "Prod", account)
-        return [
-            *found,
+        found += [
             check_unchanged(compared["differences"], len(objects)),
             check_cleared(closed, account),
             *(_image(str(one["Image"])) for one in deployments.containers(description)),
         ]
+        return found, candidate
+
+    def wanted(self, model_package_arn: str) -> str | None:
+        """The version (a number) that a request for a rollback names, None if it names none."""
+        metadata = self._registry.describe(model_package_arn).get("CustomerMetadataProperties", {})
+        return metadata.get(WANTED) or None
 
 
 def _image(uri: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "VersionRecalled": STAGES,
     "VersionRetired": STAGES,
     "ApprovalsVoided": STAGES,
+    # Nobody goes back to it by himself; who does says so, and its gate clears it again.
+    "CandidateRolledBack": ("Prod",),
 }
 _WITHDRAWN = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided"})
 # How the roles of what an endpoint's containers load begin; a holdout has patients in it, and no

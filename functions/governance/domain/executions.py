@@ -11,6 +11,12 @@ DETAIL_TYPE = "Step Functions Execution Status Change"
 ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
 
+def child(execution_arn: str, machine: str, name: str) -> str:
+    """The ARN of the execution of another machine of ours that one has started by that name."""
+    start, _, _ = execution_arn.partition(":execution:")
+    return f"{start}:execution:governed-path-{machine.replace('_', '-')}:{name}"
+
+
 def ended(event: Mapping[str, Any]) -> str:
     """The ARN of the execution that has ended; InvalidInputError names what is not as expected."""
     detail = event.get("detail")

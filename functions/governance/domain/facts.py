@@ -30,6 +30,8 @@ class Facts:
     [{stage, person, decided_at}] those of the stages before. `image` {registry, critical, scan}:
     `critical` findings of a finished scan or None, and `scan` says in words how it stands.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
+    `rollback` is what is known of the rollback that is asked for (domain/rollbacks.py), None if
+    none is: then the version is the one to go back to.
     `policy_recorded` is whether the ledger has the policy as the last one published. `asked_at`
     is when the gate was asked (ISO-8601, UTC).
     """
@@ -57,6 +59,7 @@ class Facts:
     card_sections: Sequence[str] = ()
     dataset_version: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
+    rollback: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON that a verdict can keep; `from_dict` takes it back."""

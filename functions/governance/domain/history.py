@@ -56,6 +56,7 @@ def facts(
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
         image=image,
+        rollback=request.get("rollback"),
     )
 
 

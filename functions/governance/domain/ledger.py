@@ -24,6 +24,12 @@ KINDS = (
     "CandidateReleased",
     "ReleaseRejected",
     "ReleaseErrored",
+    "ReleaseStopped",
+    "RollbackStarted",
+    "CandidateRolledBack",
+    "CandidateRestored",
+    "RollbackRejected",
+    "RollbackErrored",
     "CandidateSuperseded",
     "VersionRejected",
     "ApprovalsVoided",
@@ -50,6 +56,9 @@ UNMOVING = frozenset(
         "BreakGlassRequested",
         "MandatoryReviewOpened",
         "MandatoryReviewOverdue",
+        # The version is what it was until it is taken back.
+        "RollbackStarted",
+        "RollbackRejected",
         *ABOUT_ACCESS,
     }
 )

@@ -13,6 +13,8 @@ from governance.domain import ledger
 from governance.domain.gates import Reason, one_line
 
 RULE = "rollback_target_is_proven"
+# The metadata of a version whose rollback is asked for: which version (a number) to go back to.
+WANTED = "rollback-to"
 # What ends that a version is good to go back to, until it is made to serve again.
 _ENDS_IT = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided", *ledger.LEAVES})
 
@@ -59,6 +61,71 @@ def choose(
             return one
         asked.add(arn)
     return None
+
+
+def named(candidates: Iterable[Entry], replaced: str, version: str) -> Entry | None:
+    """The newest entry by which that version (a number) served; None if it has not."""
+    return next(
+        (
+            one
+            for one in candidates
+            if one["model_package_arn"] != replaced
+            and one["model_package_arn"].rpartition("/")[2] == version
+        ),
+        None,
+    )
+
+
+def asked(
+    replaced: str,
+    wanted: str | None,
+    served_: Sequence[Entry],
+    started: Entry | None,
+    story: Sequence[Entry],
+) -> dict[str, Any]:
+    """What is known of a rollback of `replaced`: {from, serving, serves, stage, stage_status,
+    wanted}.
+
+    `served_` is what the endpoint served, `started` the newest release that was begun, `story` the
+    entries about `replaced`, all the newest first. `stage` and `stage_status` are where the ledger
+    has the version, None if it does not know it; `wanted` the version that is asked for, if any.
+    """
+    serving = served_[0] if served_ else None
+    running = started is not None and started["model_package_arn"] == replaced
+    if running and serving is not None and started is not None:
+        running = int(started["sequence"]) > int(serving["sequence"])
+    stage, _, status = (ledger.phase(story) or "").partition("/")
+    return {
+        "from": replaced,
+        "candidate_id": next((e["candidate_id"] for e in story if e.get("candidate_id")), None),
+        "serving": serving["model_package_arn"] if serving else None,
+        "serves": running or (serving is not None and serving["model_package_arn"] == replaced),
+        "stage": stage or None,
+        "stage_status": status or None,
+        "wanted": wanted,
+    }
+
+
+def judged(
+    found: Mapping[str, Any],
+    chosen: Entry | None,
+    checks: Sequence[Mapping[str, Any]],
+    withdrawn_: Iterable[Entry],
+) -> dict[str, Any]:
+    """What the gate asks about the rollback, besides what `asked` has found.
+
+    That the version is closed to Prod's account is no reason against it: going back opens it again.
+    """
+    kinds = sorted({str(entry["kind"]) for entry in withdrawn_})
+    return {
+        **found,
+        "to": chosen["model_package_arn"] if chosen else None,
+        "released": chosen is not None,
+        # Who names the version knows that it was taken back once; a recall binds them too.
+        "withdrawn": [kind for kind in kinds if kind not in ledger.LEAVES],
+        "unproven": [c["name"] for c in checks if not c["proven"] and c["name"] != "clearance"],
+        "checks": [dict(one) for one in checks],
+    }
 
 
 def check(name: str, problem: str = "", said: str = "") -> dict[str, Any]:

@@ -19,6 +19,8 @@ from governance.settings import Settings
 # Of each kind; a version that served longer ago is nothing to go back to in a hurry.
 _LOOK_BACK = 20
 
+WORKFLOW = "rollback_model"
+
 settings = Settings.load()
 
 
@@ -26,11 +28,11 @@ settings = Settings.load()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Find the last good candidate of the endpoint and try all that going back to it would need.
 
-    {rollback_target, refusal}: what the release's entry says of its way back, and what of the
-    gate's verdict becomes otherwise if there should be one and is not.
+    For a release {rollback_target, refusal}: what its entry says of its way back, and what of the
+    gate's verdict becomes otherwise if there should be one and is not. For a rollback also
+    {rollback, candidate, promotion}: what its gate asks about, and the version to go back to.
     """
-    request = contracts.request("prove_rollback_target", event)
-    promotion = request["promotion"]
+    promotion = contracts.request("prove_rollback_target", event)["promotion"]
     model, replaced = promotion["model"], promotion["model_package_arn"]
     project = Directory(settings.project_directory_table).project_of(model)
     endpoint_arn = deployments.endpoint_arn(promotion, project)
@@ -39,13 +41,30 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         e for kind in ledger.SERVES for e in islice(ours.newest_first(model, kind), _LOOK_BACK)
     ]
     served = rollbacks.served(changes, endpoint_arn)
-    chosen = rollbacks.choose(served, replaced, lambda arn: list(ours.story(model, arn)))
-    if chosen is None:
-        return {"rollback_target": rollbacks.target(None, ()), "refusal": None}
     proof = Proof(
-        Registry(Sessions(settings, claim_of(request)).registry()),
+        Registry(Sessions(settings, claim_of(event)).registry()),
         Candidates(settings.candidates_table),
     )
-    checks = proof.checks(promotion, chosen["model_package_arn"], endpoint_arn.split(":")[4])
+    back = promotion["workflow"] == WORKFLOW
+    wanted = proof.wanted(replaced) if back else None
+    chosen = (
+        rollbacks.named(served, replaced, wanted)
+        if wanted
+        else rollbacks.choose(served, replaced, lambda arn: list(ours.story(model, arn)))
+    )
+    if chosen is None and not back:
+        return {"rollback_target": rollbacks.target(None, ()), "refusal": None}
+    arn = chosen["model_package_arn"] if chosen else replaced
+    checks, candidate = proof.checks(promotion, arn, endpoint_arn.split(":")[4])
     found = rollbacks.target(chosen, checks)
-    return {"rollback_target": found, "refusal": rollbacks.refusal(found)}
+    if not back:
+        return {"rollback_target": found, "refusal": rollbacks.refusal(found)}
+    started = next(ours.newest_first(model, "ReleaseStarted"), None)
+    asked = rollbacks.asked(replaced, wanted, served, started, list(ours.story(model, replaced)))
+    withdrawn = rollbacks.withdrawn(list(ours.story(model, arn))) if chosen else []
+    return {
+        "rollback_target": found,
+        "rollback": rollbacks.judged(asked, chosen, checks if chosen else [], withdrawn),
+        "candidate": candidate or {"candidate_id": asked["candidate_id"]},
+        "promotion": {**promotion, "model_package_arn": arn},
+    }
