@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from cli import ledger, projects, target, versions
 from cli.aws import explain
 from cli.errors import GovernError, usage
-from governance.domain import claims, phases
+from governance.domain import claims, definitions, phases
 
 if TYPE_CHECKING:
     import boto3
@@ -89,20 +89,22 @@ def decide(
     because: str = "",
     *,
     account: str | None = None,
+    definition: str | None = None,
 ) -> Decision:
     """Set one version's ModelLifeCycle to the stage with Approved or Rejected, in one call.
 
     `session` is the persona's own; `stage` dev, test or prod; `account` the registry's (default:
     the session's). For dev and prod the call sets ModelApprovalStatus too, since a Dev registry
     is often read by that alone and SageMaker deploys nothing else to prod; an AI engineer, who
-    decides for test, must not touch it. GovernError `usage`, `not_found`, or `access_denied` with
-    the persona who may.
+    decides for test, must not touch it. `definition` is the digest of the published deployment
+    definition that is approved with it, None to leave what the version or the project says.
+    GovernError `usage`, `not_found`, or `access_denied` with the persona who may.
     """
     check_reason(stage, decision, because)
     place = account or target.account_of(session)
     try:
         found = versions.find(session, place, model, version)
-        return _decide(session, found, stage, decision, because)
+        return _decide(session, found, stage, decision, because, definition)
     except GovernError as error:
         if error.code != "access_denied":
             raise
@@ -168,7 +170,12 @@ def reason_lines(found: list[dict[str, str]]) -> list[str]:
 
 
 def _decide(
-    session: boto3.Session, version: versions.Version, stage: str, decision: str, because: str
+    session: boto3.Session,
+    version: versions.Version,
+    stage: str,
+    decision: str,
+    because: str,
+    definition: str | None,
 ) -> Decision:
     title = stage.capitalize()
     life_cycle = {"Stage": title, "StageStatus": decision}
@@ -179,6 +186,8 @@ def _decide(
         fields["ModelApprovalStatus"] = decision
     if stage == "prod":
         fields["ApprovalDescription"] = because
+    if definition is not None:
+        fields["CustomerMetadataProperties"] = {definitions.METADATA_KEY: definition}
     try:
         session.client("sagemaker").update_model_package(ModelPackageArn=version.arn, **fields)
     except ClientError as error:

@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli import evidence, ledger, projects, versions
+from cli import deployments, evidence, ledger, projects, versions
 from cli.errors import GovernError
 from governance import contracts
 from governance.adapters.policy_engine import engine
 from governance.adapters.registry import plain
-from governance.domain import briefs, candidate, dossiers, locations
+from governance.domain import briefs, candidate, definitions, dossiers, locations
 from governance.domain.comparisons import Side
 from governance.domain.described import described
 from governance.domain.gates import Decide
@@ -33,17 +33,19 @@ def read(where: Target, model: str, version: int, registry: str, asked_at: str) 
     """
     project = projects.project_of(where.reader, model)
     entries = ledger.entries(where.reader, model)
-    setting = briefs.Setting(asked_at, project, *_policy(where, project, model))
+    policy, decide = _policy(where, project, model)
     arn = _arn_of(where, project, entries, model, version, registry)
     release = briefs.opponent(entries, project["endpoint_name"], arn)
     other = _side(where, model, entries, str(release["model_package_arn"])) if release else None
     if f":{project['accounts']['dev']}:" in arn:
         side = _dev_side(where, model, entries, arn)
+        setting = _setting(where, asked_at, project, policy, decide, {})
         return briefs.brief(side, other, entries=entries, setting=setting, described=None)
     found = versions.find(where.reader, where.central_account, model, versions.number_of(arn))
     side = _side(where, model, entries, arn)
     known = evidence.candidate(where.reader, side.candidate_id, model) or {"objects": []}
     description = plain(found.description)
+    setting = _setting(where, asked_at, project, policy, decide, description)
     return briefs.brief(
         side,
         other,
@@ -52,6 +54,22 @@ def read(where: Target, model: str, version: int, registry: str, asked_at: str) 
         described=described(description),
         differences=candidate.differences(side.manifest, description, known["objects"]),
     )
+
+
+def _setting(
+    where: Target,
+    asked_at: str,
+    project: Mapping[str, Any],
+    policy: Policy,
+    decide: Decide,
+    description: Mapping[str, Any],
+) -> briefs.Setting:
+    """Under what it would be decided on, with the deployment definition that would count."""
+    named = definitions.bound(description)
+    bucket = evidence.bucket(where.reader, where.central_account)
+    reference = definitions.chosen(named, project, bucket)
+    seen, deployed = deployments.seen(where.reader, reference, policy.tier)
+    return briefs.Setting(asked_at, project, policy, decide, seen, deployed)
 
 
 def _policy(where: Target, project: Mapping[str, Any], model: str) -> tuple[Policy, Decide]:

@@ -35,6 +35,12 @@ _STAGE = click.option(
 @_REFERENCE
 @_STAGE
 @click.option("--because", default="", metavar="TEXT", help="Why; required for prod.")
+@click.option(
+    "--deployment",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="test: publish this deployment.yaml and approve it with the version.",
+)
 @click.option("--wait", is_flag=True, help="Follow the workflow until it ends.")
 @click.option(
     "--timeout",
@@ -46,24 +52,41 @@ _STAGE = click.option(
 )
 @acting()
 def approve(
-    options: Options, reference: str, stage: str, because: str, wait: bool, timeout: float
+    options: Options,
+    reference: str,
+    stage: str,
+    because: str,
+    deployment: Path | None,
+    wait: bool,
+    timeout: float,
 ) -> int:
     """Approve one version for a stage, as the persona's own IAM role.
 
     The approval starts a workflow: dev promotes the version to Central, test validates it on a
-    real endpoint, prod releases it. With --wait the exit code says how it ended.
+    real endpoint, prod releases it. With --wait the exit code says how it ended. What is approved
+    is the version with a deployment definition: that of --deployment, otherwise the one that an
+    earlier approval gave the version, otherwise the project's.
 
     \b
     Examples:
       govern approve clinical-risk-classifier/1 --stage dev --as data-scientist
       govern approve clinical-risk-classifier/1 --stage test --as ai-engineer --wait
+      govern approve clinical-risk-classifier/1 --stage test --as ai-engineer \\
+        --deployment deploy/deployment.yaml
       govern approve clinical-risk-classifier/1 --stage prod --as governance-engineer \\
         --because "Validation report reviewed, subgroup gaps within the tier's limits" --wait
     """
     from cli import approvals
 
+    if deployment is not None and stage != "test":
+        raise usage(
+            f"--deployment is not for {stage}: what Prod gets is what was tested",
+            "an AI Engineer names it with the approval for test",
+        )
     return _decide(
-        options, reference, stage, approvals.APPROVED, because, timeout if wait else None
+        *(options, reference, stage, approvals.APPROVED, because),
+        timeout if wait else None,
+        deployment,
     )
 
 
@@ -168,8 +191,13 @@ def break_glass(options: Options, reference: str, because: str, timeout: float) 
     metavar="NAME",
     help="What Prod's clients call.",
 )
-@click.option("--instance-type", default="ml.m5.large", show_default=True, metavar="TYPE")
-@click.option("--instance-count", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--deployment",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The deployment.yaml of versions whose approval names none; an AI Engineer has published "
+    "it. Without it the project keeps what it has.",
+)
 @acting("admin")
 def provision(
     options: Options,
@@ -180,8 +208,7 @@ def provision(
     test: str,
     prod: str,
     endpoint_name: str,
-    instance_type: str,
-    instance_count: int,
+    deployment: Path | None,
 ) -> int:
     """Make Central ready for a model: group, sharing with Prod, tier policy, directory entry.
 
@@ -191,9 +218,9 @@ def provision(
     Examples:
       govern provision clinical-risk-classifier --project clinical-risk --tier high \\
         --dev 444455556666 --test 777788889999 --prod 123456789012 \\
-        --endpoint-name clinical-risk
+        --endpoint-name clinical-risk --deployment deploy/deployment.yaml
     """
-    from cli import present, provisioning
+    from cli import deployments, present, provisioning
     from cli.target import open_target
 
     wanted = provisioning.Project(
@@ -202,8 +229,7 @@ def provision(
         tier,
         {"dev": dev, "test": test, "prod": prod},
         endpoint_name,
-        instance_type,
-        instance_count,
+        deployments.read(deployment, deployments.tier_policy(tier)) if deployment else None,
     )
     provisioning.check(wanted)
     where = open_target(options)
@@ -458,6 +484,7 @@ def _decide(
     decision: str,
     because: str,
     timeout: float | None,
+    deployment: Path | None = None,
 ) -> int:
     """Decide, and follow what that starts unless `timeout` (seconds) is None."""
     from cli import approvals, ledger, present, versions
@@ -467,9 +494,12 @@ def _decide(
     approvals.check_reason(stage, decision, because)
     where = open_target(options)
     account = approvals.account_for(where, stage, model)
+    definition = _published(where, model, deployment)["digest"] if deployment else None
     after = ledger.head(where.reader, model) if timeout else 0
     done = approvals.decide(
-        where.session, model, version, stage, decision, because, account=account
+        *(where.session, model, version, stage, decision, because),
+        account=account,
+        definition=definition,
     )
     if not options.as_json:
         text = f"{model}/{done.version} is {done.stage}/{done.stage_status}"
@@ -480,6 +510,15 @@ def _decide(
     if options.as_json:
         output({"decision": done.to_dict(), **({"entry": entry} if entry else {})})
     return 0
+
+
+def _published(where: Target, model: str, file: Path) -> dict[str, str]:
+    """Check a definition as a gate would, and publish it; its {digest, uri}."""
+    from cli import deployments
+
+    tier = deployments.tier_in_force(where.reader, model)
+    definition = deployments.read(file, tier)
+    return deployments.publish(where.session, where.central_account, model, definition)
 
 
 def _say(options: Options, reference: str, phase: Phase, because: str, timeout: float) -> int:

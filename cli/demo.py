@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli import approvals, board, ledger, present, projects, provisioning, reviews
+from cli import approvals, board, deployments, ledger, present, projects, provisioning, reviews
 from cli.aws import calling
 from cli.commands import output
 from cli.errors import GovernError
@@ -34,6 +34,7 @@ TRAINER = "theo"
 
 _ROOT = Path(__file__).parents[1]
 _PIPELINE = _ROOT / "templates" / "classical-regression" / "build"
+_DEPLOYMENT = _ROOT / "templates" / "classical-regression" / "deploy" / "deployment.yaml"
 _LONGEST = 600.0  # seconds for one workflow; far more than any needs
 # One patient of the kind that the model was made for, in the units of pipeline/features.json.
 PATIENT = {
@@ -133,9 +134,15 @@ class Story:
         """The Admin enters the project into the directory."""
         self._heading("Admin: provision the project")
         accounts = {stage: organisation.ACCOUNTS[stage] for stage in ("dev", "test", "prod")}
-        project = provisioning.Project(MODEL, "clinical-risk", "high", accounts, ENDPOINT)
+        definition = deployments.read(_DEPLOYMENT, deployments.tier_policy("high"))
+        project = provisioning.Project(
+            *(MODEL, "clinical-risk", "high", accounts, ENDPOINT), definition
+        )
 
         def step() -> None:
+            where = self._as("ai-engineer")
+            published = deployments.publish(where.session, where.central_account, MODEL, definition)
+            self._say(f"published deployment definition {published['digest'][:12]} as ai-engineer")
             where = self._as("admin")
             done = provisioning.provision(where.session, project, account=where.central_account)
             for change in done["changes"]:

@@ -119,10 +119,14 @@ def public_key(reader: boto3.Session) -> bytes:
     )
 
 
+def bucket(session: boto3.Session, account: str) -> str:
+    """The bucket of Central's evidence, in the session's region."""
+    return f"governed-path-evidence-{account}-{session.region_name}"
+
+
 def manifest_uri(reader: boto3.Session, account: str, model: str, candidate_id: str) -> str:
     """Where a candidate's manifest is."""
-    bucket = f"governed-path-evidence-{account}-{reader.region_name}"
-    return f"s3://{bucket}/manifests/{model}/{candidate_id}.json"
+    return f"s3://{bucket(reader, account)}/manifests/{model}/{candidate_id}.json"
 
 
 def document(reader: boto3.Session, uri: str, version_id: str | None = None) -> bytes | None:

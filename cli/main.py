@@ -26,6 +26,7 @@ from cli.commands import (
     status,
     verify,
 )
+from cli.deployment_commands import deployment
 from cli.errors import USAGE, GovernError
 from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
@@ -92,6 +93,7 @@ for command in (
     explain,
     brief,
     lineage,
+    deployment,
     policy,
     doctor,
 ):

@@ -17,8 +17,8 @@ TABLE = "governed-path-project-directory"
 def find_project(session: boto3.Session, model: str) -> dict[str, Any] | None:
     """The model's directory entry, or None.
 
-    {model, project, risk_tier, accounts: {dev, test, prod}, endpoint_name, instance_type,
-    instance_count, policy: {uri, sha256, version_id}}. GovernError if AWS refuses.
+    {model, project, risk_tier, accounts: {dev, test, prod}, endpoint_name, definition:
+    {digest, uri}, policy: {uri, sha256, version_id}}. GovernError if AWS refuses.
     """
     with calling(f"read the directory entry of model {model}"):
         item = (

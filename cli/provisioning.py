@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli import policies, projects, target
+from cli import deployments, policies, projects, target
 from cli.aws import calling, explain
 from cli.errors import GovernError, usage
 from cli.options import TIERS
 from governance.adapters import errors, items
 from governance.adapters.artifacts import Artifacts
-from governance.domain import policy_changes
+from governance.domain import definitions, policy_changes
 from governance.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -29,20 +29,22 @@ KEY = "alias/governed-path"
 SHARING = "ProdMayDeploy"
 _LONGEST_IN_NAME = 63  # characters of a model in an action's name, which has at most 120
 _ACCOUNT = re.compile(r"\d{12}")
-_INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What an admin says about a model; `accounts` {dev, test, prod}, 12 digits each."""
+    """What an admin says about a model; `accounts` {dev, test, prod}, 12 digits each.
+
+    `definition` is the deployment definition of versions whose approval names none; None leaves
+    what the project has.
+    """
 
     model: str
     project: str
     tier: str
     accounts: Mapping[str, str]
     endpoint_name: str
-    instance_type: str = "ml.m5.large"
-    instance_count: int = 1
+    definition: Mapping[str, Any] | None = None
 
 
 def check(project: Project) -> None:
@@ -58,10 +60,6 @@ def check(project: Project) -> None:
             f"dev, test and prod share an account: {', '.join(project.accounts.values())}",
             "each stage has an account of its own; that is what keeps them apart",
         )
-    if not _INSTANCE.fullmatch(project.instance_type):
-        raise usage(f"{project.instance_type!r} is not an instance type", "for example ml.m5.large")
-    if project.instance_count < 1:
-        raise usage(f"{project.instance_count} instances cannot serve; expected 1 or more")
 
 
 def provision(
@@ -93,10 +91,12 @@ def _provision(
     session: boto3.Session, project: Project, central: str, bodies: Mapping[str, bytes]
 ) -> dict[str, Any]:
     model = project.model
+    definition = _definition(session, project, central)
     group = _ensure_group(session, model)
     sharing = _ensure_sharing(session, central, project)
     pins, published = _publish_all(session, central, project.tier, bodies)
     present = projects.find_project(session, model)
+    definition = definition or (present or {}).get("definition")
     change, announced = _announce(session, central, model, pins, present)
     entry = {
         "model": model,
@@ -104,8 +104,7 @@ def _provision(
         "risk_tier": project.tier,
         "accounts": dict(project.accounts),
         "endpoint_name": project.endpoint_name,
-        "instance_type": project.instance_type,
-        "instance_count": project.instance_count,
+        **({"definition": definition} if definition else {}),
         "policy": {**pins, "change": change},
     }
     written = _ensure_entry(session, entry, present)
@@ -119,6 +118,17 @@ def _provision(
             {"what": "directory entry", "name": model, "change": written},
         ],
     }
+
+
+def _definition(session: boto3.Session, project: Project, central: str) -> dict[str, str] | None:
+    """{digest, uri} of the deployment definition that the project gets, None without one.
+
+    An Admin names what an AI Engineer has published; nobody else may write there.
+    """
+    if project.definition is None:
+        return None
+    digest = definitions.digest(project.definition)
+    return deployments.published(session, central, project.model, digest)
 
 
 def _publish_all(

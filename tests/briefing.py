@@ -124,6 +124,7 @@ class Ledger:
             stage="Test",
             stage_status="Passed",
             summary={"metrics": MEASURED},
+            definition=samples.definition_reference(),
         )
 
     def reviewed(self, of: Side, kinds: Sequence[str] = tuple(REVIEWERS)) -> None:
@@ -161,7 +162,11 @@ def identity(persona: str, person: str) -> dict[str, Any]:
 
 
 def setting(asked_at: str = NOW) -> briefs.Setting:
-    return briefs.Setting(asked_at, samples.project(), POLICY, policies.decide(POLICY))
+    return briefs.Setting(
+        *(asked_at, samples.project(), POLICY, policies.decide(POLICY)),
+        definition={**samples.definition_reference(), "problems": []},
+        deployed=samples.definition(),
+    )
 
 
 def brief(ledger: Ledger, of: Side, other: Side | None = None, **more: Any) -> dict[str, Any]:

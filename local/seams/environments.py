@@ -1,9 +1,10 @@
 """Execution environments of functions: one unpacked package for all, one made before its first use.
 
-The emulator unpacks the code and the layers anew for each worker, and starts the first worker of a
-function when it is first invoked. Here workers share one directory for each package, which no
-function can write to in AWS either, and with it Python's compiled modules. As Lambda may, one
-environment of a new function is initialised before anybody invokes it.
+The emulator unpacks the code and the layers anew for each worker, gives each a new interpreter, and
+starts the first worker of a function when it is first invoked. Here workers share one directory for
+each package, which no function can write to in AWS either, and with it Python's compiled modules;
+they are forked off a process that has boto3 loaded. As Lambda may, one environment of a new
+function is initialised before anybody invokes it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import hashlib
 import logging
 import queue
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import zipfile
@@ -24,6 +27,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
+from local.fork_server import ForkedProcess, ForkServer
 from local.seams.assertions import (
     require,
     require_attributes,
@@ -36,6 +40,7 @@ logger = logging.getLogger("governed-path")
 _FUNCTION = "AWS::Lambda::Function"
 _AT_ONCE = 2  # functions; a start is nearly all computing, and laptops have few processors
 _UNPACKING = threading.Lock()
+_FORK_SERVER = ForkServer()
 
 
 class _SharedPackage(zipfile.ZipFile):
@@ -62,12 +67,15 @@ class _SharedPackage(zipfile.ZipFile):
 def install() -> None:
     """Share what is unpacked, and initialise new functions in the background."""
     require_attributes(
-        "environments", lambda_runtime, "Worker", "zipfile", "ensure_spawned", "release_worker"
+        "environments",
+        lambda_runtime,
+        *("Worker", "zipfile", "subprocess", "ensure_spawned", "release_worker"),
     )
     require_source(
         "environments",
         lambda_runtime.Worker._spawn,
         *("zf.extractall(code_dir)", "lzf.extractall(layer_dir)"),
+        *("[binary, worker_path],", "cwd=code_dir,", "env=spawn_env,"),
     )
     require_parameters(
         "environments",
@@ -84,7 +92,19 @@ def install() -> None:
     )
     shared = SimpleNamespace(**{**vars(zipfile), "ZipFile": _SharedPackage})
     vars(lambda_runtime)["zipfile"] = shared
+    forking = SimpleNamespace(**{**vars(subprocess), "Popen": _start_process})
+    vars(lambda_runtime)["subprocess"] = forking
     _initialise_new(handlers)
+
+
+def _start_process(
+    arguments: list[str], **options: Any
+) -> ForkedProcess | subprocess.Popen[str] | subprocess.Popen[bytes]:
+    """`subprocess.Popen`, but a Python script that the emulator runs as a worker is forked."""
+    if len(arguments) == 2 and arguments[0] == sys.executable:
+        return _FORK_SERVER.start(arguments[1], str(options["cwd"]), options["env"])
+    process: subprocess.Popen[Any] = subprocess.Popen(arguments, **options)
+    return process
 
 
 def _initialise_new(handlers: dict[str, Any]) -> None:

@@ -9,11 +9,15 @@ import base64
 import copy
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
-from governance.domain import attestations
+import yaml
+
+from governance.domain import attestations, definitions
 from local.seams.images import SAGEMAKER_IMAGE, stand_in
 
+ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 CENTRAL, DEV, TEST, PROD = "111122223333", "444455556666", "777788889999", "123456789012"
 MODEL = "clinical-risk-classifier"
@@ -264,8 +268,7 @@ def project() -> dict[str, Any]:
         "risk_tier": "high",
         "accounts": {"dev": DEV, "test": TEST, "prod": PROD},
         "endpoint_name": "clinical-risk",
-        "instance_type": "ml.m5.large",
-        "instance_count": 1,
+        "definition": definition_reference(),
         "policy": {
             "cedar": _pin("approvals.cedar"),
             "schema": _pin("approvals.cedarschema"),
@@ -273,6 +276,18 @@ def project() -> dict[str, Any]:
             "change": f"arn:aws:sagemaker:{REGION}:{CENTRAL}:action/policy-{MODEL}-0",
         },
     }
+
+
+def definition(**parts: Any) -> dict[str, Any]:
+    """The template's deployment definition; `parts` replace its members."""
+    text = (ROOT / "templates/classical-regression/deploy/deployment.yaml").read_text()
+    return {**yaml.safe_load(text), **parts}
+
+
+def definition_reference(**parts: Any) -> dict[str, str]:
+    """{digest, uri} of that definition, as an AI Engineer has published it."""
+    found = definitions.digest(definition(**parts))
+    return definitions.reference(EVIDENCE_BUCKET, MODEL, found)
 
 
 def envelope(statement: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from governance.adapters import items, sessions, signing
-from governance.domain import attestations, policy_changes, registration
+from governance.domain import attestations, definitions, policy_changes, registration
 from governance.domain.policies import PARTS
 from local.sagemaker import validation
 from tests.contracts import events, policies, samples
@@ -102,6 +102,8 @@ def _provision(aws: Aws) -> None:
         _, _, bucket, key = project["policy"][part]["uri"].split("/", 3)
         aws.objects[bucket, key] = body
         project["policy"][part]["sha256"] = hashlib.sha256(body).hexdigest()
+    key = project["definition"]["uri"].removeprefix(f"s3://{samples.EVIDENCE_BUCKET}/")
+    aws.objects[samples.EVIDENCE_BUCKET, key] = definitions.canonical(samples.definition())
     place = json.dumps({"model": {"S": samples.MODEL}})
     aws.tables["governed-path-project-directory", place] = items.to_item(project)
     description = samples.description()
@@ -323,7 +325,8 @@ def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: st
 
 
 def _deploy(aws: Aws, promotion: dict[str, Any], candidate: dict[str, Any]) -> dict[str, Any]:
-    planned = {"promotion": promotion, "candidate": candidate}
+    definition = samples.definition_reference()["digest"]
+    planned = {"promotion": promotion, "candidate": candidate, "definition": definition}
     deployment: dict[str, Any] = aws.handler("plan_deployment")(planned)["deployment"]
     granted = events.example(f"governed-path-clearance-granted.for-{promotion['stage'].lower()}")
     aws.entries = [granted["detail"]]
@@ -478,7 +481,9 @@ def test_test_spells_its_container_out_and_prod_names_the_version(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:
     test, prod = (request["PrimaryContainer"] for request in calls["sagemaker", "CreateModel"])
-    assert prod == {"ModelPackageName": samples.version_arn()}
+    environment = samples.definition()["endpoint"]["environment"]
+    assert prod == {"ModelPackageName": samples.version_arn(), "Environment": environment}
+    assert test["Environment"].items() > environment.items()
     assert "ModelPackageName" not in test
     assert test["ModelDataUrl"].startswith(f"s3://{samples.CENTRAL_BUCKET}/")
 

@@ -30,6 +30,7 @@ LAMBDA_AND_TOPIC_RULES = (
     "Notifications",
     "ReviewOverdue",
     "Clearance",
+    "Confirmation",
     "Denials",
     "PolicyChanges",
 )
@@ -210,8 +211,10 @@ AWS_EVENTS: dict[str, set[str]] = {
     # In the archive, for who wants to see a deployment's course; no rule of ours reads them.
     DEPLOYMENT + "activating-traffic": ONLY_FORWARDED,
     DEPLOYMENT + "creating": ONLY_FORWARDED,
-    # Stays in its account: who decided is read from the registry.
-    "cloudtrail-update-model-package.prod-approved": set(),
+    # Who decided, as CloudTrail saw it. Central's records come by a rule of their own.
+    "cloudtrail-update-model-package.prod-approved": {"Confirmation"},
+    "cloudtrail-update-model-package.dev-approved": {"Confirmation", FORWARDED},
+    "cloudtrail-update-model-package.dev-approved-by-status": {"Confirmation", FORWARDED},
     "cloudtrail-update-model-package.denied": set(),
     # Central's default bus: nothing of it goes to the hub's.
     "step-functions-execution-status-change.release-aborted": set(),
@@ -304,10 +307,12 @@ def test_a_decision_is_recorded_by_its_workflow_or_by_the_one_function(phase: ph
 def test_the_hub_takes_from_members_what_they_forward_and_nothing_else() -> None:
     policy = _properties(CENTRAL_TEMPLATE, "HubBusPolicy", "AWS::Events::EventBusPolicy")
     allowed = policy["Statement"]["Condition"]["StringEquals"]
+    patterns = [json.loads(_forwarding_pattern(account) or "{}") for account in MEMBERS.values()]
     forwarded = {
         detail_type
-        for account in MEMBERS.values()
-        for detail_type in json.loads(_forwarding_pattern(account) or "{}")["detail-type"]
+        for pattern in patterns
+        for branch in pattern.get("$or", [pattern])
+        for detail_type in branch["detail-type"]
     }
     assert set(allowed["events:detail-type"]) == forwarded
     assert allowed["events:source"] == "aws.sagemaker"
@@ -318,6 +323,8 @@ def test_the_hub_takes_from_members_what_they_forward_and_nothing_else() -> None
     ("stage", "case", "forwarded"),
     [
         ("Dev", PACKAGE + "dev-approved", True),
+        ("Dev", "cloudtrail-update-model-package.dev-approved", True),
+        ("Test", "cloudtrail-update-model-package.dev-approved", False),
         ("Dev", ENDPOINT + "in-service", False),
         ("Test", PACKAGE + "dev-approved", False),
         ("Test", ENDPOINT + "in-service", True),

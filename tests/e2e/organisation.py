@@ -25,11 +25,12 @@ from urllib.parse import unquote
 import boto3
 from botocore.exceptions import ClientError
 
-from cli import approvals, ledger, provisioning, reviews
+from cli import approvals, deployments, ledger, provisioning, reviews
 from cli.target import Target, at_endpoint, local_target
 from governance.domain import phases
 from local import organisation as places
 from local.launcher import Server
+from tests.contracts import samples
 
 REGION = places.REGION
 CENTRAL, DEV, TEST, PROD = (places.ACCOUNTS[name] for name in ("central", "dev", "test", "prod"))
@@ -209,10 +210,20 @@ class Organisation:
         for model in models:
             if model not in present:
                 sagemaker.create_model_package_group(ModelPackageGroupName=model)
-            project = provisioning.Project(model, "e2e", tier, accounts, f"{model}-endpoint")
+            definition = self.publish(model)
+            project = provisioning.Project(
+                *(model, "e2e", tier, accounts, f"{model}-endpoint"), definition
+            )
             provisioning.provision(where.session, project, account=CENTRAL)
         for model in models:
             eventually(lambda m=model: self.entries(m), f"the policy of {model} in the ledger")
+
+    def publish(self, model: str, **parts: Any) -> dict[str, Any]:
+        """An AI engineer publishes the template's deployment definition, with these parts."""
+        where = self.persona("ai-engineer")
+        definition = samples.definition(**parts)
+        deployments.publish(where.session, CENTRAL, model, definition)
+        return definition
 
     def train(self, model: str, *options: str, trainer: str = TRAINER) -> str:
         """A data scientist runs the training pipeline; the ARN of the Dev version."""

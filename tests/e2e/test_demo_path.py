@@ -233,6 +233,11 @@ def test_cloudtrail_confirmed_who_signed_off(organisation: Organisation, arn: st
     )
     assert abs(called - decided) <= timedelta(seconds=2)
     assert confirmation["source_ip"]
+    earlier = started["verdict"]["facts"]["approvals"]
+    assert [(one["stage"], one["unconfirmed"]) for one in earlier] == [
+        ("Dev", None),
+        ("Test", None),
+    ]
 
 
 def test_our_own_writes_start_nothing(demo_path: DemoPath) -> None:

@@ -356,7 +356,7 @@ def test_what_changes_in_prod_is_what_the_manifests_say() -> None:
     assert changed["what"] == "model-data sha256"
     assert changed["now"] != changed["then"]
     assert found["beside"] == []
-    assert found["instances"] == "1 x ml.m5.large"
+    assert found["instances"] == "2 x ml.m5.large"
 
 
 @pytest.mark.parametrize(

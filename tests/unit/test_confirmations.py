@@ -91,9 +91,18 @@ def test_what_approves_nothing_is_no_record(detail: dict[str, Any]) -> None:
     assert confirmations.approval_record(event(**detail)) is None
 
 
+@pytest.mark.parametrize("case", ["dev-approved", "dev-approved-by-status"])
+def test_dev_versions_are_approved_by_life_cycle_or_by_status(case: str) -> None:
+    found = confirmations.approval_record(events.example(f"cloudtrail-update-model-package.{case}"))
+    assert found is not None
+    assert found["decision"].endswith(":444455556666:model-package/clinical-risk-classifier/1#Dev")
+    assert found["approver"]["person"] == "dana"
+
+
 @pytest.mark.parametrize(
     ("broken", "named"),
     [
+        ({"account": "444455556666"}, "only the version's own account tells"),
         ({"detail-type": "Scheduled Event"}, "Scheduled Event"),
         ({"detail": "text"}, "detail-type"),
         ({"detail": {**event()["detail"], "eventID": None}}, "no detail.eventID"),

@@ -24,6 +24,8 @@ def _plan(stage: str, **project: Any) -> dict[str, Any]:
         project={**samples.project(), **project},
         description=samples.description(ModelPackageArn=samples.version_arn()),
         execution_role_name="governed-path-endpoint-execution",
+        reference=samples.definition_reference(),
+        definition=samples.definition(),
     )
 
 
@@ -57,6 +59,19 @@ def test_test_spells_the_containers_out_since_the_version_is_not_signed_off() ->
     ]
 
 
+def test_the_definitions_variables_stand_beside_the_containers_own() -> None:
+    container = {"Image": "i", "Environment": {"A": "1", "B": "2"}}
+    assert deployments.with_environment(container, {"B": "3"})["Environment"] == {
+        "A": "1",
+        "B": "3",
+    }
+    named = deployments.with_environment({"ModelPackageName": "arn"}, {"B": "3"})
+    assert named == {"ModelPackageName": "arn", "Environment": {"B": "3"}}
+    assert deployments.with_environment({"ModelPackageName": "arn"}, {}) == {
+        "ModelPackageName": "arn"
+    }
+
+
 def test_prod_names_the_version_so_that_sagemaker_checks_the_signature() -> None:
     deployment = _plan("Prod")
     assert (deployment["source"], deployment["containers"]) == ("model-package", None)
@@ -81,7 +96,7 @@ def test_the_rest_of_the_plan() -> None:
         key: deployment[key]
         for key in (
             *("stage", "config_name", "model_name", "variant_name", "candidate_id", "claim_id"),
-            *("instance_type", "instance_count", "tags"),
+            *("instance_type", "instance_count", "environment", "definition", "tags"),
         )
     } == {
         "stage": "Prod",
@@ -91,7 +106,9 @@ def test_the_rest_of_the_plan() -> None:
         "candidate_id": samples.CANDIDATE,
         "claim_id": samples.CLAIM,
         "instance_type": "ml.m5.large",
-        "instance_count": 1,
+        "instance_count": 2,
+        "environment": {"OMP_NUM_THREADS": "1"},
+        "definition": samples.definition_reference(),
         "tags": {
             "model": samples.MODEL,
             "model-package-arn": samples.version_arn(),
@@ -120,7 +137,8 @@ def test_partition_and_region_are_those_of_the_version() -> None:
         f"arn:aws:sagemaker:{samples.REGION}", "arn:aws-us-gov:sagemaker:us-gov-west-1"
     )
     deployment = deployments.plan(
-        promotion, samples.candidate(), samples.project(), samples.description(), "role"
+        *(promotion, samples.candidate(), samples.project(), samples.description(), "role"),
+        *(samples.definition_reference(), samples.definition()),
     )
     assert deployment["endpoint_arn"].startswith("arn:aws-us-gov:sagemaker:us-gov-west-1:")
     assert deployment["execution_role_arn"].startswith("arn:aws-us-gov:iam::")

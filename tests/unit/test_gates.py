@@ -46,6 +46,7 @@ SECTIONS = (
 )
 IMAGE = {"uri": samples.IMAGE, "registry": "683313688378", "critical": None, "scan": "not ours"}
 SCANNED = {"uri": "ours", "registry": samples.CENTRAL, "critical": 0, "scan": "complete"}
+DEFINITION = {**samples.definition_reference(), "problems": []}
 REVIEWERS = {"technical": "alex", "business": "bea", "compliance": "cleo", "deployment": "dirk"}
 MISMATCH = {"name": "model-data sha256", "declared": "a" * 64, "actual": "b" * 64}
 DIFFERENCE = {"name": "environment", "expected": '{"A": "1"}', "actual": '{"A": "2"}'}
@@ -75,8 +76,18 @@ def reviews(**people: str) -> list[dict[str, Any]]:
 def approvals(dev: str = "dora", test: str = "tom") -> list[dict[str, Any]]:
     """The approvals of the stages before Prod."""
     return [
-        {"stage": "Dev", "person": dev, "decided_at": "2026-11-19T06:00:00Z"},
-        {"stage": "Test", "person": test, "decided_at": "2026-11-20T05:00:00Z"},
+        {
+            "stage": "Dev",
+            "person": dev,
+            "decided_at": "2026-11-19T06:00:00Z",
+            "unconfirmed": None,
+        },
+        {
+            "stage": "Test",
+            "person": test,
+            "decided_at": "2026-11-20T05:00:00Z",
+            "unconfirmed": None,
+        },
     ]
 
 
@@ -128,6 +139,8 @@ def _good(stage: str) -> Facts:
         card_sections=SECTIONS,
         dataset_version="s3://b/dataset.csv version v1",
         image=IMAGE,
+        definition=None if stage == "Dev" else DEFINITION,
+        tested_definition=DEFINITION["digest"] if stage == "Prod" else None,
     )
 
 
@@ -247,6 +260,18 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
         )
     ),
     *(
+        (stage, "deployment_definition_valid", {"definition": definition}, says)
+        for stage in ("Test", "Prod")
+        for definition, says in (
+            (None, "no deployment definition is named"),
+            ({**DEFINITION, "problems": ["release.bake_seconds: is 0"]}, "bake_seconds: is 0"),
+        )
+    ),
+    *(
+        ("Prod", "deployment_definition_tested", {"tested_definition": digest}, says)
+        for digest, says in ((None, "tested was unknown"), ("f" * 64, f"tested was {'f' * 12}"))
+    ),
+    *(
         (stage, "policy_is_recorded", {"policy_recorded": False}, POLICY.digest[:12])
         for stage in PERSONA
     ),
@@ -346,6 +371,19 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     (
         "Prod",
+        "earlier_approvers_confirmed",
+        {"approvals": [approvals()[0], {**approvals()[1], "unconfirmed": "CloudTrail says otto"}]},
+        "tom for Test: CloudTrail says otto",
+    ),
+    (
+        "Prod",
+        "earlier_approvers_confirmed",
+        # Facts that never asked CloudTrail are no confirmation.
+        {"approvals": [{k: v for k, v in a.items() if k != "unconfirmed"} for a in approvals()]},
+        "dora for Dev: nothing is known",
+    ),
+    (
+        "Prod",
         "approver_is_not_reviewer",
         {"reviews": reviews(deployment="DANA")},
         "dana signs off and gave a required review",
@@ -367,12 +405,14 @@ RULES = {
         *_ALWAYS,
         "follows_the_stage_machine",
         "candidate_unchanged",
+        "deployment_definition_valid",
         "approvers_are_different_people",
         "policy_is_recorded",
     ],
     "Prod": [
         *_ALWAYS,
         "approver_confirmed",
+        "earlier_approvers_confirmed",
         "follows_the_stage_machine",
         "candidate_unchanged",
         "tests_passed_for_candidate",
@@ -380,6 +420,8 @@ RULES = {
         "model_card_complete",
         "dataset_version_known",
         "image_scan_clean",
+        "deployment_definition_valid",
+        "deployment_definition_tested",
         "model_approval_status_approved",
         "approval_description_substantive",
         "approvals_not_expired",
@@ -448,8 +490,10 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
         phase="Retired/Retired",
     )
     never = {
+        "earlier_approvers_confirmed",
         "evaluation_meets_thresholds",
         "test_results_meet_thresholds",
+        "deployment_definition_tested",
         "reviewers_are_different_people",
         "reviewers_are_not_trainer",
         "approver_is_not_reviewer",

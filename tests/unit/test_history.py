@@ -16,10 +16,15 @@ def _entry(kind: str, **more: Any) -> dict[str, Any]:
     return {"kind": kind, "candidate_id": CANDIDATE, "decided_at": "2026-11-20T06:00:00Z", **more}
 
 
-PROMOTED = _entry("CandidatePromoted", approver={"person": "dana"}, stage="Test")
+DEV, CENTRAL = samples.version_arn(samples.DEV), samples.version_arn()
+DANA, ALEX = samples.identity("data-scientist", "dana"), samples.identity("ai-engineer", "alex")
+PROMOTED = _entry(
+    "CandidatePromoted", approver=DANA, stage="Test", origin_arn=DEV, model_package_arn=CENTRAL
+)
 PASSED = _entry(
     "ValidationPassed",
-    approver={"person": "alex"},
+    approver=ALEX,
+    model_package_arn=CENTRAL,
     summary={"metrics": {"auc": 0.8}},
     decided_at="2026-11-21T06:00:00Z",
 )
@@ -30,19 +35,43 @@ STORY = [PASSED, PROMOTED]
     ("stage", "people"), [("Dev", []), ("Test", ["dana"]), ("Prod", ["dana", "alex"])]
 )
 def test_the_approvals_are_those_of_the_stages_before(stage: str, people: list[str]) -> None:
-    found = history.approvals(STORY, CANDIDATE, stage)
+    found = history.approvals(STORY, CANDIDATE, stage, {})
     assert [approval["person"] for approval in found] == people
 
 
 def test_the_newest_approval_of_a_stage_counts_and_another_candidates_does_not() -> None:
     again = {**PROMOTED, "approver": {"person": "dora"}, "decided_at": "2026-11-22T06:00:00Z"}
     other = {**PROMOTED, "approver": {"person": "otto"}, "candidate_id": "other"}
-    (found,) = history.approvals([other, again, PROMOTED], CANDIDATE, "Test")
-    assert found == {"stage": "Dev", "person": "dora", "decided_at": "2026-11-22T06:00:00Z"}
+    (found,) = history.approvals([other, again, PROMOTED], CANDIDATE, "Test", {})
+    assert found == {
+        "stage": "Dev",
+        "person": "dora",
+        "decided_at": "2026-11-22T06:00:00Z",
+        "unconfirmed": "CloudTrail has not confirmed who approved",
+    }
+
+
+def test_cloudtrail_confirms_each_earlier_approval_by_its_own_version_and_time() -> None:
+    asked = history.earlier_decisions(STORY, CANDIDATE, "Prod")
+    assert asked == [f"{DEV}#Dev", f"{CENTRAL}#Test"]
+    assert history.earlier_decisions(STORY, CANDIDATE, "Dev") == []
+    dev = {"approver": DANA, "called_at": "2026-11-20T06:00:01Z"}
+    test = {"approver": ALEX, "called_at": "2026-11-21T06:00:00Z"}
+
+    def unconfirmed(*records: list[dict[str, Any]]) -> list[Any]:
+        told = dict(zip(asked, records, strict=True))
+        found = history.approvals(STORY, CANDIDATE, "Prod", told)
+        return [one["unconfirmed"] for one in found]
+
+    assert unconfirmed([dev], [test]) == [None, None]
+    late = {**dev, "called_at": "2026-11-20T06:00:03Z"}
+    assert unconfirmed([late], [test])[0] == "CloudTrail has not confirmed who approved"
+    said = unconfirmed([dev], [{**test, "approver": DANA}])[1]
+    assert "assumed-role/governed-path-ai-engineer/alex, CloudTrail" in said
 
 
 def test_an_approval_by_nobody_known_stays_one_by_nobody() -> None:
-    (found,) = history.approvals([{**PROMOTED, "approver": None}], CANDIDATE, "Test")
+    (found,) = history.approvals([{**PROMOTED, "approver": None}], CANDIDATE, "Test", {})
     assert found["person"] == ""
 
 
@@ -51,6 +80,16 @@ def test_the_tests_count_with_what_they_measured() -> None:
     assert history.tests([], CANDIDATE) == (False, {})
     assert history.tests([_entry("ValidationFailed"), *STORY], CANDIDATE) == (False, {})
     assert history.tests([{**PASSED, "summary": None}], CANDIDATE) == (True, {})
+
+
+def test_what_was_tested_was_tested_with_one_definition() -> None:
+    passed = {**PASSED, "definition": samples.definition_reference()}
+    digest = samples.definition_reference()["digest"]
+    assert history.tested_definition([passed, PROMOTED], CANDIDATE) == digest
+    assert history.tested_definition(STORY, CANDIDATE) is None
+    assert history.tested_definition([passed], "other") is None
+    assert history.tested_definition([_entry("ValidationFailed"), passed], CANDIDATE) is None
+    assert history.tested_definition([_entry("ApprovalsVoided"), passed], CANDIDATE) is None
 
 
 def test_what_was_tested_before_the_approvals_were_voided_counts_no_more() -> None:

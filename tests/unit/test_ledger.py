@@ -92,6 +92,19 @@ def test_of_a_deployment_only_where_it_is_is_kept() -> None:
     assert _entry(deployment=None) == _entry()
 
 
+def test_an_entry_names_the_definition_that_was_decided_on_or_deployed() -> None:
+    named = samples.definition_reference()
+    other = {**named, "digest": "0" * 64}
+    verdict = {"allowed": True, "facts": {"definition": {**named, "problems": []}}}
+    place = dict.fromkeys(("endpoint_name", "endpoint_arn", "account"), "x")
+    assert _entry(verdict=verdict)["definition"] == named
+    assert _entry(verdict={"allowed": True, "facts": {"definition": None}}).keys() == (
+        _entry(verdict={"allowed": True}).keys()
+    )
+    deployed = _entry(verdict=verdict, deployment={**place, "definition": other})
+    assert deployed["definition"] == other
+
+
 def test_what_no_execution_did_names_none() -> None:
     """A person's rejection is recorded and starts nothing."""
     request = _request()

@@ -118,7 +118,12 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
         approvals=draw(
             st.lists(
                 st.fixed_dictionaries(
-                    {"stage": st.just("Dev"), "person": people, "decided_at": moments}
+                    {
+                        "stage": st.just("Dev"),
+                        "person": people,
+                        "decided_at": moments,
+                        "unconfirmed": st.sampled_from([None, "CloudTrail names nobody"]),
+                    }
                 ),
                 max_size=2,
             )
@@ -133,6 +138,18 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
                 }
             )
         ),
+        definition=draw(
+            st.one_of(
+                st.none(),
+                st.fixed_dictionaries(
+                    {
+                        "digest": st.sampled_from(["a" * 64, "b" * 64]),
+                        "problems": st.sampled_from([[], [], ["release.alarms: is empty"]]),
+                    }
+                ),
+            )
+        ),
+        tested_definition=draw(st.sampled_from(["a" * 64, "a" * 64, None])),
     )
     return facts, tier
 
@@ -232,6 +249,8 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
             "follows_the_stage_machine": facts.phase is not None
             and phases.may_follow(facts.phase, f"{stage}/Approved"),
             "candidate_unchanged": not facts.differences,
+            "deployment_definition_valid": facts.definition is not None
+            and not facts.definition["problems"],
             "approvers_are_different_people": "approvers" not in separate
             or (
                 bool(_name(approver))
@@ -242,9 +261,13 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
         held |= {
             "approver_confirmed": facts.confirmation is not None
             and bool(approver.get("session_arn")),
+            "earlier_approvers_confirmed": not any(a["unconfirmed"] for a in facts.approvals),
             "tests_passed_for_candidate": facts.tests_passed,
             "test_results_meet_thresholds": not facts.tests_passed
             or _good(dict(facts.test_metrics), METRICS, limits),
+            "deployment_definition_tested": not facts.tests_passed
+            or facts.definition is None
+            or facts.definition["digest"] == facts.tested_definition,
             "model_approval_status_approved": facts.approval["model_approval_status"] == "Approved",
             "approval_description_substantive": len(
                 (facts.approval["approval_description"] or "").strip()

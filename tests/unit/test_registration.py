@@ -47,6 +47,15 @@ def test_references_point_to_central_and_etags_of_dev_are_dropped() -> None:
     assert request["CustomerMetadataProperties"]["origin-arn"] == "arn:dev/1"
 
 
+def test_how_it_is_deployed_is_not_said_in_dev() -> None:
+    said = {"deployment-definition": "d" * 64, "algorithm": "logistic regression"}
+    request = registration.central_version(
+        _description(CustomerMetadataProperties=said), _candidate(ORIGIN), [CENTRAL], [IMAGE]
+    )
+    assert "deployment-definition" not in request["CustomerMetadataProperties"]
+    assert request["CustomerMetadataProperties"]["algorithm"] == "logistic regression"
+
+
 def test_a_reference_outside_the_candidate_is_refused() -> None:
     description = _description(SamplePayloadUrl="s3://dev/elsewhere.json")
     with pytest.raises(InvalidInputError, match=r"s3://dev/elsewhere\.json"):

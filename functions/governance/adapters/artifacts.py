@@ -226,18 +226,54 @@ class Artifacts:
         if there is not None and there["sha256"] == digest.hexdigest():
             return there
         with errors.translated(f"write {_name(bucket, key)}"):
-            answer = self._s3.put_object(
+            answer = self._put(bucket, key, body, kms_key, content_type)
+        head = {"VersionId": answer.get("VersionId"), "ContentLength": len(body)}
+        return _location(bucket, key, head, digest.hexdigest())
+
+    def store_once(self, bucket: str, key: str, body: bytes, kms_key: str) -> dict[str, Any]:
+        """Write a small document where nothing is yet; its location.
+
+        What is there already with these bytes is left alone, with others it is an IntegrityError:
+        not even a new version is written over it.
+        """
+        digest = hashlib.sha256(body).hexdigest()
+        try:
+            answer = self._put(bucket, key, body, kms_key, "application/json", IfNoneMatch="*")
+        except ClientError as error:
+            if errors.code_of(error) != "PreconditionFailed":
+                raise errors.translate(error, f"write {_name(bucket, key)}") from error
+            there = self._locate(bucket, key)
+            if there["sha256"] != digest:
+                raise IntegrityError(
+                    f"{_name(bucket, key)} is there with sha256 {there['sha256']}, not {digest}; "
+                    "nobody may write there but under the digest: find out who did"
+                ) from error
+            return there
+        head = {"VersionId": answer.get("VersionId"), "ContentLength": len(body)}
+        return _location(bucket, key, head, digest)
+
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        kms_key: str,
+        content_type: str,
+        **conditions: Any,
+    ) -> dict[str, Any]:
+        return dict(
+            self._s3.put_object(
                 Bucket=bucket,
                 Key=key,
                 Body=body,
                 ContentType=content_type,
-                ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                ChecksumSHA256=base64.b64encode(hashlib.sha256(body).digest()).decode(),
                 ServerSideEncryption="aws:kms",
                 SSEKMSKeyId=kms_key,
                 BucketKeyEnabled=True,
+                **conditions,
             )
-        head = {"VersionId": answer.get("VersionId"), "ContentLength": len(body)}
-        return _location(bucket, key, head, digest.hexdigest())
+        )
 
     def _head(self, bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}

@@ -40,6 +40,10 @@ class Confirmations:
         self._put(wait, _wait_key(wait))
         return self._settle(wait, self._found(str(wait["decision"]), _RECORD))
 
+    def records(self, decision: str) -> list[dict[str, Any]]:
+        """CloudTrail's records of approvals of a version for a stage (`decision_key`)."""
+        return self._found(decision, _RECORD)
+
     def _settle(self, wait: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> bool:
         """Answer the wait if one of the records is of its decision; True if this call answered.
 

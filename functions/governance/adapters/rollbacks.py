@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from governance.adapters import definitions
 from governance.adapters.candidates import Candidates
 from governance.adapters.clearances import Clearances
 from governance.adapters.comparison import compare_if_possible
 from governance.adapters.images import Images
 from governance.adapters.registry import Registry
 from governance.domain import clearance, deployments, images
-from governance.domain.errors import AccessError, InvalidInputError, NotFoundError
+from governance.domain.errors import (
+    AccessError,
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+)
 from governance.domain.rollbacks import (
     WANTED,
     check,
@@ -29,11 +35,16 @@ class Proof:
         self._candidates = candidates
 
     def checks(
-        self, promotion: Mapping[str, Any], model_package_arn: str, account: str
+        self,
+        promotion: Mapping[str, Any],
+        model_package_arn: str,
+        account: str,
+        definition: Mapping[str, str] | None,
     ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """([{name, proven, said}], candidate) for that version and the account that would serve it.
 
-        The candidate is as `compare` returns it, None for a version that cannot be compared.
+        `definition` is the reference of what it was deployed by. The candidate is as `compare`
+        returns it, None for a version that cannot be compared.
         """
         try:
             description = self._registry.describe(model_package_arn)
@@ -51,6 +62,7 @@ class Proof:
             check_unchanged(compared["differences"], len(objects)),
             check_cleared(closed, account),
             *(_image(str(one["Image"])) for one in deployments.containers(description)),
+            _definition(definition),
         ]
         return found, candidate
 
@@ -58,6 +70,17 @@ class Proof:
         """The version (a number) that a request for a rollback names, None if it names none."""
         metadata = self._registry.describe(model_package_arn).get("CustomerMetadataProperties", {})
         return metadata.get(WANTED) or None
+
+
+def _definition(reference: Mapping[str, str] | None) -> dict[str, Any]:
+    """How it was deployed is still there to be read, and still a definition."""
+    if reference is None:
+        return check("definition", "nothing says how it was deployed")
+    try:
+        definitions.read(reference)
+    except (NotFoundError, IntegrityError, InvalidInputError) as error:
+        return check("definition", str(error))
+    return check("definition", "", f"{reference['uri']} is there")
 
 
 def _image(uri: str) -> dict[str, Any]:

@@ -1,8 +1,13 @@
-"""What crosses the edge: requests of handlers, evaluation reports, tier policies.
+"""What crosses the edge: requests of handlers, and the documents that people and pipelines write.
 
 JSON Schema decides; an InvalidInputError names the place, what is there and what was expected.
 """
 
+from governance.contracts.definitions import (
+    DEPLOYMENT_DEFINITION,
+    definition_problems,
+    deployment_definition,
+)
 from governance.contracts.documents import (
     evaluation_problems,
     evaluation_report,
@@ -12,7 +17,10 @@ from governance.contracts.documents import (
 from governance.contracts.requests import REQUESTS, request
 
 __all__ = [
+    "DEPLOYMENT_DEFINITION",
     "REQUESTS",
+    "definition_problems",
+    "deployment_definition",
     "evaluation_problems",
     "evaluation_report",
     "request",

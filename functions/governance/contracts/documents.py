@@ -123,6 +123,7 @@ TIER_POLICY: Mapping[str, Any] = {
         "required_card_sections",
         "image_scan",
         "images_by_reference",
+        "release",
     ],
     "additionalProperties": False,
     "properties": {
@@ -207,6 +208,24 @@ TIER_POLICY: Mapping[str, Any] = {
             "description": "Registries (accounts) whose images are used where they are, by "
             "digest; every other image is copied to Central.",
             **_REGISTRIES,
+        },
+        "release": {
+            "description": "What a deployment definition may say: the strategies it may choose, "
+            "how long it must bake at least, and the metrics that an alarm must watch.",
+            "type": "object",
+            "required": ["strategies", "bake_seconds_min", "alarms"],
+            "additionalProperties": False,
+            "properties": {
+                "strategies": {**_some("all-at-once", "canary", "linear"), "minItems": 1},
+                "bake_seconds_min": {"type": "integer", "minimum": 0, "maximum": 86_400},
+                "alarms": _some(
+                    "Invocation4XXErrors",
+                    "Invocation5XXErrors",
+                    "InvocationModelErrors",
+                    "ModelLatency",
+                    "OverheadLatency",
+                ),
+            },
         },
     },
 }

@@ -88,6 +88,8 @@ _DEPLOYMENT = _object(
         "containers": _OPTIONAL_LIST,
         "instance_type": _TEXT,
         "instance_count": {"type": "integer", "minimum": 1},
+        "environment": {"type": "object"},
+        "definition": _closed({"digest": _SHA256, "uri": _TEXT}),
         "execution_role_arn": _TEXT,
         "claim_id": _SHA256,
         "tags": {"type": "object"},
@@ -196,7 +198,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
             ),
         }
     ),
-    "plan_deployment": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
+    "plan_deployment": _closed(
+        {"promotion": _PROMOTION, "candidate": _CANDIDATE, "definition": _SHA256}
+    ),
     "grant_clearance": _closed(
         {"promotion": _PROMOTION, "candidate": _CANDIDATE, "deployment": _DEPLOYMENT}
     ),

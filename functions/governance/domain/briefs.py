@@ -39,7 +39,7 @@ _NOT_SEEN = "no gate has looked yet"
 ASSUMED = (
     f"signed now by a Governance Engineer: {SOMEBODY}",
     "the signature sets ModelApprovalStatus=Approved, gives a reason that is long enough, and "
-    "CloudTrail confirms it",
+    "CloudTrail confirms it, as it has confirmed the approvals for Dev and Test",
     "the objects in S3 are those that were promoted, and the image's scan is what the last gate "
     "saw: both are looked at again when it is signed",
 )
@@ -59,13 +59,17 @@ Entry = Mapping[str, Any]
 class Setting:
     """Under what the version would be decided on at `asked_at` (ISO-8601, UTC).
 
-    `project` is the directory's entry, `decide` the policy's engine.
+    `project` is the directory's entry, `decide` the policy's engine; `definition` what a gate would
+    see of the deployment definition ({digest, uri, problems}), `deployed` what is in it, both None
+    if none is known.
     """
 
     asked_at: str
     project: Mapping[str, Any]
     policy: Policy
     decide: gates.Decide
+    definition: Mapping[str, Any] | None = None
+    deployed: Mapping[str, Any] | None = None
 
     @property
     def thresholds(self) -> Mapping[str, float]:
@@ -203,7 +207,10 @@ def _facts(
         history.is_recorded(setting.policy.digest, published),
         _image(about, described, side.manifest.get("images") or ()),
         setting.asked_at,
+        setting.definition,
     )
+    # Only the gate reads CloudTrail's records: beside them are the tokens of waiting executions.
+    facts = replace(facts, approvals=[{**one, "unconfirmed": None} for one in facts.approvals])
     return replace(facts, phase="Test/Passed") if _before_tests(facts.phase) else facts
 
 
@@ -416,7 +423,8 @@ def _prod(
         for one in candidate.changes(before, side.manifest)
         if not one["name"].startswith("images.")  # where it came from; the digest is what changes
     ]
-    instances = f"{setting.project['instance_count']} x {setting.project['instance_type']}"
+    on = (setting.deployed or {}).get("endpoint")
+    instances = f"{on['instance_count']} x {on['instance_type']}" if on else "not known"
     return {
         "endpoint_name": name,
         "account": setting.project["accounts"].get("prod"),

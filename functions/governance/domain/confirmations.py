@@ -12,7 +12,7 @@ from typing import Any
 
 from governance.domain import claims
 from governance.domain.errors import InvalidInputError
-from governance.domain.identity import identity_of
+from governance.domain.identity import account_of, identity_of
 
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 # Seconds between the call that CloudTrail saw and the LastModifiedTime that it caused. Both are
@@ -27,11 +27,11 @@ def decision_key(model_package_arn: str, stage: str) -> str:
 
 
 def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """CloudTrail's record of an approval through ModelLifeCycle, or None if it is none.
+    """CloudTrail's record of an approval, or None if it is none.
 
     {decision, model_package_arn, stage, approver (an identity), called_at, source_ip, user_agent,
     cloudtrail_event_id}. A call that failed decided nothing. InvalidInputError names what an
-    UpdateModelPackage record should have and does not.
+    UpdateModelPackage record should have and does not, or the account that tells of another's.
     """
     detail = event.get("detail")
     if event.get("detail-type") != DETAIL_TYPE or not isinstance(detail, Mapping):
@@ -40,12 +40,13 @@ def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
             f"expected {DETAIL_TYPE!r}"
         )
     request = detail.get("requestParameters") or {}
+    if detail.get("eventName") != "UpdateModelPackage" or detail.get("errorCode"):
+        return None
     life_cycle = request.get("modelLifeCycle") or {}
-    if (
-        detail.get("eventName") != "UpdateModelPackage"
-        or detail.get("errorCode")
-        or life_cycle.get("stageStatus") != "Approved"
-    ):
+    if not life_cycle and request.get("modelApprovalStatus") == "Approved":
+        # Teams that do not use ModelLifeCycle approve Dev versions by the status alone.
+        life_cycle = {"stage": "Dev", "stageStatus": "Approved"}
+    if life_cycle.get("stageStatus") != "Approved":
         return None
     arn, stage = request.get("modelPackageArn"), life_cycle.get("stage")
     required = {
@@ -59,6 +60,11 @@ def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
         raise InvalidInputError(
             f"event {event.get('id')!r} has no detail.{' and no detail.'.join(missing)}; "
             "expected CloudTrail's record of UpdateModelPackage"
+        )
+    if event.get("account") != account_of(str(arn)):
+        raise InvalidInputError(
+            f"event {event.get('id')!r} of account {event.get('account')} is about {arn}; "
+            "only the version's own account tells who approved it"
         )
     return {
         "decision": decision_key(str(arn), str(stage)),

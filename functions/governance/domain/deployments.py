@@ -19,10 +19,13 @@ def plan(
     project: Mapping[str, Any],
     description: Mapping[str, Any],
     execution_role_name: str,
+    reference: Mapping[str, str],
+    definition: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The deployment of an approved version into the account of its stage.
 
-    `project` is the directory's entry, `description` the Central version. Test spells the
+    `project` is the directory's entry, `description` the Central version, `definition` the
+    deployment definition that `reference` {digest, uri} stands for. Test spells the
     container out, because the version is not signed off yet; Prod names the package, so that
     SageMaker itself refuses what was not (DESIGN.md, rule 12). InvalidInputError for a stage that
     has no account.
@@ -31,6 +34,7 @@ def plan(
     arn = endpoint_arn(promotion, project)
     _, partition, _, region, account, _ = arn.split(":")
     unique = promotion["claim_id"][:10]
+    endpoint_of = definition["endpoint"]
     return {
         "stage": stage,
         "account": account,
@@ -44,8 +48,10 @@ def plan(
         "candidate_id": candidate["candidate_id"],
         "source": "model-package" if stage == "Prod" else "containers",
         "containers": None if stage == "Prod" else containers(description),
-        "instance_type": project["instance_type"],
-        "instance_count": project["instance_count"],
+        "instance_type": endpoint_of["instance_type"],
+        "instance_count": endpoint_of["instance_count"],
+        "environment": dict(endpoint_of.get("environment", {})),
+        "definition": dict(reference),
         "execution_role_arn": f"arn:{partition}:iam::{account}:role/{execution_role_name}",
         "claim_id": promotion["claim_id"],
         "tags": {
@@ -86,6 +92,15 @@ def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for container in description["InferenceSpecification"]["Containers"]
     ]
+
+
+def with_environment(
+    container: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """CreateModel's container with the definition's variables beside its own."""
+    if not environment:
+        return dict(container)
+    return {**container, "Environment": {**container.get("Environment", {}), **environment}}
 
 
 def pinned(image: str, digest: str | None) -> str:

@@ -72,6 +72,26 @@ def approver_confirmed(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def earlier_approvers_confirmed(facts: Facts, policy: Policy) -> Answer:
+    """CloudTrail's own records name who approved for the stages before, as the ledger does."""
+    found = asked.unconfirmed(facts)
+    said = "; ".join(
+        f"{_who(one)} for {one.get('stage')}: {one.get('unconfirmed') or 'nothing is known'}"
+        for one in found
+    )
+    stages = {str(one.get("stage")) for one in found}
+    again = (
+        "The Data Scientist approves the Dev version again"
+        if "Dev" in stages
+        else ("An AI Engineer approves the version for Test again")
+    )
+    return (
+        said or "all are confirmed",
+        "CloudTrail's record of each approval to name the session that approved",
+        f"An Admin sees that a trail of management events is on in the stage's account; {again}",
+    )
+
+
 def follows_the_stage_machine(facts: Facts, policy: Policy) -> Answer:
     """The version may come to this stage from where it was."""
     expected = "one of " + ", ".join(sorted(asked.phases_before(facts.stage)))
@@ -248,6 +268,32 @@ def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def deployment_definition_valid(facts: Facts, policy: Policy) -> Answer:
+    """How the version is served, tested and released is defined, and within the tier's bounds."""
+    if facts.definition is None:
+        said = "no deployment definition is named by the approval or by the project"
+    else:
+        problems = "; ".join(facts.definition.get("problems") or ["nothing is wrong with it"])
+        said = f"deployment definition {_short(facts.definition.get('digest'))}: {problems}"
+    return (
+        said,
+        f"a published deployment definition within the bounds of tier {policy.tier['tier']}",
+        "An AI Engineer corrects it (`govern deployment check`) and approves the version for Test "
+        "with --deployment FILE",
+    )
+
+
+def deployment_definition_tested(facts: Facts, policy: Policy) -> Answer:
+    """What Prod gets is deployed as it was tested."""
+    return (
+        f"deployment definition {_short((facts.definition or {}).get('digest'))}; tested was "
+        f"{_short(facts.tested_definition)}",
+        "the definition that the tests ran under",
+        "An AI Engineer approves the version for Test with this definition, or the Governance "
+        "Engineer signs with the tested one",
+    )
+
+
 def model_approval_status_approved(facts: Facts, policy: Policy) -> Answer:
     """SageMaker deploys only what carries ModelApprovalStatus Approved."""
     return (
@@ -373,6 +419,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         approver_is_not_trainer,
         decision_is_current,
         approver_confirmed,
+        earlier_approvers_confirmed,
         follows_the_stage_machine,
         artifacts_match_registration,
         candidate_unchanged,
@@ -388,6 +435,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         rollback_target_has_served,
         rollback_target_is_not_withdrawn,
         rollback_target_holds,
+        deployment_definition_valid,
+        deployment_definition_tested,
         model_approval_status_approved,
         approval_description_substantive,
         approvals_not_expired,
@@ -462,6 +511,10 @@ def reviewer_of(kind: str) -> str:
     phase = phases.find("Prod", f"{kind.capitalize()}-Approved")
     titles = sorted(TITLES[setter] for setter in phase.set_by if setter in TITLES) if phase else []
     return " or ".join(titles) or "reviewer"
+
+
+def _short(digest: Any) -> str:
+    return str(digest)[:12] if digest else "unknown"
 
 
 def _listed(names: Any) -> str:

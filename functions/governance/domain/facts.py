@@ -27,11 +27,14 @@ class Facts:
     very version and candidate passed, `test_metrics` what it measured, and `phase`
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
     knows nothing of it. `reviews` and `break_glass` are those of domain/reviews.py, `approvals`
-    [{stage, person, decided_at}] those of the stages before. `image` {registry, critical, scan}:
-    `critical` findings of a finished scan or None, and `scan` says in words how it stands.
+    [{stage, person, decided_at, unconfirmed}] those of the stages before (domain/history.py).
+    `image` {registry, critical, scan}: `critical` findings of a finished scan or None, and `scan`
+    says in words how it stands.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `rollback` is what is known of the rollback that is asked for (domain/rollbacks.py), None if
     none is: then the version is the one to go back to.
+    `definition` {digest, uri, problems} is the deployment definition that is approved, None without
+    one; `tested_definition` the digest of the one that the last passed validation had.
     `policy_recorded` is whether the ledger has the policy as the last one published. `asked_at`
     is when the gate was asked (ISO-8601, UTC).
     """
@@ -60,6 +63,8 @@ class Facts:
     dataset_version: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
     rollback: Mapping[str, Any] | None = None
+    definition: Mapping[str, Any] | None = None
+    tested_definition: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON that a verdict can keep; `from_dict` takes it back."""

@@ -7,9 +7,12 @@ from itertools import takewhile
 from typing import Any
 
 from governance.domain import ledger, reviews
+from governance.domain.confirmations import confirmation_of, contradiction, decision_key
 from governance.domain.facts import Facts
 
 Entry = Mapping[str, Any]
+# CloudTrail's records of approvals by `decision_key`.
+Records = Mapping[str, Sequence[Mapping[str, Any]]]
 # The entry in which an approval ended well, by the stage that it was for.
 _APPROVED = (("Dev", "CandidatePromoted"), ("Test", "ValidationPassed"))
 _STAGES = ("Dev", "Test", "Prod")
@@ -23,10 +26,14 @@ def facts(
     policy_recorded: bool,
     image: Mapping[str, Any],
     now: str,
+    definition: Mapping[str, Any] | None = None,
+    records: Records | None = None,
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first; `definition` {digest, uri, problems}
+    the deployment definition that is decided on; `records` CloudTrail's of the
+    `earlier_decisions`.
     """
     promotion, candidate = request["promotion"], request["candidate"]
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
@@ -52,28 +59,55 @@ def facts(
         phase=ledger.phase(story),
         reviews=reviews.standing(story, candidate_id, now, _LONGEST_DAYS),
         break_glass=reviews.break_glass(story, candidate_id, now, _LONGEST_DAYS * 24),
-        approvals=approvals(story, candidate_id, stage),
+        approvals=approvals(story, candidate_id, stage, records or {}),
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
         image=image,
         rollback=request.get("rollback"),
+        definition=definition,
+        tested_definition=tested_definition(story, candidate_id),
     )
 
 
-def approvals(story: Sequence[Entry], candidate_id: str, stage: str) -> list[dict[str, Any]]:
-    """[{stage, person, decided_at}] of the stages before `stage`, the newest approval of each.
+def approvals(
+    story: Sequence[Entry], candidate_id: str, stage: str, records: Records
+) -> list[dict[str, Any]]:
+    """[{stage, person, decided_at, unconfirmed}] of the stages before `stage`, the newest of each.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first. `unconfirmed` is what keeps
+    CloudTrail's `records` from confirming who approved, None if they do.
     """
     found = []
-    for earlier, kind in _APPROVED:
-        if _STAGES.index(earlier) >= _STAGES.index(stage):
-            continue
-        entry = _newest(story, kind, candidate_id)
-        if entry is not None:
-            person = (entry.get("approver") or {}).get("person") or ""
-            found.append({"stage": earlier, "person": person, "decided_at": entry["decided_at"]})
+    for earlier, entry in _earlier(story, candidate_id, stage):
+        approver = entry.get("approver") or {}
+        decided = confirmation_of(entry["decided_at"], records.get(_decision(earlier, entry), ()))
+        found.append(
+            {
+                "stage": earlier,
+                "person": approver.get("person") or "",
+                "decided_at": entry["decided_at"],
+                "unconfirmed": contradiction(approver, decided),
+            }
+        )
     return found
+
+
+def earlier_decisions(story: Sequence[Entry], candidate_id: str, stage: str) -> list[str]:
+    """The `decision_key`s of the approvals that one for `stage` rests on."""
+    return [_decision(earlier, entry) for earlier, entry in _earlier(story, candidate_id, stage)]
+
+
+def _earlier(story: Sequence[Entry], candidate_id: str, stage: str) -> list[tuple[str, Entry]]:
+    """(stage, entry) of the newest approval for each stage before this one."""
+    before = [one for one in _APPROVED if _STAGES.index(one[0]) < _STAGES.index(stage)]
+    found = [(earlier, _newest(story, kind, candidate_id)) for earlier, kind in before]
+    return [(earlier, entry) for earlier, entry in found if entry is not None]
+
+
+def _decision(stage: str, entry: Entry) -> str:
+    """What was approved for Dev is the Dev version, also when Central's entry tells of it."""
+    arn = entry["origin_arn"] if stage == "Dev" else entry["model_package_arn"]
+    return decision_key(str(arn), stage)
 
 
 def tests(story: Sequence[Entry], candidate_id: str) -> tuple[bool, dict[str, Any]]:
@@ -86,6 +120,14 @@ def tests(story: Sequence[Entry], candidate_id: str) -> tuple[bool, dict[str, An
         return False, {}
     passed = _newest(since, "ValidationPassed", candidate_id) or {}
     return True, dict((passed.get("summary") or {}).get("metrics") or {})
+
+
+def tested_definition(story: Sequence[Entry], candidate_id: str) -> str | None:
+    """The digest of the deployment definition that the candidate's passed tests ran under."""
+    if not tests(story, candidate_id)[0]:
+        return None
+    passed = _newest(story, "ValidationPassed", candidate_id) or {}
+    return (passed.get("definition") or {}).get("digest")
 
 
 def is_recorded(digest: str, changes: Iterable[Entry]) -> bool:

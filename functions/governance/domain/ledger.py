@@ -91,6 +91,7 @@ _OPTIONAL = (
     "clearance",
     "rollback",
     "rollback_target",
+    "definition",
 )
 
 
@@ -112,7 +113,11 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
     promotion = request["promotion"]
     arn = request.get("model_package_arn") or promotion["model_package_arn"]
     deployment = request.get("deployment") or {}
-    known = {"execution_arn": promotion.get("execution_arn"), **request}
+    known = {
+        "execution_arn": promotion.get("execution_arn"),
+        "definition": _definition(deployment, request.get("verdict") or {}),
+        **request,
+    }
     return {
         "model": promotion["model"],
         "entry_id": entry_id(promotion["claim_id"], kind, arn),
@@ -133,6 +138,13 @@ def entry(kind: str, request: Mapping[str, Any], recorded_at: str) -> dict[str, 
             else {}
         ),
     }
+
+
+def _definition(deployment: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, str] | None:
+    """{digest, uri} of the definition that was deployed or decided on, None without one."""
+    facts = verdict.get("facts") or {}
+    found = deployment.get("definition") or facts.get("definition")
+    return {key: found[key] for key in ("digest", "uri")} if found else None
 
 
 def who(entry: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -81,6 +81,7 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "trainer": name(facts.trainer) or None,
             "decision_current": facts.decision_current,
             "approver_confirmed": contradiction(facts.approver, facts.confirmation) is None,
+            "earlier_approvers_confirmed": not unconfirmed(facts),
             "policy_recorded": facts.policy_recorded,
             "phase": facts.phase,
             "phases_before": sorted(phases_before(facts.stage)),
@@ -105,6 +106,9 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "rollback": _rollback(facts),
             "image_registry": facts.image.get("registry"),
             "image_critical_findings": facts.image.get("critical"),
+            "definition": (facts.definition or {}).get("digest"),
+            "definition_problems": len((facts.definition or {}).get("problems") or ()),
+            "tested_definition": facts.tested_definition,
         }
     )
 
@@ -115,6 +119,12 @@ def holdout_metrics(facts: Facts) -> dict[str, Any]:
         **(facts.evaluation.get("metrics") or {}),
         "subgroup_auc_gap": facts.evaluation.get("subgroup_auc_gap"),
     }
+
+
+def unconfirmed(facts: Facts) -> list[Mapping[str, Any]]:
+    """The earlier approvals of which CloudTrail has not said who gave them."""
+    unknown = "nothing is known of CloudTrail's record"
+    return [one for one in facts.approvals if one.get("unconfirmed", unknown) is not None]
 
 
 def phases_before(stage: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain.candidate import OF_THE_PLACE
+from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
 
@@ -53,7 +54,12 @@ def central_version(
             "StageDescription": f"Candidate {candidate['candidate_id']} promoted from Dev",
         },
         "CustomerMetadataProperties": {
-            **description.get("CustomerMetadataProperties", {}),
+            **{
+                key: value
+                for key, value in description.get("CustomerMetadataProperties", {}).items()
+                # How it is deployed is said with the approval for Test, by who gives that.
+                if key != METADATA_KEY
+            },
             "candidate-id": candidate["candidate_id"],
             "origin-arn": description["ModelPackageArn"],
             "manifest-uri": candidate["manifest_uri"],

@@ -7,6 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters.endpoints import Endpoints, tag_list
 from governance.adapters.sessions import Sessions
+from governance.domain import deployments
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -18,9 +19,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Create the model, from the signed-off version (Prod) or its containers spelled out (Test)."""
     deployment = contracts.request("create_model", event)["deployment"]
     if deployment["source"] == "model-package":
-        containers = [{"ModelPackageName": deployment["model_package_arn"]}]
+        named = [{"ModelPackageName": deployment["model_package_arn"]}]
     else:
-        containers = deployment["containers"]
+        named = deployment["containers"]
+    containers = [deployments.with_environment(one, deployment["environment"]) for one in named]
     one = len(containers) == 1
     source = {"PrimaryContainer": containers[0]} if one else {"Containers": containers}
     endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import clock
+from governance.adapters import clock, definitions
 from governance.adapters.artifacts import Artifacts
+from governance.adapters.confirmations import Confirmations
 from governance.adapters.directory import Directory
 from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
 from governance.adapters.policies import policy_of
 from governance.adapters.policy_engine import engine
+from governance.domain import definitions as which
 from governance.domain import gates, history
 from governance.entry import entry_point
 from governance.settings import Settings
@@ -28,15 +30,24 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     project = Directory(settings.project_directory_table).project_of(model)
     policy = policy_of(project, Artifacts())
     ours = Ledger(settings.ledger_table)
+    story = list(ours.story(model, promotion["model_package_arn"]))
+    candidate_id, stage = request["candidate"]["candidate_id"], promotion["stage"]
+    confirmed = Confirmations(settings.confirmations_table)
+    earlier = history.earlier_decisions(story, candidate_id, stage) if stage == "Prod" else ()
     accounts = {settings.registry_account_id, *project["accounts"].values()}
+    named = which.chosen(request["approval"].get("definition"), project, settings.evidence_bucket)
     facts = history.facts(
         request,
-        story=list(ours.story(model, promotion["model_package_arn"])),
+        story=story,
         policy_recorded=history.is_recorded(
             policy.digest, ours.newest_first(model, "PolicyChanged")
         ),
         image=Images().scan(described.get("image") or {}, accounts),
         now=clock.now(),
+        definition=None
+        if named is None or stage == "Dev"
+        else definitions.look(named, policy.tier),
+        records={decision: confirmed.records(decision) for decision in earlier},
     )
     decide = engine(policy.cedar, policy.schema).decide
     return {"verdict": gates.evaluate(facts, policy, decide).to_dict()}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import manifests
+from governance.adapters import definitions, manifests
 from governance.adapters.directory import Directory
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import candidate, deployments
+from governance.domain import definitions as which
 from governance.domain.errors import IntegrityError
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
@@ -35,11 +36,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             f"{promotion['model_package_arn']} was changed between the gate and the deployment: "
             + "; ".join(f"{d['name']} is {d['actual']}, expected {d['expected']}" for d in changed)
         )
+    reference = which.reference(settings.evidence_bucket, promotion["model"], request["definition"])
     deployment = deployments.plan(
         promotion,
         candidate=approved,
         project=Directory(settings.project_directory_table).project_of(promotion["model"]),
         description=description,
         execution_role_name=settings.endpoint_execution_role_name,
+        reference=reference,
+        definition=definitions.read(reference),
     )
     return {"deployment": deployment}

@@ -30,7 +30,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     For a release {rollback_target, refusal}: what its entry says of its way back, and what of the
     gate's verdict becomes otherwise if there should be one and is not. For a rollback also
-    {rollback, candidate, promotion}: what its gate asks about, and the version to go back to.
+    {rollback, candidate, promotion, definition}: what its gate asks about, the version to go back
+    to, and the digest of what it was deployed by.
     """
     promotion = contracts.request("prove_rollback_target", event)["promotion"]
     model, replaced = promotion["model"], promotion["model_package_arn"]
@@ -55,7 +56,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if chosen is None and not back:
         return {"rollback_target": rollbacks.target(None, ()), "refusal": None}
     arn = chosen["model_package_arn"] if chosen else replaced
-    checks, candidate = proof.checks(promotion, arn, endpoint_arn.split(":")[4])
+    # What was released before definitions were has the project's.
+    definition = (chosen or {}).get("definition") or project.get("definition")
+    checks, candidate = proof.checks(promotion, arn, endpoint_arn.split(":")[4], definition)
     found = rollbacks.target(chosen, checks)
     if not back:
         return {"rollback_target": found, "refusal": rollbacks.refusal(found)}
@@ -67,4 +70,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "rollback": rollbacks.judged(asked, chosen, checks if chosen else [], withdrawn),
         "candidate": candidate or {"candidate_id": asked["candidate_id"]},
         "promotion": {**promotion, "model_package_arn": arn},
+        "definition": (definition or {}).get("digest"),
     }

@@ -8,7 +8,7 @@ from governance import contracts
 from governance.adapters.candidates import Candidates
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import claims, registration
+from governance.domain import claims, definitions, registration
 from governance.domain.identity import identity_of
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
@@ -40,5 +40,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "approval_description": description.get("ApprovalDescription"),
             "stage": life_cycle.get("Stage"),
             "stage_status": life_cycle.get("StageStatus"),
+            "definition": definitions.bound(description),
         },
     }

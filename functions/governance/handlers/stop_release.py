@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
-from governance.adapters import workflows
-from governance.adapters.alarms import Alarms
+from governance.adapters import shifts, workflows
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.sessions import Sessions
 from governance.domain import executions, outcomes
@@ -31,5 +30,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     session = Sessions(settings, claim_of(request)).hub(account)
     endpoint = Endpoints(session).find(name)
     shifting = endpoint is not None and not outcomes.may_be_final(endpoint["EndpointStatus"])
-    raised = shifting and Alarms(session).set_off(f"governed-path-{name}-stop", cause)
-    return {"stopped": stopped, "shift_taken_back": raised}
+    taken_back = shifting and shifts.take_back(session, name, cause)
+    return {"stopped": stopped, "shift_taken_back": taken_back}

@@ -42,6 +42,8 @@ class Cleared:
             "source": "containers",
             "containers": None,
             "instance_count": 1,
+            "environment": {},
+            "definition": {"digest": "d" * 64, "uri": "s3://evidence/deployments/m/d.json"},
             "claim_id": promotion["claim_id"],
             "tags": {},
         }

@@ -86,6 +86,8 @@ def _deploy(token: str, name: str, claim_id: str = "a" * 64) -> dict[str, Any]:
             "containers": [{"Image": "image"}],
             "instance_type": "ml.m5.large",
             "instance_count": 1,
+            "environment": {},
+            "definition": {"digest": "d" * 64, "uri": "s3://evidence/deployments/m/d.json"},
             "execution_role_arn": f"arn:aws:iam::{DEV}:role/governed-path-endpoint-execution",
             "claim_id": claim_id,
             "tags": {},

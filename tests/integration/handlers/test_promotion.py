@@ -16,7 +16,9 @@ from uuid import uuid4
 
 import pytest
 
+from governance.adapters import definitions as stored
 from governance.adapters import items
+from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.domain import ledger, policy_changes
@@ -27,7 +29,7 @@ from governance.domain.errors import (
     NotFoundError,
 )
 from governance.domain.identity import identity_of
-from tests.contracts import policies
+from tests.contracts import policies, samples
 
 from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION
 
@@ -48,6 +50,11 @@ POLICY = {
     "break_glass": {"allowed": False, "valid_hours": 1, "review_within_hours": 1},
     "required_card_sections": ["model_overview"],
     "image_scan": {"required": False, "critical_max": 0, "accepted_registries": []},
+    "release": {
+        "strategies": ["canary", "linear"],
+        "bake_seconds_min": 300,
+        "alarms": ["Invocation5XXErrors"],
+    },
     "images_by_reference": ["683313688378"],
 }
 DEV_BUCKET = f"{PROJECT}-here"
@@ -309,6 +316,10 @@ class Organisation:
             "LastModifiedTime": "2026-01-31T12:00:00.250000Z",
         }
 
+    def publish(self, definition: dict[str, Any]) -> dict[str, str]:
+        """Store a deployment definition as an AI engineer does; its reference."""
+        return stored.store(Artifacts(), EVIDENCE, self.model, definition, "alias/governed-path")
+
     def _provision(self) -> None:
         pins: dict[str, Any] = {}
         for part, body in {**policies.files(), "tier": json.dumps(POLICY).encode()}.items():
@@ -326,8 +337,7 @@ class Organisation:
             "risk_tier": "high",
             "accounts": dict.fromkeys(("dev", "test", "prod"), CENTRAL),
             "endpoint_name": self.model,
-            "instance_type": "ml.m5.large",
-            "instance_count": 1,
+            "definition": self.publish(samples.definition()),
             "policy": {**pins, "change": change},
         }
         digests = {part: pin["sha256"] for part, pin in pins.items()}
@@ -337,8 +347,12 @@ class Organisation:
             "CreationTime": DECIDED,
             "Properties": policy_changes.action_properties(self.model, digests),
         }
+        self.enter(self.directory_entry)
+
+    def enter(self, entry: dict[str, Any]) -> None:
+        """Write the model's directory entry."""
         self._aws("dynamodb").put_item(
-            TableName="governed-path-project-directory", Item=items.to_item(self.directory_entry)
+            TableName="governed-path-project-directory", Item=items.to_item(entry)
         )
 
     def find_action(self, arn: str) -> dict[str, Any] | None:
@@ -555,6 +569,9 @@ def test_a_version_that_came_another_way_is_refused(here: Organisation) -> None:
         here.call("verify_candidate", promotion=here.in_central(here.arn))
 
 
+_BOTH = ["deployment_definition_valid", "deployment_definition_tested"]
+
+
 def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> None:
     _, candidate, arn = here.promoted()
     promotion = here.in_central(arn, "Prod")
@@ -581,6 +598,7 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
         "stage_status": "Passed",
         "candidate_id": candidate["candidate_id"],
         "approver": identity_of(_user("ai-engineer", "alex")),
+        "verdict": {"allowed": True, "facts": {"definition": here.directory_entry["definition"]}},
         "summary": {
             "metrics": {
                 "auc": 0.8,
@@ -591,7 +609,54 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
         },
     }
     assert here.call("record", **passed) == here.call("record", **passed)
-    assert here.call("evaluate_gate", **facts)["verdict"]["allowed"]
+    verdict = here.call("evaluate_gate", **facts)["verdict"]
+    assert verdict["allowed"]
+    default = here.directory_entry["definition"]
+    assert verdict["facts"]["definition"] == {**default, "problems": []}
+    assert verdict["facts"]["tested_definition"] == default["digest"]
+    # The Governance Engineer's approval names another one than was tested, then one that is no
+    # definition of the tier's, then one that nobody published.
+    release = samples.definition()["release"]
+    other = here.publish(samples.definition(release={**release, "bake_seconds": 900}))
+    milder = here.publish(samples.definition(release={**release, "bake_seconds": 0}))
+    for digest, denied, fact in (
+        (other["digest"], ["deployment_definition_tested"], "tested was"),
+        (milder["digest"], _BOTH, "release.bake_seconds: is 0; tier high asks for at least 300"),
+        ("0" * 64, _BOTH, "check the name, or restore what was deleted"),
+    ):
+        facts["approval"]["definition"] = digest
+        reasons = here.call("evaluate_gate", **facts)["verdict"]["reasons"]
+        assert [reason["rule"] for reason in reasons] == denied
+        assert fact in reasons[0]["fact"]
+        assert digest[:12] in reasons[0]["fact"]
+
+
+def test_a_version_without_a_definition_is_not_tested(here: Organisation) -> None:
+    _, _, arn = here.promoted()
+    here.enter({key: v for key, v in here.directory_entry.items() if key != "definition"})
+    promotion = here.in_central(arn)
+    who = here.call("resolve_approver", promotion=promotion)
+    verified = here.call("verify_candidate", promotion=promotion)
+    verified.pop("tampering")
+    verdict = here.call("evaluate_gate", promotion=promotion, **who, **verified)["verdict"]
+    (reason,) = [r for r in verdict["reasons"] if r["rule"] == "deployment_definition_valid"]
+    assert reason["fact"].startswith("no deployment definition is named")
+
+
+def test_a_definition_is_stored_once_and_read_as_it_was(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    definition = samples.definition()
+    reference = here.publish(definition)
+    assert here.publish(definition) == reference
+    assert stored.read(reference) == definition
+    bucket, key = parse_uri(reference["uri"])
+    assert len(aws("s3").list_object_versions(Bucket=bucket, Prefix=key)["Versions"]) == 1
+    aws("s3").put_object(Bucket=bucket, Key=key, Body=b"{}", ChecksumAlgorithm="SHA256")
+    with pytest.raises(IntegrityError, match="recorded is"):
+        stored.read(reference)
+    with pytest.raises(IntegrityError, match="is there with sha256"):
+        here.publish(definition)
 
 
 def test_a_policy_that_was_replaced_decides_nothing(
@@ -683,6 +748,7 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
         "plan_deployment",
         promotion=here.in_central(first, "Prod"),
         candidate=here.verified(first)["candidate"],
+        definition=here.directory_entry["definition"]["digest"],
     )["deployment"]
     second = here.registry.register(here.registry.describe(first))
     asked = {"promotion": here.in_central(second, "Prod"), "deployment": deployment}
@@ -711,7 +777,12 @@ def test_the_report_of_a_validation_is_written_once(
     _, _, arn = here.promoted()
     promotion = here.in_central(arn)
     candidate = here.verified(arn)["candidate"]
-    plan = here.call("plan_deployment", promotion=promotion, candidate=candidate)["deployment"]
+    plan = here.call(
+        "plan_deployment",
+        promotion=promotion,
+        candidate=candidate,
+        definition=here.directory_entry["definition"]["digest"],
+    )["deployment"]
     asked = {
         "promotion": promotion,
         "candidate": candidate,
@@ -817,7 +888,11 @@ def test_a_version_that_changes_while_it_is_copied_is_not_registered(here: Organ
 
 def test_a_version_that_changes_after_the_gate_is_not_deployed(here: Organisation) -> None:
     _, _, arn = here.promoted()
-    asked = {"promotion": here.in_central(arn), "candidate": here.verified(arn)["candidate"]}
+    asked = {
+        "promotion": here.in_central(arn),
+        "candidate": here.verified(arn)["candidate"],
+        "definition": here.directory_entry["definition"]["digest"],
+    }
     assert here.call("plan_deployment", **asked)["deployment"]["source"] == "containers"
     container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]
     container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"

@@ -78,8 +78,10 @@ def test_nothing_survives_a_kill(directory: Path) -> None:
     serve(aws)
     started = marked(directory)
     commands = [" ".join(process.cmdline()) for process in started]
-    assert len(commands) == 3, commands
+    assert len(commands) == 4, commands
     assert sum("local.sagemaker.model_server" in command for command in commands) == 1
+    # The process that forks, and the function that it forked.
+    assert sum("fork_server" in command for command in commands) == 2
     assert sum("local.server" in command for command in commands) == 1
 
     os.kill(server.pid, signal.SIGKILL)

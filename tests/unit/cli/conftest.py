@@ -169,8 +169,7 @@ def directory(**more: Any) -> dict[str, Any]:
         "risk_tier": "high",
         "accounts": {"dev": DEV, "test": TEST, "prod": PROD},
         "endpoint_name": "clinical-risk",
-        "instance_type": "ml.m5.large",
-        "instance_count": 1,
+        "definition": {"digest": "d" * 64, "uri": f"s3://b/deployments/{MODEL}/{'d' * 64}.json"},
         "policy": {
             **{part: {"uri": "s3://b/k", "sha256": "0" * 64, "version_id": "v1"} for part in PARTS},
             "change": f"arn:aws:sagemaker:us-east-1:{CENTRAL}:action/policy-{MODEL}-0",

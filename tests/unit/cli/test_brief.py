@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from cli import brief_page, evidence, ledger, projects, versions
+from cli import brief_page, deployments, evidence, ledger, projects, versions
 from cli.errors import GovernError
 from cli.versions import Version
 from governance.domain import candidate, locations
@@ -82,6 +82,8 @@ def central(monkeypatch: pytest.MonkeyPatch, where: list[Any]) -> dict[str, Any]
     monkeypatch.setattr(projects, "project_of", lambda *_: project)
     monkeypatch.setattr(ledger, "entries", lambda *_: has["book"].entries)
     monkeypatch.setattr(versions, "find", find)
+    setting = briefing.setting()
+    monkeypatch.setattr(deployments, "seen", lambda *_: (setting.definition, setting.deployed))
     monkeypatch.setattr(evidence, "policy", lambda *_: has["files"])
     monkeypatch.setattr(evidence, "evaluation", lambda _, digest, __: has["evaluations"][digest])
     monkeypatch.setattr(evidence, "candidate", lambda *_: {"objects": new.manifest["artifacts"]})

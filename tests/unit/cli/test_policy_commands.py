@@ -45,6 +45,7 @@ FACTS = Facts(
     policy_recorded=True,
     phase="Test/PendingApproval",
     approvals=({"stage": "Dev", "person": "dana", "decided_at": "2026-01-30T12:00:00Z"},),
+    definition={**samples.definition_reference(), "problems": []},
 )
 OTHER = {"name": "environment", "expected": "{}", "actual": '{"A": "1"}'}
 

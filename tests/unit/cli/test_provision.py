@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 from botocore.stub import ANY
 from click.testing import Result
 
@@ -19,7 +21,9 @@ from cli.errors import GovernError
 from cli.policies import DIRECTORY, files
 from governance.adapters import items
 from governance.contracts.documents import TIER_POLICY
+from governance.domain import definitions
 from governance.domain.policies import combined
+from tests.contracts import samples
 from tests.unit.cli.conftest import CENTRAL, DEV, MODEL, PROD, REGION, TEST, Stubbed, directory
 
 Govern = Callable[..., Result]
@@ -39,7 +43,10 @@ PINS = {
     part: {"uri": f"s3://{BUCKET}/{key}", "sha256": DIGESTS[part], "version_id": "v7"}
     for part, key in KEYS.items()
 }
-ENTRY = directory(policy={**PINS, "change": ACTION})
+DEFINITION = samples.definition()
+FILE = samples.ROOT / "templates/classical-regression/deploy/deployment.yaml"
+REFERENCE = definitions.reference(BUCKET, MODEL, definitions.digest(DEFINITION))
+ENTRY = directory(policy={**PINS, "change": ACTION}, definition=REFERENCE)
 SHARING = {
     "Sid": "ProdMayDeploy",
     "Effect": "Allow",
@@ -168,7 +175,16 @@ def enters(session: Stubbed) -> None:
     )
 
 
+def defined(session: Stubbed) -> None:
+    """An AI engineer has published the definition."""
+    body = definitions.canonical(DEFINITION)
+    answer = {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentLength": len(body)}
+    key = REFERENCE["uri"].removeprefix(f"s3://{BUCKET}/")
+    session.stub("s3").add_response("get_object", answer, {"Bucket": BUCKET, "Key": key})
+
+
 def test_a_new_model_gets_everything(govern: Govern, where: list[Any], session: Stubbed) -> None:
+    defined(session)
     group(session, exists=False)
     sharing(session, None)
     shares(session, SHARING)
@@ -176,12 +192,23 @@ def test_a_new_model_gets_everything(govern: Govern, where: list[Any], session: 
     entered(session, None)
     announces(session)
     enters(session)
-    result = govern(*PROVISION, "--json")
+    result = govern(*PROVISION, "--deployment", str(FILE), "--json")
     assert result.exit_code == 0, result.output
     assert where[0].persona == "admin"
     done = json.loads(result.output)
     assert done["project"] == ENTRY
     assert [change["change"] for change in done["changes"]] == ["created"] * 7
+
+
+def test_a_definition_that_nobody_published_is_not_the_projects(
+    govern: Govern, where: list[Any], session: Stubbed
+) -> None:
+    session.stub("s3").add_client_error("get_object", "NoSuchKey", "no", http_status_code=404)
+    result = govern(*PROVISION, "--deployment", str(FILE), "--json")
+    error = json.loads(result.output)["error"]
+    assert (result.exit_code, error["code"]) == (1, "not_found")
+    assert REFERENCE["digest"] in error["message"]
+    assert "govern deployment publish" in error["hint"]
 
 
 def test_the_same_again_changes_nothing(govern: Govern, where: list[Any], session: Stubbed) -> None:
@@ -225,7 +252,7 @@ def test_another_project_of_the_same_policy_announces_nothing(
     group(session, exists=True)
     sharing(session, [SHARING])
     published(session, CHECKSUMS)
-    entered(session, {**ENTRY, "instance_count": 2})
+    entered(session, {**ENTRY, "project": "another"})
     enters(session)
     result = govern(*PROVISION, "--json")
     changes = {change["what"]: change["change"] for change in json.loads(result.output)["changes"]}

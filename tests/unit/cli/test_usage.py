@@ -42,7 +42,7 @@ def test_help_of_every_command_shows_examples_of_it(govern: Govern, path: tuple[
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in _commands(cli) if path not in ((), ("local",), ("policy",))],
+    [path for path in _commands(cli) if path not in ((), ("local",), ("policy",), ("deployment",))],
     ids=" ".join,
 )
 def test_every_command_speaks_json(govern: Govern, path: tuple[str, ...]) -> None:
@@ -80,13 +80,15 @@ def test_the_choices_are_those_of_the_domain() -> None:
         ((*PROVISION, "--prod", "12345678901", "--tier", "low"), ["'12345678901'", "12 digits"]),
         ((*PROVISION, "--prod", "444455556666", "--tier", "low"), ["share an account"]),
         (
-            (*PROVISION, "--prod", "123456789012", "--tier", "low", "--instance-type", "m5"),
-            ["'m5'", "ml.m5.large"],
+            (*PROVISION, "--prod", "123456789012", "--tier", "low", "--deployment", "none.yaml"),
+            ["'none.yaml'", "does not exist"],
         ),
         (
-            (*PROVISION, "--prod", "123456789012", "--tier", "low", "--instance-count", "0"),
-            ["instance-count"],
+            (*APPROVE, "--stage", "dev", "--as", "data-scientist", "--deployment", "Makefile"),
+            ["--deployment is not for dev", "approval for test"],
         ),
+        (("deployment", "check", "none.yaml"), ["'none.yaml'", "does not exist"]),
+        (("deployment", "publish", "Makefile", "--as", "ai-engineer"), ["--model"]),
         (("status", "--central-account", "42"), ["'42'", "12 digits"]),
         (("history", "a model"), ["'a model'"]),
         (("promote",), ["'promote'"]),

@@ -98,7 +98,7 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
     (environments, lambda_runtime): [
         ("Worker", _Unpacks),
         ("acquire_worker", _differs),
-        *_missing("Worker", "zipfile", "ensure_spawned", "release_worker"),
+        *_missing("Worker", "zipfile", "subprocess", "ensure_spawned", "release_worker"),
     ],
     (environments, lambda_svc): [("_functions", None)],
     (environments, provisioners): [
