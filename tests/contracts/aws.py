@@ -102,6 +102,7 @@ class Aws:
     tables: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     endpoint: dict[str, Any] | None = None
+    running: bool = False  # every execution
     entries: list[dict[str, Any]] = field(default_factory=list)
     signing_key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
@@ -282,7 +283,7 @@ class Aws:
         key = {name: request["Item"][name] for name in keys}
         place = (request["TableName"], json.dumps(key, sort_keys=True))
         held = self.tables.get(place, {}).get("execution_arn")
-        if held and held != request["ExpressionAttributeValues"][":execution"]:
+        if held and held != request.get("ExpressionAttributeValues", {}).get(":execution"):
             raise Refused("ConditionalCheckFailedException", "The conditional request failed")
         self.tables[place] = request["Item"]
         return {}
@@ -293,7 +294,8 @@ class Aws:
         return {"Items": [items.to_item(samples.row(entry)) for entry in self.entries]}
 
     def _on_DescribeExecution(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"executionArn": request["executionArn"], "status": "ABORTED"}
+        status = "RUNNING" if self.running else "ABORTED"
+        return {"executionArn": request["executionArn"], "status": status}
 
     # -------------------------------------------------------------- KMS
 

@@ -37,10 +37,10 @@ OPERATIONS = {
     ],
     "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
-    "cloudwatch": ["PutMetricData"],
+    "cloudwatch": ["PutMetricData", "SetAlarmState"],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
-    "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
+    "stepfunctions": ["SendTaskSuccess", "DescribeExecution", "StopExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
@@ -309,7 +309,39 @@ def _prove(aws: Aws, promotion: dict[str, Any]) -> None:
     found = aws.handler("prove_rollback_target")({"promotion": another})
     assert found["refusal"] is None, found
     names = [check["name"] for check in found["rollback_target"]["checks"]]
-    assert names == ["approval", "bytes", "clearance", "image"]
+    assert names == ["approval", "bytes", "clearance", "image", "definition"]
+    _go_back(aws, another, released)
+
+
+def _go_back(aws: Aws, promotion: dict[str, Any], released: dict[str, Any]) -> None:
+    """The request of a rollback is claimed, its way back found, a running release stopped."""
+    asked = events.example("sagemaker-model-package-state-change.prod-rollback-requested")
+    claimed = aws.handler("claim_rollback")(
+        {
+            "workflow": "rollback_model",
+            "execution_arn": promotion["execution_arn"].replace(
+                "release-to-prod", "rollback-model"
+            ),
+            "event": asked,
+        }
+    )
+    assert claimed["outcome"] == "claimed"
+    gone = samples.version_arn(version=4)
+    aws.versions[gone] = aws.versions[samples.version_arn()]
+    back = {**claimed["promotion"], "model_package_arn": gone}
+    found = aws.handler("prove_rollback_target")({"promotion": back})
+    assert found["rollback"]["to"] == samples.version_arn()
+    assert found["rollback"]["unproven"] == []
+    assert found["definition"] == released["definition"]["digest"]
+    stop = {
+        "promotion": back,
+        "endpoint_arn": f"arn:aws:sagemaker:{samples.REGION}:{samples.PROD}:endpoint/m",
+        "release": promotion,
+    }
+    aws.endpoint, aws.running = {"EndpointName": "m", "EndpointStatus": "Updating"}, True
+    stopped = aws.handler("stop_release")(stop)
+    aws.endpoint, aws.running = None, False
+    assert (len(stopped["stopped"]), stopped["shift_taken_back"]) == (2, True)
 
 
 def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:
