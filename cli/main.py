@@ -31,6 +31,7 @@ from cli.errors import USAGE, GovernError
 from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
+from cli.rollback_commands import rollback
 
 
 class _Govern(click.Group):
@@ -86,6 +87,7 @@ for command in (
     reject,
     review,
     break_glass,
+    rollback,
     status,
     history,
     verify,

@@ -154,6 +154,12 @@ def who(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return found or (entry.get("trainer") if registered else None) or {}
 
 
+def serving(changes: Iterable[Mapping[str, Any]]) -> str | None:
+    """The ARN of the version that the newest of these entries made to serve; None without any."""
+    found = max(changes, key=lambda entry: int(entry["sequence"]), default=None)
+    return None if found is None else str(found["model_package_arn"])
+
+
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
     """True if the last validation of the candidate that ended, in any way, ended as passed.
 
