@@ -315,7 +315,10 @@ def _lineage_lines(lineage: Mapping[str, Any]) -> dict[str, str]:
         "From": f"{lineage['origin_arn'] or 'Dev'}, trained by {lineage['trainer'] or 'unknown'}",
         "Code": str(lineage["code_commit"] or "unknown"),
         "Data": f"sha256 {data or 'unknown'}{same[lineage['same_training_data']]}",
-        "Image": str(lineage["image"]["digest"] or lineage["image"]["uri"]),
+        "Image": ", ".join(
+            str(image["digest"] or image["uri"])
+            for image in (lineage["image"], *lineage["further_images"])
+        ),
     }
 
 

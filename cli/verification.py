@@ -394,6 +394,8 @@ def files_of(
     about = dossiers.story(entries, found.arn)
     candidate_id = dossiers.candidate_of(about, found.arn)
     uri = evidence.manifest_uri(where.reader, where.central_account, model, candidate_id)
+    # Was found when the version was compared.
+    known_objects = (evidence.candidate(where.reader, candidate_id, model) or {})["objects"]
     digests = dossiers.policy_digests(about)
     # Earlier policies are in the bucket still, but the directory only names the present one.
     policy = evidence.policy(where.reader, model)
@@ -410,7 +412,7 @@ def files_of(
             sequence: evidence.needed(where.reader, one["uri"], one["version_id"])
             for sequence, one in dossiers.named_reports(about).items()
         },
-        card=candidate.canonical_card(plain(found.description)),
+        card=candidate.canonical_card(plain(found.description), known_objects),
         policies=[policy] if policy is not None and known else [],
         renderer=dossier_page.renderer(),
         render=dossier_page.render,

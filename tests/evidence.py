@@ -136,7 +136,7 @@ class Evidence:
             "manifest": candidate.canonical(self.manifest),
             "evaluation": self.evaluation,
             "reports": dict.fromkeys(dossiers.named_reports(about), self.validation),
-            "card": candidate.canonical_card(self.description),
+            "card": candidate.canonical_card(self.description, self.manifest["artifacts"]),
             "policies": [self.policy],
             "renderer": dossier_page.renderer(),
             "render": dossier_page.render,

@@ -240,7 +240,10 @@ def rescale(owner: Account, endpoint: Record) -> None:
         with STORE.lock:
             if not _exists(owner, endpoint):
                 return
-            for variant in endpoint["ProductionVariants"]:
+            for variant in (
+                *endpoint["ProductionVariants"],
+                *endpoint.get("ShadowProductionVariants", []),
+            ):
                 variant["CurrentWeight"] = variant["DesiredWeight"]
                 if "DesiredInstanceCount" in variant:
                     variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"]

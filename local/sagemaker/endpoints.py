@@ -71,7 +71,7 @@ def update(request: Request) -> Record:
             entry["VariantPropertyType"]
             for entry in body.get("ExcludeRetainedVariantProperties", [])
         }
-        _retain(endpoint, deployment.variants, excluded)
+        _retain(endpoint, [*deployment.variants, *deployment.shadows], excluded)
     if deployment_config:
         traffic.check_names(endpoint["ProductionVariants"], deployment.variants)
         _check_deployment(mine, deployment_config, deployment.variants, plans)
@@ -84,7 +84,7 @@ def update_weights(request: Request) -> Record:
     """UpdateEndpointWeightsAndCapacities."""
     endpoint = find(request.mine, request.body["EndpointName"])
     _require_in_service(endpoint)
-    variants = {variant["VariantName"]: variant for variant in endpoint["ProductionVariants"]}
+    variants = _served(endpoint)
     desired = request.body["DesiredWeightsAndCapacities"]
     for change in desired:
         if change["VariantName"] not in variants:
@@ -107,7 +107,7 @@ def describe(request: Request) -> Record:
     answer.update(pick(config, ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig")))
     capture = config.get("DataCaptureConfig")
     if capture:
-        enabled = capture.get("EnableCapture", False)
+        enabled = capture.get("EnableCapture", True)
         answer["DataCaptureConfig"] = {
             "EnableCapture": enabled,
             "CaptureStatus": "Started" if enabled else "Stopped",
@@ -232,9 +232,15 @@ def _deployed_image(container: Record) -> Record:
     return {"SpecifiedImage": image, "ResolvedImage": resolved, "ResolutionTime": now()}
 
 
+def _served(endpoint: Record) -> dict[str, Record]:
+    """The variants that serve an endpoint now, with its shadow, by name."""
+    both = (*endpoint["ProductionVariants"], *endpoint.get("ShadowProductionVariants", []))
+    return {variant["VariantName"]: variant for variant in both}
+
+
 def _retain(endpoint: Record, variants: list[Record], excluded: set[str]) -> None:
     """Keep what autoscaling or an operator has set since, for variants of the same name."""
-    served = {variant["VariantName"]: variant for variant in endpoint["ProductionVariants"]}
+    served = _served(endpoint)
     for variant in variants:
         old = served.get(variant["VariantName"], {})
         for desired, current in (

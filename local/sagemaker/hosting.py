@@ -102,6 +102,11 @@ class Replica:
         with self._count:
             self._active += 1
 
+    @property
+    def active(self) -> int:
+        """How many invocations are under way."""
+        return self._active
+
     def drain(self, seconds: float) -> None:
         """Wait until no invocation is under way, but no longer than that."""
         deadline = time.monotonic() + seconds

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import botocore.session
 
+from local.sagemaker import data_capture
 from local.sagemaker.errors import ServiceError
 from local.sagemaker.hosting import Answer, HostingError, Replica
 from local.sagemaker.invocation_metrics import Invocation, publish
@@ -23,6 +24,7 @@ from local.sagemaker.store import STORE, Account, Record
 Response = tuple[int, dict[str, str], bytes]
 
 _SERVING = ("InService", "Updating", "RollingBack", "SystemUpdating")
+_SHADOW_BACKLOG = 64  # requests that may wait for a shadow
 _PREFIX = "x-amzn-sagemaker-"
 _GUIDE = "https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"
 
@@ -50,30 +52,42 @@ DRAWS = Draws()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who answers an invocation: a variant of the old fleet or of the new one."""
+    """Who answers an invocation: a variant of the old fleet or of the new one, or its shadow."""
 
     variant: str
     replica: Replica
-    config: str
+    config: Record
     instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One InvokeEndpoint as it came in."""
+
+    owner: Account
+    endpoint: str
+    headers: Mapping[str, str]
+    body: bytes
+    started: float
 
 
 def invoke(owner: Account, path: str, headers: Mapping[str, str], body: bytes) -> Response:
     """POST /endpoints/{name}/invocations. Blocks until the model has answered."""
-    started = time.monotonic()
-    name = unquote(path.split("/")[2])
+    call = Call(owner, unquote(path.split("/")[2]), headers, body, time.monotonic())
     try:
         if len(body) > _largest_body():
             raise ServiceError(
                 "ValidationError",
                 f"{len(body)} bytes exceed the largest payload, {_largest_body()} bytes",
             )
-        target = _route(owner, name, headers.get(f"{_PREFIX}target-variant"))
+        target, shadow = _route(owner, call.endpoint, headers.get(f"{_PREFIX}target-variant"))
     except ServiceError as error:
         return _error(error.status, error.code, {"Message": error.message})
-    answer = _ask(owner, name, target, _forwarded(headers), body, started)
+    if shadow is not None:
+        _mirror(call, shadow)
+    answer = _ask(call, target)
     if answer.status >= 400:
-        return _model_error(owner, name, target.variant, answer)
+        return _model_error(owner, call.endpoint, target.variant, answer)
     returned = {key.lower(): value for key, value in answer.headers.items()}
     # Lower-case, because the gateway rewrites the "Content-Type" of what it takes for its own JSON.
     response = {
@@ -86,34 +100,57 @@ def invoke(owner: Account, path: str, headers: Mapping[str, str], body: bytes) -
     return 200, response, answer.body
 
 
-def _ask(
-    owner: Account,
-    name: str,
-    target: Target,
-    headers: Mapping[str, str],
-    body: bytes,
-    started: float,
-) -> Answer:
-    """The container's answer, with its metrics; a container that gives none counts as a 500."""
+def _mirror(call: Call, shadow: Target) -> None:
+    """Ask the shadow in a thread: nobody sees its answer, and nobody waits for it."""
+    threading.Thread(target=_ask, args=(call, shadow), name="sagemaker-shadow", daemon=True).start()
+
+
+def _ask(call: Call, target: Target) -> Answer:
+    """The container's answer, counted and captured; one that gives none counts as a 500."""
     asked = time.monotonic()
     try:
-        answer = target.replica.invoke("/invocations", headers, body)
+        answer = target.replica.invoke("/invocations", _forwarded(call.headers), call.body)
     except HostingError as error:
         answer = Answer(500, {}, str(error).encode())
     answered = time.monotonic()
     publish(
-        owner,
+        call.owner,
         Invocation(
-            endpoint=name,
+            endpoint=call.endpoint,
             variant=target.variant,
-            config=target.config,
+            config=target.config["EndpointConfigName"],
             instances=target.instances,
             status=answer.status,
             model_latency=(answered - asked) * 1e6,
-            overhead_latency=(asked - started) * 1e6,
+            overhead_latency=(asked - call.started) * 1e6,
         ),
     )
+    if answer.status < 400:
+        _capture(call, target, answer)
     return answer
+
+
+def _capture(call: Call, target: Target, answer: Answer) -> None:
+    config = target.config.get("DataCaptureConfig")
+    if not config or not data_capture.wanted(config, DRAWS.draw()):
+        return
+    place = data_capture.Place(
+        destination=config["DestinationS3Uri"],
+        endpoint=call.endpoint,
+        variant=target.variant,
+        role_arn=target.replica.plan.role_arn,
+        kms_key=config.get("KmsKeyId", ""),
+    )
+    answered = {key.lower(): value for key, value in answer.headers.items()}
+    data_capture.CAPTURES.add(
+        place,
+        data_capture.line(
+            config,
+            data_capture.Message(call.headers, call.body),
+            data_capture.Message(answered, answer.body),
+            call.headers.get(f"{_PREFIX}inference-id", ""),
+        ),
+    )
 
 
 def choose(variants: Sequence[Record], draw: float) -> str:
@@ -128,7 +165,8 @@ def choose(variants: Sequence[Record], draw: float) -> str:
     return str(weighted[-1]["VariantName"])
 
 
-def _route(owner: Account, name: str, target: str | None) -> Target:
+def _route(owner: Account, name: str, target: str | None) -> tuple[Target, Target | None]:
+    """The variant that answers, and the shadow that is asked too, if it is this time."""
     with STORE.lock:
         endpoint = owner.endpoints.get(name.lower())
         # The case of the name must match here, though it does not matter anywhere else.
@@ -144,8 +182,20 @@ def _route(owner: Account, name: str, target: str | None) -> Target:
         names = {variant["VariantName"] for variant in fleet["variants"]}
         if target and target not in names:
             raise ServiceError("ValidationError", f"Variant {target} not found on endpoint {name}.")
-        chosen = target or choose(fleet["variants"], DRAWS.draw())
-        return _target(fleet, chosen)
+        chosen = _target(fleet, target or choose(fleet["variants"], DRAWS.draw()))
+        shadow = next((v for v in fleet["shadows"] if _is_mirrored(v, fleet)), None)
+        return chosen, _target(fleet, shadow["VariantName"]) if shadow else None
+
+
+def _is_mirrored(shadow: Record, fleet: Record) -> bool:
+    """The shadow's weight is its share of the requests, compared with the production variant's.
+
+    One that is far behind is left out, or the requests that wait for it would fill the memory.
+    """
+    if fleet["replicas"][shadow["VariantName"]].active >= _SHADOW_BACKLOG:
+        return False
+    total = sum(float(variant["DesiredWeight"]) for variant in fleet["variants"])
+    return DRAWS.draw() * total < float(shadow["DesiredWeight"])
 
 
 def _fleet(endpoint: Record) -> Record:
@@ -169,7 +219,7 @@ def _target(fleet: Record, name: str) -> Target:
     return Target(
         variant=name,
         replica=replica,
-        config=fleet["config"]["EndpointConfigName"],
+        config=fleet["config"],
         instances=variant.get("CurrentInstanceCount") or 1,
     )
 

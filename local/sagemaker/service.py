@@ -26,6 +26,7 @@ from local.sagemaker import (
     tags,
 )
 from local.sagemaker.callers import Caller
+from local.sagemaker.data_capture import CAPTURES
 from local.sagemaker.errors import ServiceError
 from local.sagemaker.hosting import FLEET
 from local.sagemaker.outbox import OUTBOX
@@ -99,10 +100,12 @@ def reset() -> None:
     """Forget every resource, end every model server."""
     STORE.clear()
     FLEET.stop_all()
+    CAPTURES.clear()
 
 
 def shutdown() -> None:
     """End every model server and remove what it was unpacked to."""
+    CAPTURES.clear()
     FLEET.stop_all()
 
 

@@ -122,6 +122,10 @@ def _provision(aws: Aws) -> None:
             },
         }
     ]
+    # An inference pipeline: its second container has no model data, and a name of its own.
+    containers = description["InferenceSpecification"]["Containers"]
+    containers[0]["ContainerHostname"] = "model"
+    containers.append({"Image": samples.IMAGE, "ContainerHostname": "calibration"})
     aws.versions[samples.version_arn(samples.DEV, 1)] = description
     _publish_policy(aws, project)
 
@@ -309,7 +313,7 @@ def _prove(aws: Aws, promotion: dict[str, Any]) -> None:
     found = aws.handler("prove_rollback_target")({"promotion": another})
     assert found["refusal"] is None, found
     names = [check["name"] for check in found["rollback_target"]["checks"]]
-    assert names == ["approval", "bytes", "clearance", "image", "definition"]
+    assert sorted(set(names)) == ["approval", "bytes", "clearance", "definition", "image"]
     _go_back(aws, another, released)
 
 
@@ -509,15 +513,18 @@ def test_a_result_goes_onto_the_version_in_one_update(
         assert {"ModelLifeCycle", "CustomerMetadataProperties"} <= request.keys()
 
 
-def test_test_spells_its_container_out_and_prod_names_the_version(
+def test_test_spells_its_containers_out_and_prod_names_the_version(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:
-    test, prod = (request["PrimaryContainer"] for request in calls["sagemaker", "CreateModel"])
+    test, prod = calls["sagemaker", "CreateModel"]
     environment = samples.definition()["endpoint"]["environment"]
-    assert prod == {"ModelPackageName": samples.version_arn(), "Environment": environment}
-    assert test["Environment"].items() > environment.items()
-    assert "ModelPackageName" not in test
-    assert test["ModelDataUrl"].startswith(f"s3://{samples.CENTRAL_BUCKET}/")
+    named = {"ModelPackageName": samples.version_arn(), "Environment": environment}
+    assert prod["PrimaryContainer"] == named
+    first, second = test["Containers"]
+    assert first["Environment"].items() > environment.items()
+    assert "ModelPackageName" not in first
+    assert first["ModelDataUrl"].startswith(f"s3://{samples.CENTRAL_BUCKET}/")
+    assert (first["ContainerHostname"], second["ContainerHostname"]) == ("model", "calibration")
 
 
 def test_everything_that_a_validation_made_is_removed_again(

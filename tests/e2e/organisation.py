@@ -16,7 +16,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -251,12 +251,13 @@ class Organisation:
         checksum_algorithm: str = "SHA256",
         metadata: Mapping[str, str] | None = None,
         image: str = "",
+        further: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """Register a Dev version's artefacts under another model; the new version's ARN.
 
         `replace` {model-data | evaluation: bytes} uploads other artefacts for it, with S3 keeping
         that checksum, and declares what they are; `metadata` then declares something else, `image`
-        names another image.
+        names another image, `further` are containers behind the first.
         """
         training = self.assume(DEV, "training")
         # The training role registers and does not read the registry; a data scientist does.
@@ -274,6 +275,7 @@ class Organisation:
         request["CustomerMetadataProperties"] |= metadata or {}
         if image:
             request["InferenceSpecification"]["Containers"][0]["Image"] = image
+        request["InferenceSpecification"]["Containers"] += further
         answer = training.client("sagemaker").create_model_package(
             ModelPackageGroupName=model, ModelCard=card, **request
         )

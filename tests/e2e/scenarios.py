@@ -29,6 +29,7 @@ CRASHING = "crashing-model"
 BROKEN = "broken-model"
 REJECTED = "rejected-model"
 REPLACED = "replaced-model"
+OVERWRITTEN = "overwritten-model"
 UNPROVEN = "unproven-model"
 TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
@@ -36,7 +37,7 @@ REVIEWED = "reviewed-model"
 ROLLED_BACK = "rolled-back-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
-    *(REVIEWED, ROLLED_BACK),
+    *(REVIEWED, OVERWRITTEN, ROLLED_BACK),
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
@@ -328,6 +329,20 @@ def other_bytes(organisation: Organisation, trained: Trained) -> Outcome:
     return organisation.approve("dev", origin)
 
 
+def overwritten(organisation: Organisation, trained: Trained) -> Outcome:
+    """Another model takes the place of the registered one before Dana approves."""
+    body = archive({"model.joblib": "as it was registered"})
+    origin = organisation.register_again(trained.first, OVERWRITTEN, replace={"model-data": body})
+    key, _ = _model_data(organisation, origin)
+    organisation.root(DEV, "s3").put_object(
+        Bucket=PROJECT_BUCKET,
+        Key=key,
+        Body=archive({"model.joblib": "uploaded over it"}),
+        ChecksumAlgorithm="SHA256",
+    )
+    return organisation.approve("dev", origin)
+
+
 def unproven(organisation: Organisation, trained: Trained) -> Outcome:
     """S3 keeps no SHA-256 of the model's bytes, so nothing proves the one that was declared."""
     origin = organisation.register_again(
@@ -385,6 +400,7 @@ SCENARIOS = (
     deleted,
     empty,
     other_bytes,
+    overwritten,
     bad_report,
     unproven,
     unknown_model,

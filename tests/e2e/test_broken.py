@@ -18,7 +18,7 @@ from tests.e2e.organisation import (
     said,
     version_arn,
 )
-from tests.e2e.scenarios import BROKEN, CRASHING, UNKNOWN, UNPROVEN, Crashing
+from tests.e2e.scenarios import BROKEN, CRASHING, OVERWRITTEN, UNKNOWN, UNPROVEN, Crashing
 
 
 def _letter(organisation: Organisation, execution: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +74,15 @@ def test_bytes_with_another_digest_than_registered_are_rejected(other_bytes: Out
     assert rules(other_bytes.entry) == {"artifacts_match_registration"}
     assert "model-data sha256" in said(other_bytes.entry)
     assert "0" * 64 in said(other_bytes.entry)
+
+
+def test_an_object_that_was_replaced_before_the_approval_is_rejected_and_nothing_is_copied(
+    organisation: Organisation, overwritten: Outcome
+) -> None:
+    assert overwritten.entry["kind"] == "PromotionRejected"
+    assert rules(overwritten.entry) == {"artifacts_match_registration"}
+    assert "model-data present version" in said(overwritten.entry)
+    assert organisation.artifact_keys(OVERWRITTEN) == []
 
 
 def test_report_that_breaks_its_schema_is_rejected_by_field(bad_report: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -11,8 +12,10 @@ from tests.e2e.scenarios import Trained
 from tests.images import push
 
 MODEL, REPOSITORY = "own-image", "team/serving"
+PIPELINE, FEATURES = "own-pipeline", "team/features"
 URI = f"{DEV}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:1.4"
 COPIES = "governed-path/images"
+AWS = "683313688378"  # its registry of SageMaker's images in us-east-1
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,36 @@ def test_endpoints_pull_from_central_and_nobody_else_pushes(
     dev = organisation.borrow(DEV, "governed-path-hub").client("ecr")
     assert denied(dev.batch_get_image, **place, **image)
     assert denied(dev.initiate_layer_upload, **place)
+
+
+@pytest.fixture(scope="module")
+def pipeline(organisation: Organisation, trained: Trained) -> OwnImage:
+    """A version of two containers, the second with the project's own image, promoted."""
+    organisation.provision(PIPELINE, tier="low")
+    ecr = organisation.root(DEV, "ecr")
+    ecr.create_repository(repositoryName=FEATURES)
+    digest = push(ecr, FEATURES, b"features", tag="1")
+    uri = f"{DEV}.dkr.ecr.{REGION}.amazonaws.com/{FEATURES}:1"
+    origin = organisation.register_again(trained.first, PIPELINE, further=[{"Image": uri}])
+    promoted = organisation.approve("dev", origin)
+    assert promoted.entry["kind"] == "CandidatePromoted", promoted.entry.get("failure")
+    return OwnImage(digest, promoted)
+
+
+def test_every_container_of_a_pipeline_is_in_central(
+    organisation: Organisation, pipeline: OwnImage
+) -> None:
+    version = organisation.central(pipeline.promoted.entry["model_package_arn"])
+    first, second = version["InferenceSpecification"]["Containers"]
+    assert first["ModelDataUrl"].startswith(f"s3://governed-path-artifacts-{CENTRAL}")
+    assert second["Image"].endswith(f"/{COPIES}@{pipeline.digest}")
+    seen = pipeline.promoted.entry["verdict"]["facts"]
+    assert [seen["image"]["registry"], seen["further_images"][0]["registry"]] == [AWS, DEV]
+
+
+def test_a_pipeline_is_given_to_test_whole_and_what_cannot_serve_it_says_so(
+    organisation: Organisation, pipeline: OwnImage
+) -> None:
+    validated = organisation.approve("test", pipeline.promoted.entry["model_package_arn"])
+    assert validated.entry["kind"] == "ValidationFailed"
+    assert "inference pipeline of 2 containers" in json.dumps(validated.entry)

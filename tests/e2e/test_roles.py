@@ -251,6 +251,11 @@ FUNCTIONS = {
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
+    "claim-rollback": ("dynamodb:PutItem", _table("claims")),
+    "stop-release": (
+        "states:StopExecution",
+        f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path-release-to-prod:one",
+    ),
     "prove-rollback-target": ("s3:GetObjectVersionTagging", MODELS),
     "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
     "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
@@ -331,6 +336,15 @@ def test_function_may_do_its_work_and_no_more(deployed: dict[str, Deployed], fun
 def test_function_shares_its_role_with_nobody(deployed: dict[str, Deployed], function: str) -> None:
     (statement,) = deployed[CENTRAL].trust(function)
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_who_names_candidates_reads_registrations_and_writes_no_ledger(
+    deployed: dict[str, Deployed],
+) -> None:
+    roles = deployed[CENTRAL]
+    assert roles.allows("build-candidate", "dynamodb:Query", f"{_table('ledger')}/index/by-version")
+    assert not roles.allows("build-candidate", "dynamodb:Query", _table("ledger"))
+    assert not roles.allows("build-candidate", "dynamodb:PutItem", _table("ledger"))
 
 
 def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from governance.adapters import items
 from governance.domain import locks
 from tests.e2e.organisation import CENTRAL, PROD, Organisation, eventually
 from tests.e2e.scenarios import ROLLED_BACK, WRONG_RISKS, RolledBack
@@ -128,9 +129,7 @@ def test_a_lock_that_was_left_behind_is_taken_by_the_next(
     )
     organisation.root(CENTRAL, "dynamodb").put_item(
         TableName="governed-path-endpoint-locks",
-        Item={
-            key: {"S": str(value)} for key, value in {**left, "resource_arn": endpoint_arn}.items()
-        },
+        Item=items.to_item({**left, "resource_arn": endpoint_arn}),
     )
     again = organisation.approve("prod", rolled_back.second.entry["model_package_arn"])
     assert again.entry["kind"] == "CandidateReleased"

@@ -400,6 +400,31 @@ def test_image_and_environment_are_named() -> None:
     assert found["beside"] == ["code_commit"]
 
 
+def test_a_container_that_came_is_named_by_its_number() -> None:
+    new = side(CANDIDATE)
+    new.manifest["inference_specification"]["Containers"].append(
+        {"Image": "features:1", "ModelDataUrl": "artifact:model-data-2"}
+    )
+    found = brief(second(), new, OLD)
+    assert {one["what"]: (one["now"], one["then"]) for one in found["prod"]["container"]} == {
+        "container 2: image": (None, "features:1")
+    }
+    assert found["lineage"]["further_images"] == [{"uri": "features:1", "digest": None}]
+    assert "The image is named by a tag" in {risk["what"] for risk in found["risks"]}
+
+
+def test_the_scans_of_all_images_are_what_the_gates_saw() -> None:
+    features = {"uri": "features:1", "registry": None, "critical": 3, "scan": "done"}
+    named = {"uri": "features:1", "digest": None}
+    ledger = second()
+    for entry in ledger.entries:
+        if (entry.get("verdict") or {}).get("facts"):
+            entry["verdict"]["facts"]["further_images"] = [features]
+    found = brief(ledger, NEW, OLD, described={**DESCRIBED, "further_images": [named]})
+    facts = [one["fact"] for one in found["missing"] if one["rule"] == "image_scan_clean"]
+    assert facts == ["image features:1: its scan has 3 critical findings"]
+
+
 def test_the_way_back_is_what_serves_now() -> None:
     found = brief(second(), NEW, OLD)["rollback"]
     assert found["target"]["version"] == CHAMPION

@@ -184,13 +184,72 @@ def test_the_commit_may_be_in_the_metadata_alone() -> None:
     assert _id(without) == _id(samples.description())
 
 
-@pytest.mark.parametrize("number", [0, 2])
-def test_a_version_has_one_container(number: int) -> None:
+def test_a_version_without_containers_is_none() -> None:
     description = samples.description()
-    containers = description["InferenceSpecification"]["Containers"] * number
-    description["InferenceSpecification"]["Containers"] = containers
-    with pytest.raises(InvalidInputError, match=rf"model-package/.*/1 has {number} containers"):
+    description["InferenceSpecification"]["Containers"] = []
+    with pytest.raises(InvalidInputError, match=r"model-package/.*/1 has no containers"):
         candidate.manifest(description, [])
+
+
+def _pipeline(description: Description) -> None:
+    """Two more containers: one without model data, and one with its own."""
+    description["InferenceSpecification"]["Containers"] += [
+        {"Image": "repo/features:1"},
+        {"Image": "repo/calibration:1", "ModelDataUrl": "s3://b/calibration.tar.gz"},
+    ]
+
+
+def test_every_container_of_a_pipeline_is_part_of_the_candidate() -> None:
+    description = _changed(_pipeline)
+    roles = _roles(description)
+    assert roles["model-data-3"] == "s3://b/calibration.tar.gz"
+    assert "model-data-2" not in roles
+    objects = [*samples.origin_objects(), _object("model-data-3", "calibration.tar.gz")]
+    manifest = candidate.manifest(description, objects)
+    images = [one["Image"] for one in manifest["inference_specification"]["Containers"]]
+    assert images[1:] == ["repo/features:1", "repo/calibration:1"]
+    third = manifest["inference_specification"]["Containers"][2]
+    assert third["ModelDataUrl"] == "artifact:model-data-3"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_set(*CONTAINER[:2], 2, "Image", to="repo/other:1"), "Containers.2.Image"),
+        (_set(*CONTAINER[:2], 1, "Environment", to={"A": "1"}), "Containers.1.Environment.A"),
+        (lambda d: d["InferenceSpecification"]["Containers"].pop(), "Containers.2.Image"),
+        (lambda d: d["InferenceSpecification"]["Containers"].reverse(), "Containers.0.Image"),
+    ],
+    ids=["image", "environment", "one less", "order"],
+)
+def test_a_change_of_any_container_is_found(change: Change, named: str) -> None:
+    description = _changed(_pipeline)
+    objects = [*samples.origin_objects(), _object("model-data-3", "calibration.tar.gz")]
+    approved = candidate.manifest(description, objects)
+    assert candidate.differences(approved, description, objects) == []
+    change(description)
+    found = candidate.differences(approved, description, objects)
+    assert f"inference_specification.{named}" in {one["name"] for one in found}
+
+
+def test_model_data_may_be_in_any_container() -> None:
+    description = _changed(_pipeline)
+    description["InferenceSpecification"]["Containers"].pop(0)
+    assert _roles(description)["model-data-2"] == "s3://b/calibration.tar.gz"
+    description["InferenceSpecification"]["Containers"].pop()
+    with pytest.raises(InvalidInputError, match="has no model-data"):
+        candidate.references(description)
+
+
+def _object(role: str, name: str) -> dict[str, Any]:
+    return {
+        "role": role,
+        "bucket": "b",
+        "key": name,
+        "version_id": "v",
+        "size": 3,
+        "sha256": samples.digest(name),
+    }
 
 
 # ------------------------------------------------------------------ model card
@@ -239,6 +298,29 @@ def test_white_space_and_order_of_a_card_do_not_matter() -> None:
     one = '{"a": 1, "b": {"c": 2.0}}'
     other = '{"b":{"c":2},\n  "a":1}'
     assert candidate.card_digest(_with_card(one)) == candidate.card_digest(_with_card(other))
+
+
+def test_a_card_is_the_same_wherever_its_attachments_are() -> None:
+    def card(place: str) -> dict[str, Any]:
+        return {
+            "evaluation_details": [{"name": "a", "metadata": {"plot": f"s3://{place}/roc.png"}}],
+            "training_details": {"training_datasets": ["s3://dev/roc.png"]},
+        }
+
+    dev, central = ([{**_object("card/1", "roc.png"), "bucket": b}] for b in ("dev", "central"))
+    digest = candidate.card_digest(_with_card(card("dev")), dev)
+    assert candidate.card_digest(_with_card(card("central")), central) == digest
+    assert candidate.card_digest(_with_card(card("elsewhere")), central) != digest
+    assert candidate.card_digest(_with_card(card("dev")), central) != digest
+    content = candidate.with_attachments(
+        json.dumps(card("dev")), {"s3://dev/roc.png": "s3://central/roc.png"}
+    )
+    assert json.loads(content) == card("central")
+
+
+def test_a_card_that_names_nothing_else_is_left_as_it_was_written() -> None:
+    content = '{"b":  1, "a": "see s3://dev/roc.png"}'
+    assert candidate.with_attachments(content, {"s3://dev/roc.png": "s3://c/roc.png"}) == content
 
 
 @pytest.mark.parametrize("card", [{}, {"ModelCardContent": ""}, None], ids=repr)

@@ -43,6 +43,14 @@ def test_a_container_keeps_everything_that_create_model_takes() -> None:
     ]
 
 
+def test_a_pipeline_keeps_its_containers_their_order_and_their_names() -> None:
+    named = [
+        {"Image": f"repo/{name}:1", "ContainerHostname": name} for name in ("features", "model")
+    ]
+    described = {"InferenceSpecification": {"Containers": named}}
+    assert deployments.containers(described) == named
+
+
 def test_test_spells_the_containers_out_since_the_version_is_not_signed_off() -> None:
     deployment = _plan("Test")
     repository = samples.IMAGE.rpartition(":")[0]

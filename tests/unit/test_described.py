@@ -57,7 +57,24 @@ def test_the_sample_says_everything() -> None:
         ],
         "dataset_version": f"{uri} version v-diabetes.csv",
         "image": {"uri": samples.IMAGE, "digest": samples.IMAGE_DIGEST},
+        "further_images": [],
     }
+
+
+def test_the_images_of_all_containers_are_named_once() -> None:
+    description = samples.description()
+    (first,) = description["InferenceSpecification"]["Containers"]
+    second = {"Image": "repo/features:1"}
+    description["InferenceSpecification"]["Containers"] += [second, first]
+    description["AdditionalInferenceSpecifications"] = [
+        {"Name": "gpu", "Containers": [second, {"Image": "repo/gpu:1", "ImageDigest": "sha256:1"}]}
+    ]
+    found = described(description, [{"uri": "repo/features:1", "digest": "sha256:2"}])
+    assert found["image"]["uri"] == samples.IMAGE
+    assert found["further_images"] == [
+        {"uri": "repo/features:1", "digest": "sha256:2"},
+        {"uri": "repo/gpu:1", "digest": "sha256:1"},
+    ]
 
 
 @pytest.mark.parametrize("missing", ["uri", "version-id", "sha256"])

@@ -456,6 +456,7 @@ def test_an_image_keeps_repository_and_digest_though_the_candidate_names_no_plac
         manifest = candidate.manifest(description, objects, images)
         assert dossiers.lineage(manifest, [], ARN)["image"] == image
     manifest = {**candidate.manifest(description, objects, [placed]), "images": []}
+    assert dossiers.lineage(manifest, [], ARN)["further_images"] == []
     unknown = {"uri": f"image:{samples.IMAGE_DIGEST}", "digest": samples.IMAGE_DIGEST}
     assert dossiers.lineage(manifest, [], ARN)["image"] == unknown
 

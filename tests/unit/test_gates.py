@@ -751,6 +751,23 @@ def test_a_missing_scan_is_for_the_tier_and_a_bad_one_for_nobody(
     assert evaluate(facts, policies.policy(image_scan=scan)).allowed is allowed
 
 
+@pytest.mark.parametrize("stage", ["Dev", "Prod"])
+def test_each_image_of_a_pipeline_must_pass(stage: str) -> None:
+    good = replace(_good(stage), further_images=[SCANNED, IMAGE])
+    assert evaluate(good).allowed
+    bad = [{**SCANNED, "uri": f"ours/{name}", "critical": 2} for name in ("a", "b")]
+    verdict = evaluate(replace(good, further_images=[SCANNED, *bad]))
+    assert not verdict.allowed
+    assert [reason.rule for reason in verdict.reasons] == ["image_scan_clean"] * 2
+    assert ["ours/a" in verdict.reasons[0].fact, "ours/b" in verdict.reasons[1].fact] == [True] * 2
+    assert verdict.facts["further_images"][1]["critical"] == 2
+
+
+def test_what_has_nothing_to_do_with_images_is_said_once() -> None:
+    facts = replace(_good("Prod"), further_images=[SCANNED, IMAGE], tests_passed=False)
+    assert [r.rule for r in evaluate(facts).reasons] == ["tests_passed_for_candidate"]
+
+
 # ------------------------------------------------------------------ Cedar and the words
 
 

@@ -70,6 +70,12 @@ def test_one_name_with_two_digests_is_refused() -> None:
         images.named_by({"InferenceSpecification": {"Containers": containers}})
 
 
+def test_a_digest_that_one_container_declares_counts_for_the_name() -> None:
+    containers = [{"Image": "a:1", "ImageDigest": one} for one in (None, DIGEST, None)]
+    named = images.named_by({"InferenceSpecification": {"Containers": containers}})
+    assert named == {"a:1": DIGEST}
+
+
 @pytest.mark.parametrize(
     ("container", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,22 @@ def test_of_an_image_that_nobody_could_look_up_the_declared_digest_is_told() -> 
     known = facts(images=[], inference_specification=declared)
     found = by_role(lineages.recreation(whole(), known))
     assert found["image"]["Properties"]["image_digest"] == "sha256:2"
+
+
+def test_the_model_data_of_every_container_leads_to_the_version() -> None:
+    more = [
+        location("model-data-2", "features.tar.gz"),
+        location("specification/gpu/model-data", "gpu.tar.gz"),
+    ]
+    known = facts()
+    known = replace(known, origins=[*ORIGINS, *more], centrals=[*CENTRALS, *more])
+    planned = lineages.recreation(whole(), known)
+    found = {entity["request"]["Properties"].get("role"): entity for entity in planned["entities"]}
+    for role in ("model-data-2", "specification/gpu/model-data"):
+        assert found[role]["request"]["ArtifactType"] == "Model"
+        assert planned["version"] in reached(planned, found[role]["key"])
+        assert f"Dev's lineage does not name the {role}" in planned["missing"]
+    assert planned["model_data"] == found["model-data"]["key"]
 
 
 def test_the_manifest_completes_a_graph_that_has_only_uris() -> None:

@@ -47,6 +47,46 @@ def test_references_point_to_central_and_etags_of_dev_are_dropped() -> None:
     assert request["CustomerMetadataProperties"]["origin-arn"] == "arn:dev/1"
 
 
+def test_every_container_of_every_specification_is_relocated_and_pinned() -> None:
+    description = _description()
+    features = {"Image": "f", "ModelDataUrl": "s3://dev/run/features.tar.gz"}
+    description["InferenceSpecification"]["Containers"].append(features)
+    description["AdditionalInferenceSpecifications"] = [{"Name": "gpu", "Containers": [features]}]
+    origin = {"role": "model-data-2", "bucket": "dev", "key": "run/features.tar.gz"}
+    central = {**origin, "bucket": "central", "key": "models/m/features.tar.gz"}
+    image = {"uri": "f", "digest": "sha256:f", "central_uri": "central@sha256:f"}
+    request = registration.central_version(
+        description, _candidate(ORIGIN, origin), [CENTRAL, central], [IMAGE, image]
+    )
+    expected = {
+        "Image": "central@sha256:f",
+        "ImageDigest": "sha256:f",
+        "ModelDataUrl": "s3://central/models/m/features.tar.gz",
+    }
+    assert request["InferenceSpecification"]["Containers"][1] == expected
+    assert request["AdditionalInferenceSpecifications"][0]["Containers"] == [expected]
+
+
+def test_the_card_names_central_and_says_so_if_there_is_no_room() -> None:
+    def request(**more: str) -> dict[str, Any]:
+        card = {"model_overview": {"model_artifact": ["s3://dev/run/model.tar.gz"]}, **more}
+        card["training_details"] = {"training_datasets": ["s3://dev/run/model.tar.gz"]}
+        described = {"ModelCardContent": json.dumps(card), "ModelCardStatus": "Draft"}
+        description = _description(ModelCard={**described, "ModelCardArn": "arn"})
+        return registration.central_version(description, _candidate(ORIGIN), [CENTRAL], [IMAGE])[
+            "ModelCard"
+        ]
+
+    moved = request()
+    assert moved["ModelCardStatus"] == "Draft"
+    assert json.loads(moved["ModelCardContent"]) == {
+        "model_overview": {"model_artifact": ["s3://central/models/m/model.tar.gz"]},
+        "training_details": {"training_datasets": ["s3://dev/run/model.tar.gz"]},
+    }
+    with pytest.raises(InvalidInputError, match="at most 100000"):
+        request(text="x" * 99_900)
+
+
 def test_how_it_is_deployed_is_not_said_in_dev() -> None:
     said = {"deployment-definition": "d" * 64, "algorithm": "logistic regression"}
     request = registration.central_version(

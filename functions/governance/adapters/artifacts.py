@@ -112,6 +112,15 @@ class Artifacts:
                 "version was copied; register a new version and approve that"
             )
 
+    def present_version(self, bucket: str, key: str) -> str | None:
+        """The version id of the present object; None if it was deleted or never was there."""
+        try:
+            return str(self._s3.head_object(Bucket=bucket, Key=key).get("VersionId"))
+        except ClientError as error:
+            if errors.is_absent(error):
+                return None
+            raise errors.translate(error, f"look at {_name(bucket, key)}") from error
+
     def _versions_under(self, bucket: str, prefix: str) -> dict[str, str]:
         """{key: version id} of the present objects under a prefix."""
         with errors.translated(f"list the versions of {_name(bucket, prefix)}"):

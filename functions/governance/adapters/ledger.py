@@ -50,6 +50,18 @@ class Ledger:
         """The entries about one version, the newest first, read page by page as they are used."""
         return self._newest_first(model, "by_version", model_package_arn)
 
+    def registered_as(self, model: str, model_package_arn: str) -> str:
+        """The candidate id that a Dev version's registration was recorded with; "" if it was not.
+
+        The registration of a version is one of the first entries about it.
+        """
+        found = [
+            str(entry["candidate_id"])
+            for entry in self.story(model, model_package_arn)
+            if entry["kind"] == "CandidateRegistered"
+        ]
+        return found[-1] if found else ""
+
     def recent(self, model: str, since: str) -> Iterator[dict[str, Any]]:
         """The model's entries that were recorded at `since` or later, the newest first.
 

@@ -16,6 +16,8 @@ from governance.domain import candidate, locations
 from governance.domain import images as container_images
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
+Mismatch = dict[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -69,13 +71,38 @@ def build_if_complete(
         return str(error)
 
 
+def replaced(built: Built, session: boto3.Session, registered: str, bucket: str) -> list[Mismatch]:
+    """What of the version's objects was replaced since the registration, before any is copied.
+
+    `registered` is the candidate id that the registration was recorded with, "" if it was not. A
+    declared version of an object is still there when another has taken its place, so the present
+    one is asked for; of everything else the present one is the candidate's.
+    """
+    origin = Artifacts(session)
+    pinned = [reference["role"] for reference in built.references if reference["version_id"]]
+    objects = [one for one in built.objects if one["role"] in pinned]
+    present = parallel.each(lambda one: origin.present_version(one["bucket"], one["key"]), objects)
+    before = None
+    if registered and registered != built.candidate_id:
+        before = read(manifest_uri(bucket, built.manifest["model"], registered), registered)
+    return [
+        *candidate.superseded(zip(objects, present, strict=True)),
+        *candidate.replaced(built.objects, before),
+    ]
+
+
 def store(built: Built, bucket: str, kms_key_arn: str) -> str:
     """Keep the manifest as evidence, under its digest, with the listings it names; its URI."""
     for uri, body in built.listings.items():
         store_listing(uri, body, kms_key_arn)
-    key = f"manifests/{built.manifest['model']}/{built.candidate_id}.json"
+    _, key = parse_uri(manifest_uri(bucket, built.manifest["model"], built.candidate_id))
     body = candidate.canonical(built.manifest)
     return uri_of(Artifacts().store(bucket, key, body, kms_key_arn))
+
+
+def manifest_uri(bucket: str, model: str, candidate_id: str) -> str:
+    """Where in the evidence bucket the manifest of a candidate is."""
+    return f"s3://{bucket}/manifests/{model}/{candidate_id}.json"
 
 
 def listing_uri(bucket: str, model: str, body: bytes) -> str:

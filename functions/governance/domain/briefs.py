@@ -7,6 +7,7 @@ reports. What is not known is said, never filled in.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,7 +46,8 @@ ASSUMED = (
 )
 _TESTS_FIRST = "the version is tested first, as it must be before anybody can sign"
 _SCAN_FIRST = "the image's copy in Central is scanned first: the gate for Test looks at it"
-_IN_CONTAINER = "inference_specification.Containers.0."
+_IN_CONTAINER = re.compile(r"inference_specification\.Containers\.(\d+)\.(.+)")
+_OF_THE_LINEAGE = ("origin_arn", "code_commit", "training_data", "image", "further_images")
 _SHOWN = {
     "Image": "image",
     "ImageDigest": "image digest",
@@ -164,10 +166,12 @@ def _before_tests(phase: str | None) -> bool:
 
 
 def _assumed(side: Side, story: Sequence[Entry], facts: Facts) -> list[str]:
-    copied = facts.image.get("registry") == account_of(side.model_package_arn)
+    central = account_of(side.model_package_arn)
+    unseen = [image for image in facts.images if image.get("scan") == _NOT_SEEN]
+    copied = any(image.get("registry") == central for image in unseen)
     return [
         *ASSUMED,
-        *([_SCAN_FIRST] if copied and facts.image.get("scan") == _NOT_SEEN else []),
+        *([_SCAN_FIRST] if copied else []),
         *([_TESTS_FIRST] if _before_tests(ledger.phase(story)) else []),
     ]
 
@@ -205,7 +209,7 @@ def _facts(
         },
         story,
         history.is_recorded(setting.policy.digest, published),
-        _image(about, described, side.manifest.get("images") or ()),
+        _images(about, described, side.manifest.get("images") or ()),
         setting.asked_at,
         setting.definition,
     )
@@ -230,22 +234,33 @@ def _trainer(about: Sequence[Entry]) -> Mapping[str, Any]:
     return next((entry["trainer"] for entry in reversed(about) if entry.get("trainer")), {})
 
 
-def _image(
+def _images(
     about: Sequence[Entry], described: Mapping[str, Any], origins: Sequence[Mapping[str, str]]
-) -> Mapping[str, Any]:
-    """What the newest gate saw of this very image: of the same digest, in the same repository.
+) -> list[Mapping[str, Any]]:
+    """What the newest gate saw of these very images: of the same digest, in the same repository.
 
     Dev's gate saw it by the tag of the registration; `origins`, the manifest's images, say what
     the tag stood for. A copy elsewhere is another image to whoever scans it.
     """
-    uri = str((described.get("image") or {}).get("uri") or "")
     digests = {origin["uri"]: origin["digest"] for origin in origins}
-    seen = (((e.get("verdict") or {}).get("facts") or {}).get("image") for e in reversed(about))
+    facts = [(entry.get("verdict") or {}).get("facts") or {} for entry in reversed(about)]
+    seen = [
+        image
+        for kept in facts
+        for image in (kept.get("image"), *(kept.get("further_images") or ()))
+        if image
+    ]
+    named = [described.get("image") or {}, *(described.get("further_images") or ())]
+    return [_seen(str(image.get("uri") or ""), seen, digests) for image in named]
+
+
+def _seen(
+    uri: str, seen: Sequence[Mapping[str, Any]], digests: Mapping[str, str]
+) -> Mapping[str, Any]:
     ours = _place(uri, digests)
     for image in seen:
-        if image and _place(str(image.get("uri") or ""), digests) == ours:
-            found: Mapping[str, Any] = image
-            return {**found, "uri": uri}
+        if _place(str(image.get("uri") or ""), digests) == ours:
+            return {**image, "uri": uri}
     parsed = images.parse(uri)
     registry = parsed.registry if parsed else None
     return {"uri": uri, "registry": registry, "critical": None, "scan": _NOT_SEEN}
@@ -396,7 +411,7 @@ def _lineage(side: Side, other: Side | None, about: Sequence[Entry]) -> dict[str
     theirs = other.manifest.get("training_data") if other is not None else None
     known = _known_data(ours) and _known_data(theirs)
     return {
-        **{key: found[key] for key in ("origin_arn", "code_commit", "training_data", "image")},
+        **{key: found[key] for key in _OF_THE_LINEAGE},
         "trainer": (_trainer(about) or {}).get("person"),
         "same_training_data": [d["sha256"] for d in ours or ()]
         == [d["sha256"] for d in theirs or ()]
@@ -457,13 +472,15 @@ def _changed(
 ) -> dict[str, Any]:
     """{what, now, then, served}: `served` if an endpoint runs on it."""
     name = difference["name"]
-    own = name.removeprefix(_IN_CONTAINER)
+    inside = _IN_CONTAINER.fullmatch(name)
+    number, own = (int(inside[1]) + 1, inside[2]) if inside else (1, name)
+    what = _SHOWN.get(own, own.replace("Environment.", "environment "))
     return {
-        "what": _SHOWN.get(own, own.replace("Environment.", "environment ")),
+        "what": what if number == 1 else f"container {number}: {what}",
         "now": _value(difference["expected"], before),
         "then": _value(difference["actual"], after),
         "served": (name.endswith(" sha256") and name.startswith(clearance.LOADED))
-        or (own != name and not own.startswith(("ModelDataUrl", "ModelDataSource"))),
+        or (inside is not None and not own.startswith(("ModelDataUrl", "ModelDataSource"))),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -28,6 +28,7 @@ _DECLARED = {"model-data": "model-data", "evaluation": "evaluation", "holdout": 
 # What SageMaker says of an object where it is; the digests say what it is.
 OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
+_MODEL_DATA = re.compile(r"model-data(-url)?(-\d+)?")
 _DATA_SETS = ("datasets", "training_datasets")  # fields of the card, as SageMaker's schema has them
 _S3_URI = re.compile(r"s3://[^/\s]+/\S+")
 
@@ -38,7 +39,8 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
     `description` is DescribeModelPackage's answer. Returns [{role, uri, version_id, sha256}] with
     "" where the registration declared none, sorted by role; a prefix ends with "/", and no role
     lies under another. What several fields name has the role of the first. InvalidInputError if
-    the version has not one container, or lacks model data, an evaluation report or a holdout.
+    the version has no container, or lacks model data, an evaluation report or a holdout. Of an
+    inference pipeline, one container with model data is enough.
     """
     metadata = description.get("CustomerMetadataProperties", {})
     found: dict[str, str] = {}
@@ -47,7 +49,9 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
         if uri not in taken:
             found[role] = uri
             taken.add(uri)
-    missing = [role for role in _REQUIRED_ROLES if role not in found]
+    # Which container of a pipeline has the model data does not matter.
+    there = found.keys() | {"model-data" for role in found if is_model_data(role)}
+    missing = [role for role in _REQUIRED_ROLES if role not in there]
     if missing:
         raise InvalidInputError(
             f"{description.get('ModelPackageArn')} has no {', '.join(missing)}; the training "
@@ -63,6 +67,11 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
         }
         for role, uri in sorted(found.items())
     ]
+
+
+def is_model_data(role: str) -> bool:
+    """True for the model data of the inference specification's containers: "-2" is the second's."""
+    return _MODEL_DATA.fullmatch(role) is not None
 
 
 def _named(
@@ -119,9 +128,9 @@ def _source_uri(source: Mapping[str, Any]) -> str:
     uri, kind = str(source.get("S3Uri", "")), source.get("S3DataType", "S3Object")
     if source.get("ManifestS3Uri") or kind not in ("S3Object", "S3Prefix"):
         raise InvalidInputError(
-            f"the version names the model data {uri} by a manifest, whose entries would go on "
-            "pointing to Dev; put the objects under one prefix and register a version whose "
-            "S3DataType is S3Prefix"
+            f"the version names the data {uri} by a manifest, whose entries would go on pointing "
+            "to Dev (AWS does not document its format, so none is written for Central); put the "
+            "objects under one prefix and register a version whose S3DataType is S3Prefix"
         )
     if uri.endswith("/") != (kind == "S3Prefix"):
         raise InvalidInputError(
@@ -134,26 +143,39 @@ def _source_uri(source: Mapping[str, Any]) -> str:
 def _attachments(description: Mapping[str, Any]) -> list[str]:
     """The S3 URIs in the model card that are no data sets, each once, sorted.
 
-    Data sets stay where they are: training_data names them, lineage leads to them. The card itself
-    stays as it was approved; the manifest says where in Central its attachments are.
+    Data sets stay where they are: training_data names them, lineage leads to them.
     """
     body = canonical_card(description)
-    if body is None:
-        return []
-    return sorted({uri for key, uri in _texts(json.loads(body)) if key not in _DATA_SETS})
+    found: set[str] = set()
+
+    def seen(uri: str) -> str:
+        found.add(uri)
+        return uri
+
+    _with_attachments(json.loads(body or b"{}"), seen)
+    return sorted(found)
 
 
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """(nearest key, text) of every text in a JSON value that is the URI of something in S3."""
+def with_attachments(content: str, places: Mapping[str, str]) -> str:
+    """A model card's content that names its attachments by other URIs: {URI: URI}.
+
+    The text is left as it is if it names none of them.
+    """
+    card = json.loads(content)
+    moved = _with_attachments(card, lambda uri: places.get(uri, uri))
+    return content if moved == card else json.dumps(moved, ensure_ascii=False)
+
+
+def _with_attachments(value: Any, place: Callable[[str], str], key: str = "") -> Any:
+    """The JSON value with `place` asked for each text that is an attachment's URI."""
     if isinstance(value, str):
-        if _S3_URI.fullmatch(value):
-            yield key, value
-    elif isinstance(value, Mapping):
-        for name, entry in value.items():
-            yield from _texts(entry, name)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _texts(entry, key)
+        # `key` is the nearest one. Whatever has a URI for its whole text means that object.
+        return place(value) if key not in _DATA_SETS and _S3_URI.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {name: _with_attachments(entry, place, name) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_attachments(entry, place, key) for entry in value]
+    return value
 
 
 def manifest(
@@ -165,7 +187,7 @@ def manifest(
 
     `artifacts` are the origin locations, with role, of what `references` listed; `images`
     [{uri, digest}] those of the version's containers that are in ECR. InvalidInputError if the
-    version has not one container.
+    version has no container.
     """
     _containers(description)
     return {
@@ -207,7 +229,7 @@ def _contents(
             description.get("AdditionalInferenceSpecifications") or [], roles, looked_up
         ),
         "source_uri": description.get("SourceUri"),
-        "model_card_sha256": card_digest(description),
+        "model_card_sha256": card_digest(description, artifacts),
         "training_data": training_data(description),
         "code_commit": _at(description, "MetadataProperties", "CommitId")
         or metadata.get("code-commit"),
@@ -236,17 +258,26 @@ def candidate_id(manifest_: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(manifest_)).hexdigest()
 
 
-def card_digest(description: Mapping[str, Any]) -> str | None:
+def card_digest(
+    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]] = ()
+) -> str | None:
     """SHA-256 of the model card without the evaluations that we added; None without a card.
 
     InvalidInputError if the card's content is not a JSON object.
     """
-    card = canonical_card(description)
+    card = canonical_card(description, artifacts)
     return None if card is None else hashlib.sha256(card).hexdigest()
 
 
-def canonical_card(description: Mapping[str, Any]) -> bytes | None:
-    """The bytes that `card_digest` digests: the card as its authors wrote it, RFC 8785."""
+def canonical_card(
+    description: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]] = ()
+) -> bytes | None:
+    """The bytes that `card_digest` digests: the card as its authors wrote it, RFC 8785.
+
+    Attachments among the `artifacts`, locations with roles, are named by role: what the card says
+    is the same in Dev and in Central, where they are is not.
+    """
+    roles = {_uri(artifact): f"artifact:{artifact['role']}" for artifact in artifacts}
     content = _at(description, "ModelCard", "ModelCardContent")
     if not content:
         return None
@@ -259,7 +290,8 @@ def canonical_card(description: Mapping[str, Any]) -> bytes | None:
         if not isinstance(details, list):
             raise InvalidInputError(f"evaluation_details of {what} is not a list")
         theirs = [entry for entry in details if not _is_ours(entry)]
-        return rfc8785.dumps({**card, "evaluation_details": theirs})
+        said = {**card, "evaluation_details": theirs}
+        return rfc8785.dumps(_with_attachments(said, lambda uri: roles.get(uri, uri)))
     # No JSON at all, or numbers that canonical JSON does not know.
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
@@ -287,6 +319,45 @@ def declared_mismatches(
         for reference in references_
         for field in ("version_id", "sha256")
         if reference[field] and reference[field] != actual[reference["role"]][field]
+    ]
+
+
+def superseded(
+    artifacts: Iterable[tuple[Mapping[str, Any], str | None]],
+) -> list[dict[str, str]]:
+    """What was registered as one version of an object whose present version is another.
+
+    `artifacts` are (location, id of the present version, None if it was deleted); the rest is as
+    `declared_mismatches` says. An endpoint, a person and the next training see the present one.
+    """
+    return [
+        {
+            "name": f"{location['role']} present version of {_uri(location)}",
+            "declared": str(location["version_id"]),
+            "actual": present or "deleted",
+        }
+        for location, present in artifacts
+        if present != location["version_id"]
+    ]
+
+
+def replaced(
+    artifacts: Sequence[Mapping[str, Any]], registered: Mapping[str, Any] | None
+) -> list[dict[str, str]]:
+    """What had other bytes when the version was registered, as `declared_mismatches` says it.
+
+    `registered` is the manifest that was recorded then, None if none was. A version may be
+    completed until it is approved: what names something else by now is no replacement.
+    """
+    then = {_uri(one): one["sha256"] for one in (registered or {}).get("artifacts", ())}
+    return [
+        {
+            "name": f"{location['role']} sha256 of {_uri(location)}",
+            "declared": then[_uri(location)],
+            "actual": str(location["sha256"]),
+        }
+        for location in artifacts
+        if then.get(_uri(location), location["sha256"]) != location["sha256"]
     ]
 
 
@@ -361,12 +432,13 @@ def _uri(location: Mapping[str, Any]) -> str:
 
 
 def _containers(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The one container, in a list. An inference pipeline is refused: the gate sees one image."""
+    """The containers, several of an inference pipeline; InvalidInputError if there are none."""
     containers: Sequence[Mapping[str, Any]]
     containers = _at(description, "InferenceSpecification", "Containers") or []
-    if len(containers) != 1:
+    if not containers:
         raise InvalidInputError(
-            f"{description.get('ModelPackageArn')} has {len(containers)} containers; expected 1"
+            f"{description.get('ModelPackageArn')} has no containers; register a version whose "
+            "InferenceSpecification has at least one"
         )
     return containers
 

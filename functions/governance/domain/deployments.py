@@ -9,7 +9,13 @@ from governance.domain.errors import InvalidInputError
 
 VARIANT = "AllTraffic"
 # What CreateModel takes of a package's container, besides the image.
-_OF_A_CONTAINER = ("ModelDataUrl", "ModelDataSource", "AdditionalModelDataSources", "Environment")
+_OF_A_CONTAINER = (
+    "ContainerHostname",
+    "ModelDataUrl",
+    "ModelDataSource",
+    "AdditionalModelDataSources",
+    "Environment",
+)
 _NAME_LIMIT = 63  # characters; SageMaker's limit for models, configs and endpoints
 
 
@@ -26,7 +32,7 @@ def plan(
 
     `project` is the directory's entry, `description` the Central version, `definition` the
     deployment definition that `reference` {digest, uri} stands for. Test spells the
-    container out, because the version is not signed off yet; Prod names the package, so that
+    containers out, because the version is not signed off yet; Prod names the package, so that
     SageMaker itself refuses what was not (DESIGN.md, rule 12). InvalidInputError for a stage that
     has no account.
     """

@@ -7,23 +7,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain.candidate import OUR_EVALUATION, training_data
+from governance.domain.images import containers_of
 
 
 def described(
     description: Mapping[str, Any], images: Sequence[Mapping[str, str]] = ()
 ) -> dict[str, Any]:
-    """{card_sections, dataset_version, image {uri, digest}} of a version.
+    """{card_sections, dataset_version, image {uri, digest}, further_images} of a version.
 
     `description` is DescribeModelPackage's answer, `images` [{uri, digest}] what its tags mean.
     `dataset_version` is None unless URI, version and digest of the training data are all known.
+    `image` is the first container's, `further_images` what other containers name besides.
     """
-    container = description["InferenceSpecification"]["Containers"][0]
     looked_up = {image["uri"]: image["digest"] for image in images}
-    image = container.get("Image")
+    named: list[dict[str, Any]] = []
+    for container in containers_of(description):
+        uri = container.get("Image")
+        image = {"uri": uri, "digest": container.get("ImageDigest") or looked_up.get(str(uri))}
+        if image not in named:
+            named.append(image)
     return {
         "card_sections": card_sections(description),
         "dataset_version": _dataset(training_data(description)),
-        "image": {"uri": image, "digest": container.get("ImageDigest") or looked_up.get(image)},
+        "image": named[0],
+        "further_images": named[1:],
     }
 
 

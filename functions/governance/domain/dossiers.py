@@ -14,6 +14,7 @@ from typing import Any
 
 from governance.domain import attestations, controls, images, locations
 from governance.domain.errors import IntegrityError, InvalidInputError
+from governance.domain.ledger import SERVES
 from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
 from governance.domain.verification import Finding, Key, verify_chain
@@ -178,10 +179,19 @@ def policy_digests(about: Sequence[Entry]) -> list[str]:
     return sorted({v["policy_digest"] for v in verdicts if v.get("policy_digest")})
 
 
-def _image(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    container = manifest["inference_specification"]["Containers"][0]
-    named = images.origin_of(str(container.get("Image")), manifest.get("images") or ())
-    return named or {"uri": container.get("Image"), "digest": container.get("ImageDigest")}
+def _images(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """{uri, digest} of every image that the manifest's containers name, each once."""
+    specifications = [
+        manifest["inference_specification"],
+        *(manifest.get("additional_inference_specifications") or []),
+    ]
+    found: list[dict[str, Any]] = []
+    for container in (one for spec in specifications for one in spec.get("Containers") or []):
+        named = images.origin_of(str(container.get("Image")), manifest.get("images") or ())
+        said = {"uri": container.get("Image"), "digest": container.get("ImageDigest")}
+        if (named or said) not in found:
+            found.append(named or said)
+    return found
 
 
 def lineage(
@@ -189,6 +199,7 @@ def lineage(
 ) -> dict[str, Any]:
     """Where the version comes from and where it went, as manifest and ledger say."""
     promoted = next((e for e in about if e["kind"] == "CandidatePromoted"), {})
+    image, *further_images = _images(manifest)
     return {
         "model": manifest["model"],
         "model_package_arn": model_package_arn,
@@ -196,7 +207,8 @@ def lineage(
         "trainer": promoted.get("trainer"),
         "code_commit": manifest.get("code_commit"),
         "training_data": manifest.get("training_data"),
-        "image": _image(manifest),
+        "image": image,
+        "further_images": further_images,
         "artifacts": [
             {
                 "role": artifact["role"],
@@ -214,7 +226,7 @@ def lineage(
                 "sequence": entry["sequence"],
             }
             for entry in about
-            if entry["kind"] == "CandidateReleased" and entry.get("endpoint")
+            if entry["kind"] in SERVES and entry.get("endpoint")
         ],
     }
 

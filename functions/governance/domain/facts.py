@@ -28,8 +28,9 @@ class Facts:
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
     knows nothing of it. `reviews` and `break_glass` are those of domain/reviews.py, `approvals`
     [{stage, person, decided_at, unconfirmed}] those of the stages before (domain/history.py).
-    `image` {registry, critical, scan}: `critical` findings of a finished scan or None, and `scan`
-    says in words how it stands.
+    `image` {registry, critical, scan} is the first container's: `critical` findings of a finished
+    scan or None, and `scan` says in words how it stands; `further_images` are those that other
+    containers name.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `rollback` is what is known of the rollback that is asked for (domain/rollbacks.py), None if
     none is: then the version is the one to go back to.
@@ -63,8 +64,14 @@ class Facts:
     dataset_version: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
     rollback: Mapping[str, Any] | None = None
+    further_images: Sequence[Mapping[str, Any]] = ()
     definition: Mapping[str, Any] | None = None
     tested_definition: str | None = None
+
+    @property
+    def images(self) -> list[Mapping[str, Any]]:
+        """Every image that the version names, the first container's first."""
+        return [self.image, *self.further_images]
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON that a verdict can keep; `from_dict` takes it back."""

@@ -8,7 +8,7 @@ words in explanations.py; here both become one verdict.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,12 +121,22 @@ def one_line(text: str) -> str:
 
 
 def evaluate(facts: Facts, policy: Policy, decide: Decide) -> Verdict:
-    """Ask the policy about the facts. What the engine cannot decide it raises."""
-    decision = decide(policy_request.request(facts, policy))
-    denied_by = decision.denied_by
-    if not decision.allowed and not denied_by:
-        denied_by = (explanations.NOTHING_PERMITS,)
-    reasons = tuple(Reason(rule, *explanations.explain(rule, facts, policy)) for rule in denied_by)
+    """Ask the policy about the facts. What the engine cannot decide it raises.
+
+    Rules speak of one image: of a version with several, the policy is asked about each, and each
+    "no" counts.
+    """
+    asked = [replace(facts, image=image) for image in facts.images]
+    answers = [decide(policy_request.request(one, policy)) for one in asked]
+    reasons = tuple(
+        dict.fromkeys(
+            Reason(rule, *explanations.explain(rule, one, policy))
+            for one, answer in zip(asked, answers, strict=True)
+            for rule in _denied_by(answer)
+        )
+    )
+    denied_by = tuple(dict.fromkeys(reason.rule for reason in reasons))
+    decision = Decision(all(answer.allowed for answer in answers), denied_by, answers[0].rules)
     return Verdict(
         stage=facts.stage,
         allowed=decision.allowed,
@@ -139,6 +149,12 @@ def evaluate(facts: Facts, policy: Policy, decide: Decide) -> Verdict:
         leaves=None if decision.allowed else _left_by(facts, denied_by),
         break_glass=_emergency(facts, policy, decision),
     )
+
+
+def _denied_by(decision: Decision) -> tuple[str, ...]:
+    if decision.allowed or decision.denied_by:
+        return decision.denied_by
+    return (explanations.NOTHING_PERMITS,)
 
 
 def _left_by(facts: Facts, denied_by: Sequence[str]) -> str | None:

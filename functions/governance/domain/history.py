@@ -24,16 +24,16 @@ def facts(
     request: Mapping[str, Any],
     story: Sequence[Entry],
     policy_recorded: bool,
-    image: Mapping[str, Any],
+    images: Sequence[Mapping[str, Any]],
     now: str,
     definition: Mapping[str, Any] | None = None,
     records: Records | None = None,
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
-    `story` is the entries about the version, the newest first; `definition` {digest, uri, problems}
-    the deployment definition that is decided on; `records` CloudTrail's of the
-    `earlier_decisions`.
+    `story` is the entries about the version, the newest first; `images` are the scans of its
+    images, the first container's first; `definition` {digest, uri, problems} the deployment
+    definition that is decided on; `records` CloudTrail's of the `earlier_decisions`.
     """
     promotion, candidate = request["promotion"], request["candidate"]
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
@@ -62,8 +62,9 @@ def facts(
         approvals=approvals(story, candidate_id, stage, records or {}),
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
-        image=image,
         rollback=request.get("rollback"),
+        image=images[0],
+        further_images=images[1:],
         definition=definition,
         tested_definition=tested_definition(story, candidate_id),
     )

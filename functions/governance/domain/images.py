@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,23 +160,30 @@ def pinned(uri: str, digest: str) -> Image:
     return image.pinned(digest)
 
 
+def containers_of(description: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every container of a version, those of the inference specification first."""
+    yield from (description.get("InferenceSpecification") or {}).get("Containers") or []
+    for additional in description.get("AdditionalInferenceSpecifications") or []:
+        yield from additional.get("Containers") or []
+
+
 def named_by(description: Mapping[str, Any]) -> dict[str, str | None]:
     """The declared digest, or None, of every container's image of a version, by URI.
 
     InvalidInputError if one name is registered with two digests.
     """
-    specifications = [
-        description.get("InferenceSpecification") or {},
-        *(description.get("AdditionalInferenceSpecifications") or []),
-    ]
     named: dict[str, str | None] = {}
-    for container in (one for spec in specifications for one in spec.get("Containers") or []):
+    for container in containers_of(description):
         uri, digest = container.get("Image"), container.get("ImageDigest")
-        if uri and named.setdefault(uri, digest) != digest:
+        if not uri:
+            continue
+        known = named.get(uri)
+        if known and digest and known != digest:
             raise InvalidInputError(
                 f"{description.get('ModelPackageArn')} names image {uri} with digests "
-                f"{named[uri]} and {digest}; register a version that means one"
+                f"{known} and {digest}; register a version that means one"
             )
+        named[uri] = known or digest
     return named
 
 

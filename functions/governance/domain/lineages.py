@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from governance.domain.candidate import is_model_data
 from governance.domain.errors import InvalidInputError
 
 PREFIX = "governed-path-"  # of every name; roles may create actions and contexts of no other
@@ -235,7 +236,11 @@ def _known(uri: str, facts: Facts) -> dict[str, str]:
 def _of_image(uri: str, manifest: Mapping[str, Any]) -> dict[str, str]:
     """What the manifest says of an image, looked up or, where nobody could, declared."""
     known = {image["uri"]: image["digest"] for image in manifest.get("images") or ()}
-    for container in manifest["inference_specification"].get("Containers", []):
+    specifications = [
+        manifest["inference_specification"],
+        *(manifest.get("additional_inference_specifications") or []),
+    ]
+    for container in (one for spec in specifications for one in spec.get("Containers") or []):
         known.setdefault(container.get("Image"), container.get("ImageDigest"))
     return {"role": "image", "image_digest": str(known[uri])} if known.get(uri) else {}
 
@@ -279,7 +284,7 @@ class _Draft:
             for origin in facts.origins
             if _tracked(origin)
         }
-        models = [key for role, key in parts.items() if role.startswith("model-data")]
+        models = [key for role, key in parts.items() if is_model_data(role)]
         if not models:
             raise InvalidInputError(
                 f"candidate {facts.candidate_id} has no model data; register a version that has"
@@ -334,7 +339,12 @@ def _object(origin: Mapping[str, Any], facts: Facts) -> _Node:
 
 def _tracked(location: Mapping[str, Any]) -> str:
     """How SageMaker types a candidate's object; "" if it is no part of the lineage."""
-    return TRACKED.get(str(location["role"]).partition("/")[0], "")
+    role = str(location["role"])
+    parts = role.split("/")
+    # specification/NAME/model-data: the containers of an additional inference specification.
+    if is_model_data(parts[2] if parts[0] == "specification" and len(parts) > 2 else role):
+        return TRACKED["model-data"]
+    return TRACKED.get(parts[0], "")
 
 
 def _dataset(data: Mapping[str, Any], facts: Facts) -> _Node:

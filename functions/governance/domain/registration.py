@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.domain.candidate import OF_THE_PLACE
+from governance.domain.candidate import OF_THE_PLACE, with_attachments
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
@@ -75,9 +75,7 @@ def central_version(
             request[key] = _pin(_relocate(description[key], moved), pinned)
     card = description.get("ModelCard")
     if card:
-        request["ModelCard"] = {
-            key: card[key] for key in ("ModelCardContent", "ModelCardStatus") if card.get(key)
-        }
+        request["ModelCard"] = _relocated_card(description, card, moved)
     return request
 
 
@@ -235,6 +233,23 @@ def _relocate(value: Any, moved: Mapping[str, str]) -> Any:
             key: _relocate(entry, moved) for key, entry in value.items() if key not in OF_THE_PLACE
         }
     return [_relocate(entry, moved) for entry in value] if isinstance(value, list) else value
+
+
+def _relocated_card(
+    description: Mapping[str, Any], card: Mapping[str, Any], moved: Mapping[str, str]
+) -> dict[str, Any]:
+    """The card with its attachments where they are in Central; data sets stay where they are."""
+    said = {key: card[key] for key in ("ModelCardContent", "ModelCardStatus") if card.get(key)}
+    if "ModelCardContent" in said:
+        said["ModelCardContent"] = with_attachments(said["ModelCardContent"], moved)
+        size = len(said["ModelCardContent"])
+        if size > _LONGEST_CARD:
+            raise InvalidInputError(
+                f"the model card of {description['ModelPackageArn']} has {size} characters once "
+                f"its attachments are named in Central; at most {_LONGEST_CARD} are taken: "
+                "register a version with a shorter one"
+            )
+    return said
 
 
 def _result_metadata(

@@ -125,11 +125,12 @@ def _documents(found: Mapping[str, Any], facts: Facts) -> Iterable[Risk]:
     ):
         if rule in denied:
             yield _risk("high", what, denied[rule]["fact"])
-    image = found["lineage"]["image"]
-    if not image["digest"] and "@" not in str(image["uri"]):
+    named = [found["lineage"]["image"], *found["lineage"]["further_images"]]
+    if any(not image["digest"] and "@" not in str(image["uri"]) for image in named):
         yield _risk("medium", "The image is named by a tag", "what a tag stands for can change")
-    if facts.image.get("critical") is None and "image_scan_clean" not in denied:
-        yield _risk("medium", "No scan of the image is known", str(facts.image.get("scan")))
+    unknown = [image for image in facts.images if image.get("critical") is None]
+    if unknown and "image_scan_clean" not in denied:
+        yield _risk("medium", "No scan of the image is known", str(unknown[0].get("scan")))
 
 
 def _expiring(found: Mapping[str, Any], facts: Facts) -> Iterable[Risk]:

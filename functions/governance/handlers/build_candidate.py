@@ -7,6 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters import manifests
 from governance.adapters.artifacts import Artifacts, of_role
+from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import candidate, claims, described, evaluation
@@ -18,13 +19,19 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Locate every object of the version, store the manifest, read the evaluation report."""
+    """Locate every object of the version, store the manifest, read the evaluation report.
+
+    What was replaced since the registration is a mismatch: the gate says no, and nothing is copied.
+    """
     promotion = contracts.request("build_candidate", event)["promotion"]
     session = Sessions(settings, claim_of(event)).hub(promotion["account"])
     description = Registry(session).describe(promotion["model_package_arn"])
     origin = Artifacts(session)
     built = manifests.build(description, session, settings.evidence_bucket)
     uri = manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)
+    registered = Ledger(settings.ledger_table).registered_as(
+        promotion["model"], promotion["model_package_arn"]
+    )
     report, problems = contracts.evaluation_report(
         origin.read(of_role(built.objects, "evaluation"))
     )
@@ -40,6 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             {"name": found["name"], "declared": found["expected"], "actual": found["actual"]}
             for found in claims.changed_since(promotion["decided_at"], description)
         ]
-        + candidate.declared_mismatches(built.references, built.objects),
+        + candidate.declared_mismatches(built.references, built.objects)
+        + manifests.replaced(built, session, registered, settings.evidence_bucket),
         "evaluation": evaluation.facts(report, problems),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from governance import contracts
@@ -42,7 +43,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         policy_recorded=history.is_recorded(
             policy.digest, ours.newest_first(model, "PolicyChanged")
         ),
-        image=Images().scan(described.get("image") or {}, accounts),
+        images=[Images().scan(image, accounts) for image in _named(described)],
         now=clock.now(),
         definition=None
         if named is None or stage == "Dev"
@@ -51,3 +52,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     decide = engine(policy.cedar, policy.schema).decide
     return {"verdict": gates.evaluate(facts, policy, decide).to_dict()}
+
+
+def _named(described: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [described.get("image") or {}, *(described.get("further_images") or [])]

@@ -456,6 +456,80 @@ def test_a_candidate_goes_to_central_whole(here: Organisation, aws: Callable[...
     assert hashlib.sha256(manifest).hexdigest() == candidate["candidate_id"]
 
 
+def _pipeline(here: Organisation) -> dict[str, Any]:
+    """The version with a second container that has model data of its own; that object."""
+    features = here._put("features.tar.gz", b"features")
+    version = here.registry.versions[here.arn]
+    version["InferenceSpecification"]["Containers"].append(
+        {
+            "ContainerHostname": "features",
+            "Image": "account.dkr.ecr.us-east-1.amazonaws.com/features:1",
+            "ModelDataUrl": features["uri"],
+        }
+    )
+    version["AdditionalInferenceSpecifications"] = [
+        {"Name": "gpu", "Containers": [{"Image": "a/gpu:1", "ModelDataUrl": features["uri"]}]}
+    ]
+    return features
+
+
+def test_a_pipeline_of_containers_goes_to_central_whole(here: Organisation) -> None:
+    features = _pipeline(here)
+    _, candidate, arn = here.promoted()
+    assert candidate["described"]["further_images"][0]["uri"].endswith("/features:1")
+    digests = {one["role"]: one["sha256"] for one in candidate["objects"]}
+    assert digests["model-data-2"] == features["sha256"]
+    version = here.registry.describe(arn)
+    containers = version["InferenceSpecification"]["Containers"]
+    place = f"s3://{ARTIFACTS}/models/{here.model}/{candidate['candidate_id']}"
+    urls = [f"{place}/model-data/model.tar.gz", f"{place}/model-data-2/features.tar.gz"]
+    assert [container["ModelDataUrl"] for container in containers] == urls
+    (additional,) = version["AdditionalInferenceSpecifications"]
+    assert additional["Containers"][0]["ModelDataUrl"] == urls[1]
+    assert here.verified(arn)["differences"] == []
+    asked = {"promotion": here.in_central(arn), "candidate": candidate}
+    asked["candidate"] = here.verified(arn)["candidate"]
+    planned = here.call("plan_deployment", **asked)["deployment"]["containers"]
+    assert [container["ModelDataUrl"] for container in planned] == urls
+    assert planned[1]["ContainerHostname"] == "features"
+
+
+@pytest.mark.parametrize("what", ["image", "bytes"])
+def test_a_change_of_the_second_container_is_found(
+    here: Organisation, aws: Callable[..., Any], what: str
+) -> None:
+    _pipeline(here)
+    arn = here.promoted()[2]
+    container = here.registry.versions[arn]["InferenceSpecification"]["Containers"][1]
+    if what == "image":
+        container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    else:
+        bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
+        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
+    named = "inference_specification.Containers.1.Image"
+    expected = {"image": named, "bytes": "model-data-2 sha256"}[what]
+    assert [one["name"] for one in here.verified(arn)["differences"]] == [expected]
+
+
+def test_attachments_of_the_card_are_named_where_they_are_in_central(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    plot = here._put("roc.png", b"plot")
+    version = here.registry.versions[here.arn]
+    version["ModelCard"]["ModelCardContent"] = json.dumps(
+        {"model_overview": {"model_name": "m"}, "additional_information": {"roc": plot["uri"]}}
+    )
+    _, candidate, arn = here.promoted()
+    card = json.loads(here.registry.describe(arn)["ModelCard"]["ModelCardContent"])
+    place = f"s3://{ARTIFACTS}/models/{here.model}/{candidate['candidate_id']}/card/1/roc.png"
+    assert card["additional_information"] == {"roc": place}
+    assert here.verified(arn)["differences"] == []
+    text = json.dumps(card)
+    here.registry.versions[arn]["ModelCard"]["ModelCardContent"] = text.replace(place, plot["uri"])
+    (difference,) = here.verified(arn)["differences"]
+    assert difference["name"] == "model_card_sha256"
+
+
 def test_promoting_the_same_candidate_again_registers_nothing(here: Organisation) -> None:
     _, first, arn = here.promoted()
     versions = len(here.registry.versions)
@@ -956,6 +1030,51 @@ def test_a_version_is_a_candidate_from_its_registration_on(
     assert hashlib.sha256(body).hexdigest() == entry["candidate_id"]
     # What is approved later without a change is that very candidate.
     assert here.promoted()[1]["candidate_id"] == entry["candidate_id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("model.tar.gz", "model-data present version"),
+        ("statistics.json", "baseline/modeldataquality-statistics sha256"),
+    ],
+)
+def test_an_object_that_was_replaced_before_the_approval_is_a_reason(
+    here: Organisation, aws: Callable[..., Any], name: str, role: str
+) -> None:
+    _new(here)
+    there = here._put(name, b"other bytes")
+    promotion = here.claim()["promotion"]
+    built = here.call("build_candidate", promotion=promotion)
+    (mismatch,) = built["declared_mismatches"]
+    assert mismatch["name"].startswith(role)
+    before = here.objects[name]
+    then, now = ("version_id",) * 2 if "version" in role else ("sha256",) * 2
+    assert (mismatch["declared"], mismatch["actual"]) == (before[then], there[now])
+    who = here.call("resolve_approver", promotion=promotion)
+    verdict = here.call("evaluate_gate", promotion=promotion, **who, **built)["verdict"]
+    (reason,) = verdict["reasons"]
+    assert reason["rule"] == "artifacts_match_registration"
+    assert name in reason["fact"]
+
+
+def test_an_object_that_was_deleted_before_the_approval_is_a_reason(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    aws("s3").delete_object(Bucket=DEV_BUCKET, Key=f"{here.model}/holdout.csv")
+    built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    (mismatch,) = built["declared_mismatches"]
+    assert (mismatch["name"].partition(" ")[0], mismatch["actual"]) == ("holdout", "deleted")
+
+
+def test_a_version_may_be_completed_until_it_is_approved(here: Organisation) -> None:
+    _new(here)
+    other = here._put("better-statistics.json", b'{"more": 1}')
+    version = here.registry.versions[here.arn]
+    version["DriftCheckBaselines"]["ModelDataQuality"]["Statistics"]["S3Uri"] = other["uri"]
+    version["ModelCard"]["ModelCardContent"] = '{"model_overview": {"model_name": "said more"}}'
+    built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    assert built["declared_mismatches"] == []
 
 
 def test_an_incomplete_version_is_no_candidate_and_no_error(here: Organisation) -> None:

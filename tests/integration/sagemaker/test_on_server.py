@@ -280,6 +280,149 @@ def test_events_arrive_on_the_bus_of_the_account(client: Client, version: str) -
     assert event["detail"]["UpdatedModelPackageFields"] == ["ModelLifeCycle"]
 
 
+def eventually(look: Callable[[], Any], seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.1)
+    return found
+
+
+def test_captured_requests_are_written_by_the_execution_role(
+    client: Client, role: Callable[..., str], model_url: str
+) -> None:
+    s3, sagemaker = client("s3", PROD), client("sagemaker", PROD)
+    s3.create_bucket(Bucket="captured")
+    read = allow("s3:GetObject")
+    writer = role(
+        PROD,
+        "writer",
+        read,
+        allow("s3:PutObject", resource="arn:aws:s3:::captured/may/*"),
+        service="sagemaker.amazonaws.com",
+    )
+    sagemaker.create_model(
+        ModelName="captured",
+        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": model_url},
+        ExecutionRoleArn=writer,
+    )
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "captured",
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }
+    for folder in ("may", "not"):
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=folder,
+            ProductionVariants=[variant],
+            DataCaptureConfig={
+                "EnableCapture": True,
+                "InitialSamplingPercentage": 100,
+                "DestinationS3Uri": f"s3://captured/{folder}",
+                "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+                "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+            },
+        )
+        sagemaker.create_endpoint(EndpointName=folder, EndpointConfigName=folder)
+        assert settled(sagemaker, folder)["DataCaptureConfig"]["CaptureStatus"] == "Started"
+        client("sagemaker-runtime", PROD).invoke_endpoint(
+            EndpointName=folder, Body=b"[1]", ContentType="application/json"
+        )
+    (found,) = eventually(
+        lambda: s3.list_objects_v2(Bucket="captured", Prefix="may/may/AllTraffic/").get("Contents")
+    )
+    line = json.loads(s3.get_object(Bucket="captured", Key=found["Key"])["Body"].read())
+    assert line["captureData"]["endpointInput"]["data"] == "[1]"
+    assert json.loads(line["captureData"]["endpointOutput"]["data"]) == {"model": "m", "data": [1]}
+    time.sleep(2)
+    assert "Contents" not in s3.list_objects_v2(Bucket="captured", Prefix="not/")
+
+
+def test_an_alarm_on_real_requests_rolls_a_release_back(
+    client: Client, role: Callable[..., str], model_url: str
+) -> None:
+    """The whole way: requests, metrics, CloudWatch's own API, the endpoint, the event of AWS."""
+    s3, sagemaker, cloudwatch = (client(name, PROD) for name in ("s3", "sagemaker", "cloudwatch"))
+    bad = CONSTANT.format(value="bad").replace('if data == "fail"', "if True")
+    s3.put_object(Bucket="prod-models", Key="bad.tar.gz", Body=archive(bad))
+    alarm = "governed-path-guarded-server-errors"
+    watcher = role(
+        PROD,
+        "watcher",
+        allow("s3:GetObject"),
+        allow(
+            "cloudwatch:DescribeAlarms",
+            resource=f"arn:aws:cloudwatch:{REGION}:{PROD}:alarm:governed-path-*",
+        ),
+        service="sagemaker.amazonaws.com",
+    )
+    for name, url in (("good", model_url), ("bad", "s3://prod-models/bad.tar.gz")):
+        sagemaker.create_model(
+            ModelName=name,
+            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url},
+            ExecutionRoleArn=watcher,
+        )
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name,
+            ProductionVariants=[
+                {
+                    "VariantName": "AllTraffic",
+                    "ModelName": name,
+                    "InitialInstanceCount": 1,
+                    "InstanceType": "ml.m5.large",
+                }
+            ],
+        )
+    sagemaker.create_endpoint(EndpointName="guarded", EndpointConfigName="good")
+    assert settled(sagemaker, "guarded")["EndpointStatus"] == "InService"
+    dimensions = {"EndpointName": "guarded", "VariantName": "AllTraffic"}
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    sagemaker.update_endpoint(
+        EndpointName="guarded",
+        EndpointConfigName="bad",
+        RetainAllVariantProperties=True,
+        DeploymentConfig={
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {
+                    "Type": "CANARY",
+                    "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+                    "WaitIntervalInSeconds": 3600,
+                }
+            },
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
+        },
+    )
+    runtime = client("sagemaker-runtime", PROD)
+
+    def failed() -> bool:
+        try:
+            runtime.invoke_endpoint(
+                EndpointName="guarded", Body=b"1", ContentType="application/json"
+            )
+        except ClientError as error:
+            return error.response["Error"]["Code"] == "ModelError"
+        return False
+
+    eventually(failed)
+    after = settled(sagemaker, "guarded")
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", "good")
+    history = cloudwatch.describe_alarm_history(AlarmName=alarm, HistoryItemType="StateUpdate")
+    assert any("to ALARM" in item["HistorySummary"] for item in history["AlarmHistoryItems"])
+    assert not any(failed() for _ in range(10))
+
+
 def test_nothing_survives_the_server(
     tmp_path: Path,
 ) -> None:
