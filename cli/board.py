@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli import ledger, reviews, versions
+from cli import endpoints, ledger, reviews, versions
 from cli.aws import calling
 from governance.domain.identity import account_of, identity_of
 from governance.domain.ledger import ABOUT_ACCESS, SERVES, UNMOVING, phase
@@ -34,7 +34,7 @@ def board(
     ledger knows them.
     """
     rows: list[Row] = []
-    endpoints: list[Row] = []
+    served: list[Row] = []
     in_review: list[Row] = []
     for project in projects:
         model = str(project["model"])
@@ -42,9 +42,9 @@ def board(
         rows += _central(reader, central_account, model, found)
         registered = _dev_summaries(dev, project) if dev is not None else []
         rows += _dev(model, str(project["accounts"]["dev"]), registered, found)
-        endpoints += serving(found)
+        served += serving(found)
         in_review += _reviews(reader, project, found)
-    return {"versions": rows, "endpoints": endpoints, "reviews": in_review}
+    return {"versions": rows, "endpoints": served, "reviews": in_review}
 
 
 def board_at(
@@ -55,7 +55,7 @@ def board_at(
     Registries know only how a version is now. `reviews` is empty: those of then are in the history.
     """
     rows: list[Row] = []
-    endpoints: list[Row] = []
+    served: list[Row] = []
     for project in projects:
         model = str(project["model"])
         found = ledger.until(ledger.of_versions(ledger.entries(reader, model)), at)
@@ -65,8 +65,8 @@ def board_at(
         )
         rows += [_row_at(model, arn, found) for arn in ours]
         rows += _dev(model, str(project["accounts"]["dev"]), [], found)
-        endpoints += serving(found)
-    return {"versions": rows, "endpoints": endpoints, "reviews": []}
+        served += serving(found)
+    return {"versions": rows, "endpoints": served, "reviews": []}
 
 
 def _row_at(model: str, arn: str, found: Sequence[Mapping[str, Any]]) -> Row:
@@ -83,6 +83,100 @@ def _row_at(model: str, arn: str, found: Sequence[Mapping[str, Any]]) -> Row:
         "model_package_arn": arn,
         "since": told[-1]["recorded_at"],
         "approver": _approver(told),
+    }
+
+
+def by_stage(
+    versions_: Sequence[Mapping[str, Any]], projects: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+    """Where each model is: {model, project, risk_tier, dev, test, prod}, by model.
+
+    A stage is the newest of the model's `versions_` that is in it; in Prod the one that is deployed
+    comes first, if there is one and it is not the newest. [] if none is.
+    """
+    rows = []
+    for project in projects:
+        own = [row for row in versions_ if row["model"] == project["model"]]
+        stages = {
+            stage: [row for row in own if row["stage"] == stage.capitalize()]
+            for stage in ("dev", "test", "prod")
+        }
+        rows.append(
+            {key: project[key] for key in ("model", "project", "risk_tier")}
+            | {stage: _telling(found) for stage, found in stages.items()}
+        )
+    return rows
+
+
+def _telling(found: Sequence[Mapping[str, Any]]) -> list[Row]:
+    newest = max(found, key=lambda row: int(row["version"]), default=None)
+    deployed = [row for row in found if row["stage_status"] == "Deployed"]
+    chosen = [*deployed, *([newest] if newest and newest not in deployed else [])]
+    keys = ("version", "stage_status", "since")
+    return [{key: row[key] for key in keys} for row in chosen]
+
+
+def as_seen(
+    released: Sequence[Mapping[str, Any]],
+    seen: Sequence[Mapping[str, Any]],
+    problems: Sequence[Mapping[str, str]],
+    projects: Sequence[Mapping[str, Any]],
+) -> list[Row]:
+    """The endpoints that the ledger knows, with what is seen of them; then those it does not.
+
+    `seen` and `problems` are of `cli.endpoints`. To a row of `serving` come {stage, status,
+    variants, execution, deployment, alarm, differs}: `status` is None where nobody could look, and
+    Missing where there is none; `differs` is true if a client is answered by another version than
+    the ledger says. Of what serves none of the projects' models nothing is listed.
+    """
+    blind = {one["account"] for one in problems}
+    live = {row["endpoint_arn"]: row for row in seen}
+    stages = {
+        str(project["accounts"][stage]): stage.capitalize()
+        for project in projects
+        for stage in ("test", "prod")
+    }
+    rows = [
+        {
+            **row,
+            "stage": stages.get(row["account"]),
+            **_seen(live.pop(row["endpoint_arn"], None), row["account"] in blind, row),
+        }
+        for row in released
+    ]
+    models = {str(project["model"]) for project in projects}
+    rows += [
+        {**_unrecorded(row, models), "stage": stages.get(row["account"]), **_seen(row, False, None)}
+        for row in live.values()
+        if any(one["model"] in models for one in row["variants"])
+    ]
+    return sorted(rows, key=lambda row: (row["stage"] or "", row["account"], row["endpoint_name"]))
+
+
+def _seen(row: Mapping[str, Any] | None, blind: bool, said: Mapping[str, Any] | None) -> Row:
+    if row is None:
+        status = None if blind else "Missing"
+        nothing = dict.fromkeys(("execution", "deployment", "alarm"))
+        return {"status": status, "variants": [], **nothing, "differs": not blind}
+    keys = ("status", "variants", "execution", "deployment", "alarm")
+    answering = endpoints.served_now(row)
+    differs = said is not None and not any(
+        one["model_package_arn"] == said["model_package_arn"]
+        or (one["candidate_id"] or "") == said["candidate_id"]
+        for one in answering
+    )
+    return {key: row[key] for key in keys} | {"differs": differs}
+
+
+def _unrecorded(row: Mapping[str, Any], models: set[str]) -> Row:
+    """An endpoint that no release is recorded for: one of a test that runs, or one by hand."""
+    served = next(one for one in row["variants"] if one["model"] in models)
+    return {
+        **{key: row[key] for key in ("endpoint_name", "endpoint_arn", "account")},
+        **{key: served[key] for key in ("model", "version", "candidate_id")},
+        "since": row["changed_at"],
+        "approver": None,
+        "model_package_arn": served["model_package_arn"],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from cli.errors import REFUSED, GovernError, usage
 from cli.options import AT, REVIEWS, STAGES, TIERS, Options, account_id, acting, name
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from cli.approvals import Decision
     from cli.target import Target
     from cli.verification import Report
@@ -241,47 +243,93 @@ def provision(
     return 0
 
 
-@click.command(short_help="Where every version stands, what Prod serves.")
+_WATCH = 5.0  # seconds between two looks, if nothing else is said
+_SHORTEST_WATCH = 2.0  # SageMaker answers a few calls a second
+
+
+@click.command(short_help="Where every model stands, what every endpoint serves.")
 @click.argument("model", required=False)
 @AT
+@click.option(
+    "--watch",
+    is_flag=False,
+    flag_value=_WATCH,
+    type=click.FloatRange(min=_SHORTEST_WATCH),
+    metavar="[SECONDS]",
+    help=f"Look again and again, every {_WATCH:g} seconds or as often as said; Ctrl-C ends it.",
+)
 @acting("governance-engineer")
-def status(options: Options, model: str | None, at: str | None) -> int:
-    """Every version and where it stands, what Prod's endpoints serve, and which reviews stand.
+def status(options: Options, model: str | None, at: str | None, watch: float | None) -> int:
+    """The board: where every model stands, what every endpoint serves, and which reviews stand.
 
-    Dev versions are listed once somebody has approved them; with --as data-scientist, all are.
+    With MODEL, every version of it. Endpoints are as SageMaker has them at this moment: version and
+    share of traffic of each variant, a deployment that is under way, the last alarm; since when and
+    by whose signature is the ledger's. Dev versions are listed once somebody has approved them;
+    with --as data-scientist, all are. With --at everything is as the ledger had it then.
 
     \b
     Examples:
       govern status
+      govern status --watch 10
       govern status clinical-risk-classifier --as data-scientist
       govern status --at 2026-11-21T09:30
       govern status --json
     """
-    from cli import board, present, projects
+    from cli import present
     from cli.target import open_target
 
+    if watch is not None and (options.as_json or at is not None):
+        raise usage(
+            "--watch goes neither with --json nor with --at", "call it again instead, or leave it"
+        )
     where = open_target(options)
+    if watch is None:
+        found = _board(where, options, model, at)
+        if options.as_json:
+            output(found)
+        else:
+            present.console().print(present.board(found, details=model is not None))
+        return 0
+    _watch(watch, lambda: present.board(_board(where, options, model, None), model is not None))
+    return 0
+
+
+def _board(where: Target, options: Options, model: str | None, at: str | None) -> dict[str, Any]:
+    """The board as JSON: {models, versions, endpoints, reviews, not_looked_at}."""
+    from cli import board, endpoints, projects
+    from cli.target import observer_session
+
     reader = where.reader
     chosen = [projects.project_of(reader, model)] if model else projects.all_projects(reader)
     dev = where.session if options.persona == "data-scientist" else None
-    found = (
-        board.board(reader, chosen, where.central_account, dev)
-        if at is None
-        else board.board_at(reader, chosen, where.central_account, at)
-    )
-    if options.as_json:
-        output(found)
-        return 0
-    console = present.console()
-    if not chosen:
-        console.print("No model is provisioned yet; an admin does that: govern provision --help")
-        return 0
-    console.print(present.stages_table(found["versions"]))
-    if found["endpoints"]:
-        console.print(present.endpoints_table(found["endpoints"]))
-    if found["reviews"]:
-        console.print(present.reviews_table(found["reviews"]))
-    return 0
+    if at is not None:
+        found: dict[str, Any] = {**board.board_at(reader, chosen, where.central_account, at)}
+        problems: list[dict[str, str]] = []
+    else:
+        found = {**board.board(reader, chosen, where.central_account, dev)}
+        seen, problems = endpoints.in_accounts(
+            lambda account: observer_session(reader, account), endpoints.accounts_of(chosen)
+        )
+        found["endpoints"] = board.as_seen(found["endpoints"], seen, problems, chosen)
+    models = board.by_stage(found["versions"], chosen)
+    return {"models": models, **found, "not_looked_at": problems}
+
+
+def _watch(seconds: float, look: Callable[[], RenderableType]) -> None:
+    """Show what `look` returns, again every so many seconds, until somebody ends it."""
+    import time
+
+    from rich.live import Live
+
+    from cli import present
+
+    with (
+        suppress(KeyboardInterrupt),
+        Live(console=present.console(), auto_refresh=False, vertical_overflow="visible") as live,
+    ):
+        while True:
+            live.update(look(), refresh=True)
+            time.sleep(seconds)
 
 
 @click.command(short_help="What happened, who decided, why not.")

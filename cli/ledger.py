@@ -40,6 +40,35 @@ def entries(session: boto3.Session, model: str, after: int = 0) -> list[dict[str
             )
         )
         rows = [items.from_item(item) for page in pages for item in page["Items"]]
+    return _opened(model, rows)
+
+
+def about(session: boto3.Session, model: str, arn: str) -> list[dict[str, Any]]:
+    """The entries about one version, the newest first, by the index: the rest is not read.
+
+    Errors as `entries`.
+    """
+    with calling(f"read the ledger of {arn}"):
+        pages = (
+            session.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=TABLE,
+                IndexName="by-version",
+                KeyConditionExpression="model = :model AND begins_with(by_version, :start)",
+                ExpressionAttributeValues={
+                    ":model": {"S": model},
+                    ":start": {"S": attestations.index_key(arn)},
+                },
+                ScanIndexForward=False,
+                ConsistentRead=True,
+            )
+        )
+        rows = [items.from_item(item) for page in pages for item in page["Items"]]
+    return _opened(model, rows)
+
+
+def _opened(model: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     try:
         return [attestations.entry_in(row) for row in rows]
     except IntegrityError as error:

@@ -31,6 +31,7 @@ from cli.errors import USAGE, GovernError
 from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
+from cli.recall_commands import recall
 from cli.rollback_commands import rollback
 
 
@@ -88,6 +89,7 @@ for command in (
     review,
     break_glass,
     rollback,
+    recall,
     status,
     history,
     verify,

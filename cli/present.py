@@ -33,6 +33,7 @@ _RESULTS = {
 }
 _MOST_FINDINGS = 20  # that are shown to people
 _PLAIN_WIDTH = 160  # columns when nobody's terminal says how many there are
+_UNBOUNDED = 10_000  # columns
 _NONE = "-"
 
 
@@ -78,19 +79,113 @@ def stages_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The board's Prod endpoints and what they serve."""
-    table = _table("Prod endpoint", "Account", "Serves", "Candidate", "Since", "Signed by")
+def board(found: Mapping[str, Any], details: bool = False) -> RenderableType:
+    """The board: models by stage (with `details`, every version), endpoints by account, reviews."""
+    if not found["models"]:
+        return Text("No model is provisioned yet; an admin does that: govern provision --help")
+    parts: list[RenderableType] = [
+        stages_table(found["versions"]) if details else models_table(found["models"])
+    ]
+    for (stage, account), rows in _by_account(found["endpoints"]).items():
+        parts += [
+            Text(f"Endpoints in {f'{stage} ' if stage else ''}{account}", style="bold"),
+            endpoints_table(rows),
+            *_remarks(rows),
+        ]
+    parts += not_looked_at(found["not_looked_at"])
+    if found["reviews"]:
+        parts.append(reviews_table(found["reviews"]))
+    return Group(*parts)
+
+
+def models_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The newest version of every model in each stage, and the one that is deployed."""
+    table = _table("Model", "Tier", "Dev", "Test", "Prod")
     for row in rows:
-        table.add_row(
-            str(row["endpoint_name"]),
-            str(row["account"]),
-            f"{row['model']}/{row['version']}",
-            short(row["candidate_id"]),
-            moment(row["since"]),
-            str(row["approver"] or _NONE),
-        )
+        stages = (_standing(row[stage]) for stage in ("dev", "test", "prod"))
+        table.add_row(row["model"], row["risk_tier"], *stages)
     return table
+
+
+def _standing(rows: Sequence[Mapping[str, Any]]) -> Text:
+    lines = [Text.assemble(f"{row['version']} ", status_text(row["stage_status"])) for row in rows]
+    return Text("\n").join(lines) if lines else Text(_NONE)
+
+
+def endpoints_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Endpoints: what each of their variants serves, its share, since when and signed by whom.
+
+    Where a line of that does not fit into the console, it is two.
+    """
+    wide = _table("Endpoint", "Serves", "Candidate", ">Traffic", "Since (UTC)", "By", "State")
+    narrow = _table("Endpoint\n  serves", "Candidate\ntraffic", "Since (UTC)\nby", "State")
+    for row in rows:
+        variants = row.get("variants") or [{**row, "share": None, "shadow": False}]
+        for number, one in enumerate(variants):
+            first = number == 0
+            own = one["model_package_arn"] == row["model_package_arn"]
+            name = row["endpoint_name"] if first else ""
+            serves = serves_text({"incoming": False, **one})
+            candidate, share = short(one["candidate_id"]), share_text(one)
+            since = moment(row["since"])[:16] if own else _NONE
+            by = str((row["approver"] if own else None) or _NONE)
+            state = _state(row) if first else Text()
+            wide.add_row(name, serves, candidate, share, since, by, state)
+            named = f"{name}\n  {serves}" if first else f"  {serves}"
+            narrow.add_row(named, f"{candidate}\n{share}", f"{since}\n{by}", state)
+    return _Fitting(wide, narrow)
+
+
+class _Fitting:
+    """The wide table, or the narrow one where the wide does not fit."""
+
+    def __init__(self, wide: Table, narrow: Table) -> None:
+        self._wide, self._narrow = wide, narrow
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterable[RenderableType]:
+        needed = console.measure(self._wide, options=options.update(width=_UNBOUNDED)).maximum
+        yield self._wide if needed <= options.max_width else self._narrow
+
+
+def _state(row: Mapping[str, Any]) -> Text:
+    status = row.get("status")
+    if status is None:
+        return Text("not looked at" if "status" in row else _NONE, style="yellow")
+    good = status == "InService" and not row["differs"]
+    bad = status in ("Failed", "Missing", "OutOfService") or row["differs"]
+    said = "differs" if row["differs"] and status != "Missing" else status
+    return Text(said, style="green" if good else "red" if bad else "yellow")
+
+
+def _remarks(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """What does not fit into a row: a deployment under way, an alarm, what should not be."""
+    found: list[RenderableType] = []
+    for row in rows:
+        name = row["endpoint_name"]
+        if row.get("deployment"):
+            since = moment(row["deployment"]["since"])
+            config = row["deployment"]["config"]
+            found.append(Text(f"{name}: {row['status']} to {config} since {since}", "yellow"))
+        if row.get("alarm"):
+            alarm = row["alarm"]
+            found.append(
+                Text(f"{name}: alarm {alarm['name']} since {moment(alarm['since'])}", style="red")
+            )
+        if row.get("differs"):
+            said = f"{row['model']}/{row['version']}"
+            found.append(Text(f"{name}: the ledger says that it serves {said}", style="red"))
+    return found
+
+
+def _by_account(
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((str(row.get("stage") or ""), str(row["account"])), []).append(row)
+    return found
 
 
 def history(entries: Sequence[Mapping[str, Any]], dev_account: str) -> RenderableType:
@@ -406,6 +501,88 @@ def _prod_table(prod: Mapping[str, Any]) -> Table:
     return table
 
 
+def blast_radius(found: Mapping[str, Any]) -> RenderableType:
+    """What a recall concerns: versions in every registry, endpoints in every account."""
+    table = _table("Holds it", "Registry", "Stands at", "Candidate", "Recalled part", "A recall")
+    for row in found["versions"]:
+        will = "is recorded already" if row["closed"] else "takes it back"
+        table.add_row(
+            f"{row['model']}/{row['version']}",
+            row["registry"],
+            phase_text(row["phase"]),
+            short(row["candidate_id"]),
+            str(row["part"] or "its bytes"),
+            will if row["registry"] == "Central" else "leaves it there; gates refuse it",
+        )
+    parts: list[RenderableType] = [
+        Text(f"Blast radius of {found['reference'] or found['part']}", style="bold"),
+        table,
+    ]
+    if found["endpoints"]:
+        parts.append(served_table(found["endpoints"]))
+    else:
+        parts.append(Text("No endpoint serves any of it."))
+    parts += not_looked_at(found["not_looked_at"])
+    return Group(*parts)
+
+
+def served_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Endpoints and what each of their variants serves."""
+    table = _table("Endpoint", "Account", "Status", "Variant", ">Traffic", "Serves")
+    for row in rows:
+        for one in row["variants"]:
+            table.add_row(
+                *(row["endpoint_name"], row["account"], row["status"], one["variant"]),
+                *(share_text(one), serves_text(one)),
+            )
+    return table
+
+
+def recalled(done: Sequence[Mapping[str, Any]], serving: Sequence[Mapping[str, Any]]) -> Group:
+    """How the recall of each version ended, and what still serves one."""
+    table = _table("Version", "Recall", ">Entry", "Why not")
+    for one in done:
+        good = one["outcome"] == "recalled"
+        table.add_row(
+            f"{one['model']}/{one['version']}",
+            Text(one["outcome"], style="green" if good else "red"),
+            str(one.get("entry") or _NONE),
+            str(one["problem"] or _NONE),
+        )
+    parts: list[RenderableType] = [table] if done else [Text("Nothing is left to recall.")]
+    parts += [
+        Text(f"{row['endpoint_name']} in {row['account']} still serves what is recalled", "red")
+        for row in serving
+    ]
+    return Group(*parts)
+
+
+def not_looked_at(problems: Sequence[Mapping[str, str]]) -> list[RenderableType]:
+    """Accounts of which nobody knows what they serve."""
+    return [
+        Text(f"Account {one['account']} could not be looked at: {one['problem']}", style="red")
+        for one in problems
+    ]
+
+
+def share_text(variant: Mapping[str, Any]) -> str:
+    """The variant's share of the traffic, or why it has none."""
+    if variant["shadow"]:
+        return "shadow"
+    return _NONE if variant["share"] is None else f"{variant['share']:.0%}"
+
+
+def serves_text(variant: Mapping[str, Any]) -> str:
+    """The version that a variant serves, else its candidate; "not ours" if it is neither."""
+    if variant["version"] is not None:
+        named = f"{variant['model']}/{variant['version']}"
+    elif variant["candidate_id"]:
+        named = f"{variant['model']}, candidate {short(variant['candidate_id'])}"
+    else:
+        named = "not ours"
+    return f"{named}, arriving" if variant["incoming"] else named
+
+
 def backtest(found: Mapping[str, Any]) -> RenderableType:
     """Which past decisions change under other policies, and why."""
     replayed = f"{found['decisions']} decisions replayed under {found['directory']}"
@@ -446,6 +623,12 @@ def status_text(status: str | None) -> Text:
     good = status in _GOOD or status.endswith("-Approved")
     style = "green" if good else "red" if status in _BAD else "yellow" if status in _BUSY else ""
     return Text(status, style=style)
+
+
+def phase_text(phase: str | None) -> Text:
+    """ "Stage/Status" with the status in its colour."""
+    stage, _, status = (phase or "").partition("/")
+    return Text.assemble(f"{stage}/", status_text(status)) if status else Text(_NONE)
 
 
 def short(candidate_id: str | None) -> str:

@@ -2,7 +2,8 @@
 
 Locally, the persona's own role is assumed in the embedded AWS with the person as source identity;
 in AWS, the profile does that. Reads go through the role governed-path-reader, taken from the
-persona's session.
+persona's session; what endpoints of Test and Prod serve is seen through governed-path-observer of
+their account, taken from the reader's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cli.options import Options
 from governance.adapters import errors
 
 READER_ROLE = "governed-path-reader"
+OBSERVER_ROLE = "governed-path-observer"
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=5,
@@ -119,12 +121,32 @@ def reader_session(session: boto3.Session, central_account: str) -> boto3.Sessio
     It talks to the endpoint that `session` talks to. GovernError `access_denied` if the role does
     not trust the session's.
     """
-    partition = session.get_partition_for_region(session.region_name)
-    role_arn = f"arn:{partition}:iam::{central_account}:role/{READER_ROLE}"
-    with calling(
-        f"assume {role_arn}",
+    return _assumed(
+        session,
+        central_account,
+        READER_ROLE,
         "check that the Central stack is deployed and the persona's role may assume its reader",
-    ):
+    )
+
+
+def observer_session(reader: boto3.Session, account: str) -> boto3.Session:
+    """The role governed-path-observer of a Test or Prod account, taken from the reader's session.
+
+    GovernError `access_denied` if there is no such role, or if it does not trust the reader.
+    """
+    return _assumed(
+        reader,
+        account,
+        OBSERVER_ROLE,
+        f"check that the member stack of account {account} is deployed, and that TrustedAccountIds "
+        "of the Central stack has the account",
+    )
+
+
+def _assumed(session: boto3.Session, account: str, role: str, hint: str) -> boto3.Session:
+    partition = session.get_partition_for_region(session.region_name)
+    role_arn = f"arn:{partition}:iam::{account}:role/{role}"
+    with calling(f"assume {role_arn}", hint):
         credentials = session.client("sts").assume_role(
             RoleArn=role_arn, RoleSessionName="govern", DurationSeconds=3600
         )["Credentials"]

@@ -15,6 +15,7 @@ from ministack import app as ministack
 from ministack.core import iam_evaluator, router
 
 from local import sagemaker
+from local.sagemaker import scaling
 from local.seams import (
     calls,
     environments,
@@ -58,6 +59,13 @@ def install() -> None:
         "target_prefixes": ["SageMaker."],
         "host_patterns": [r"sagemaker\."],
         "credential_scope": "sagemaker",
+    }
+    require(scaling.SERVICE not in ministack.SERVICE_HANDLERS, "server", "no auto scaling")
+    ministack.SERVICE_HANDLERS[scaling.SERVICE] = scaling.handle
+    router.SERVICE_PATTERNS[scaling.SERVICE] = {
+        "target_prefixes": [scaling.TARGET_PREFIX],
+        "host_patterns": [r"application-autoscaling\."],
+        "credential_scope": scaling.SERVICE,
     }
 
 

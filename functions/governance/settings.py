@@ -18,6 +18,7 @@ class Settings:
     claims_table: str
     project_directory_table: str
     candidates_table: str
+    parts_table: str
     ledger_table: str
     ledger_heads_table: str
     endpoint_waits_table: str

@@ -9,6 +9,7 @@ from local.sagemaker import (
     deployments,
     endpoint_configs,
     models,
+    scaling,
     tags,
     tracking,
     traffic,
@@ -72,6 +73,7 @@ def update(request: Request) -> Record:
             for entry in body.get("ExcludeRetainedVariantProperties", [])
         }
         _retain(endpoint, [*deployment.variants, *deployment.shadows], excluded)
+    _require_unscaled(mine, endpoint, config)
     if deployment_config:
         traffic.check_names(endpoint["ProductionVariants"], deployment.variants)
         _check_deployment(mine, deployment_config, deployment.variants, plans)
@@ -230,6 +232,26 @@ def _deployed_image(container: Record) -> Record:
     head, slash, tail = repository.rpartition("/")
     resolved = f"{head}{slash}{tail.partition(':')[0]}@{digest}" if digest else image
     return {"SpecifiedImage": image, "ResolvedImage": resolved, "ResolutionTime": now()}
+
+
+def _require_unscaled(owner: Account, endpoint: Record, config: Record) -> None:
+    """ValidationException if a variant that is scaled would go, or get another instance type."""
+    types = {variant["VariantName"]: variant.get("InstanceType") for variant in _of(config)}
+    scaled = [
+        variant["VariantName"]
+        for variant in _of(endpoint["config"])
+        if scaling.is_registered(owner, endpoint["EndpointName"], variant["VariantName"])
+        and types.get(variant["VariantName"]) != variant.get("InstanceType")
+    ]
+    if scaled:
+        raise invalid(
+            f'The variant(s) "[{", ".join(scaled)}]" must be deregistered as scalable targets with '
+            "AWS Auto Scaling before they can be removed or have their instance type updated."
+        )
+
+
+def _of(config: Record) -> list[Record]:
+    return endpoint_configs.all_variants(config)
 
 
 def _served(endpoint: Record) -> dict[str, Record]:

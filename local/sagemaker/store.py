@@ -31,6 +31,9 @@ class Account:
     lineage: dict[str, Record] = field(default_factory=dict)
     associations: dict[tuple[str, str], Record] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Application Auto Scaling's: by (resource, dimension), and that with the policy's name.
+    scalable_targets: dict[tuple[str, str], Record] = field(default_factory=dict)
+    scaling_policies: dict[tuple[str, str, str], Record] = field(default_factory=dict)
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a resource of this account."""

@@ -32,21 +32,23 @@ _NUMBERS = ("integer", "long", "float", "double")
 
 
 @cache
-def service_model() -> ServiceModel:
-    """botocore's model of SageMaker."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+def service_model(service: str = "sagemaker") -> ServiceModel:
+    """botocore's model of SageMaker, or of another service that is served here."""
+    return botocore.session.get_session().get_service_model(service)
 
 
-def operation(name: str) -> OperationModel:
-    """The operation's model; UnknownOperationException if SageMaker has none of that name."""
-    if name not in service_model().operation_names:
-        raise ServiceError("UnknownOperationException", f"SageMaker has no operation {name!r}")
-    return service_model().operation_model(name)
+def operation(name: str, service: str = "sagemaker") -> OperationModel:
+    """The operation's model; UnknownOperationException if the service has none of that name."""
+    model = service_model(service)
+    if name not in model.operation_names:
+        title = "SageMaker" if service == "sagemaker" else str(model.service_id)
+        raise ServiceError("UnknownOperationException", f"{title} has no operation {name!r}")
+    return model.operation_model(name)
 
 
-def validate(name: str, request: dict[str, Any]) -> None:
+def validate(name: str, request: dict[str, Any], service: str = "sagemaker") -> None:
     """ValidationException that names every member which breaks the operation's input shape."""
-    shape = operation(name).input_shape
+    shape = operation(name, service).input_shape
     problems = list(_problems(shape, request, "")) if shape else []
     if problems:
         count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "

@@ -17,6 +17,7 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import kms, s3, sts
 
 from local.sagemaker import iam as sagemaker_iam
+from local.sagemaker import scaling
 from local.seams.assertions import require, require_attributes, require_parameters, require_source
 
 # The principal of a request to a bucket of another account, which the emulator takes for its root.
@@ -60,6 +61,12 @@ def _know_sagemaker() -> None:
     require("sqs" in iam_evaluator._RESOURCE_POLICY_LOOKUPS, "permissions", "policy look-ups")
     require_parameters("permissions", kms._resolve_key, "key_id_or_arn")
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    require(
+        scaling.SERVICE not in iam_actions.SERVICE_TO_IAM_NAMESPACE,
+        "permissions",
+        "no application-autoscaling",
+    )
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[scaling.SERVICE] = scaling.SERVICE
     iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _with_sagemaker_resources(iam_actions.extract_resource_arn)
     iam_actions.request_tag_context = _with_condition_keys(iam_actions.request_tag_context)
@@ -98,6 +105,9 @@ def _with_sagemaker_resources(resource_arn: Any) -> Any:
         region: str,
         account_id: str,
     ) -> Any:
+        if service == scaling.SERVICE:
+            operation = headers.get("x-amz-target", "").rpartition(".")[2]
+            return scaling.resource_arn(operation, _json(body), account_id, region)
         if service != "sagemaker":
             arn = resource_arn(
                 service, method, path, headers, body, query_params, region, account_id
@@ -142,6 +152,8 @@ def _with_condition_keys(tag_context: Any) -> Any:
         context: dict[str, Any] = dict(tag_context(service, iam_action, body, params))
         if service == "sagemaker":
             context.update(sagemaker_iam.condition_keys(iam_action.partition(":")[2], _json(body)))
+        if service == scaling.SERVICE:
+            context.update(scaling.condition_keys(_json(body)))
         if iam_action == "events:PutEvents":
             context.update(_put_events_keys(_json(body)))
         if iam_action == "cloudwatch:PutMetricData":

@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "CLAIMS_TABLE": "governed-path-claims",
     "PROJECT_DIRECTORY_TABLE": "governed-path-project-directory",
     "CANDIDATES_TABLE": "governed-path-candidates",
+    "PARTS_TABLE": "governed-path-parts",
     "LEDGER_TABLE": "governed-path-ledger",
     "LEDGER_HEADS_TABLE": "governed-path-ledger-heads",
     "ENDPOINT_WAITS_TABLE": "governed-path-endpoint-waits",
@@ -277,6 +278,7 @@ class Aws:
             "governed-path-candidates": ("candidate_id", "model"),
             "governed-path-claims": ("claim_id",),
             "governed-path-endpoint-waits": ("endpoint_arn",),
+            "governed-path-parts": ("part", "holder"),
             "governed-path-endpoint-locks": ("resource_arn",),
             "governed-path-project-directory": ("model",),
         }[request["TableName"]]
@@ -287,6 +289,17 @@ class Aws:
             raise Refused("ConditionalCheckFailedException", "The conditional request failed")
         self.tables[place] = request["Item"]
         return {}
+
+    def _on_BatchGetItem(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = {
+            table: [
+                self.tables[place]
+                for key in asked["Keys"]
+                if (place := (table, json.dumps(key, sort_keys=True))) in self.tables
+            ]
+            for table, asked in request["RequestItems"].items()
+        }
+        return {"Responses": found, "UnprocessedKeys": {}}
 
     def _on_Query(self, request: dict[str, Any]) -> dict[str, Any]:
         if "PolicyChanged" in json.dumps(request):

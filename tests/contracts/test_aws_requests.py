@@ -35,7 +35,7 @@ OPERATIONS = {
         *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
         *("AbortMultipartUpload", "PutObjectTagging", "GetObjectTagging"),
     ],
-    "dynamodb": ["GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
+    "dynamodb": ["BatchGetItem", "GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData", "SetAlarmState"],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],

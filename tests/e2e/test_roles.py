@@ -15,6 +15,7 @@ import boto3
 import pytest
 from ministack.core import iam_evaluator
 
+from cli.target import observer_session
 from tests.e2e.organisation import (
     ARTIFACTS_BUCKET,
     CENTRAL,
@@ -75,6 +76,7 @@ def _call(service: str, operation: str, **arguments: Any) -> Call:
 
 
 _LEDGER_KEY = {"model": {"S": MODEL}, "sequence": {"N": "1"}}
+_PART = {"part": {"S": "library:numpy==2.4.6"}, "holder": {"S": "recalled"}}
 _UPDATE = {
     "ModelPackageArn": VERSION,
     "ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Approved"},
@@ -118,6 +120,25 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
             _call("stepfunctions", "start_execution", **_START),
         ],
     ),
+    "observer": (
+        _call("sagemaker", "list_endpoints"),
+        [
+            _call("sagemaker", "delete_endpoint", EndpointName=f"{MODEL}-endpoint"),
+            _call("sagemaker", "list_models"),
+            _call(
+                *("sagemaker-runtime", "invoke_endpoint"),
+                **{"EndpointName": f"{MODEL}-endpoint", "Body": b"{}"},
+            ),
+            _call(
+                "sagemaker",
+                "add_tags",
+                ResourceArn=f"arn:aws:sagemaker:{REGION}:{PROD}:endpoint/{MODEL}-endpoint",
+                Tags=[{"Key": "a", "Value": "b"}],
+            ),
+            _call("cloudwatch", "set_alarm_state", AlarmName="a", StateValue="OK", StateReason="x"),
+            _call("s3", "list_objects_v2", Bucket=ARTIFACTS_BUCKET),
+        ],
+    ),
     "admin": (
         _call(
             "dynamodb",
@@ -139,6 +160,9 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
             _call("sagemaker", "update_model_package", **_UPDATE),
             _call("stepfunctions", "start_execution", **_START),
             _call("s3", "put_object", Bucket=EVIDENCE_BUCKET, Key="reports/mine", Body=b""),
+            _call("dynamodb", "put_item", TableName="governed-path-parts", Item=_PART),
+            _call("sts", "assume_role", RoleArn=role_arn(PROD, "hub"), RoleSessionName="me"),
+            _call("sts", "assume_role", RoleArn=role_arn(DEV, "observer"), RoleSessionName="me"),
         ],
     ),
 }
@@ -147,6 +171,8 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
 def _session(organisation: Organisation, role: str) -> boto3.Session:
     if role == "reader":
         return organisation.reader
+    if role == "observer":
+        return observer_session(organisation.reader, PROD)
     if role == "training":
         return organisation.assume(DEV, "training")
     return organisation.persona(role).session
@@ -277,7 +303,7 @@ FUNCTIONS = {
     "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
     "record-confirmation": ("dynamodb:PutItem", _table("confirmations")),
     "record-registration": ("s3:PutObject", MANIFEST),
-    "record-decision": ("dynamodb:GetItem", _table("candidates")),
+    "record-decision": ("dynamodb:PutItem", _table("parts")),
     "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
     "detect-tampering": ("s3:GetObject", MODELS),
     "record": ("dynamodb:PutItem", _table("ledger")),
@@ -304,6 +330,8 @@ FOREIGN = [
     ("s3:DeleteObjectVersion", ARCHIVED),
     ("s3:PutObjectRetention", ARCHIVED),
     ("dynamodb:DeleteItem", _table("claims")),
+    ("dynamodb:DeleteItem", _table("parts")),
+    ("dynamodb:UpdateItem", _table("parts")),
     ("dynamodb:PutItem", _table("project-directory")),
     ("s3:DeleteObject", REPORT),
     ("s3:DeleteObject", MODELS),
@@ -359,6 +387,27 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
         }
     archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
     assert archivers == ["archive-entry"]
+
+
+def test_few_say_what_a_version_is_made_of_and_one_looks(deployed: dict[str, Deployed]) -> None:
+    roles, table = deployed[CENTRAL], _table("parts")
+    writers = {f for f in FUNCTIONS if roles.allows(f, "dynamodb:PutItem", table)}
+    assert writers == {"register-version", "record-registration", "record-decision"}
+    looking = {f for f in FUNCTIONS if roles.allows(f, "dynamodb:BatchGetItem", table)}
+    assert looking == {"evaluate-gate"}
+
+
+@pytest.mark.parametrize("account", [TEST, PROD])
+def test_only_the_reader_of_central_becomes_an_observer(
+    organisation: Organisation, deployed: dict[str, Deployed], account: str
+) -> None:
+    (statement,) = deployed[account].trust("observer")
+    assert statement["Principal"] == {"AWS": f"arn:aws:iam::{CENTRAL}:root"}
+    persona = organisation.persona("governance-engineer").session
+    observer = role_arn(account, "observer")
+    assume = persona.client("sts").assume_role
+    assert denied(assume, RoleArn=observer, RoleSessionName="me")
+    assert observer_session(organisation.reader, account)
 
 
 def test_publisher_speaks_only_in_our_name(deployed: dict[str, Deployed]) -> None:

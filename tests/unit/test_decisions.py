@@ -120,9 +120,14 @@ def test_the_entry_says_who_what_why_and_on_which_bytes() -> None:
         "candidate_id": samples.CANDIDATE,
         "objections": None,
         "differences": None,
+        "recall": None,
     }
     refused = decisions.entry_request(decided("Prod/Recalled"), None, "wrong", {}, ["no"])
     assert (refused["objections"], refused["review"]) == (["no"], None)
+    recalled = decisions.entry_request(
+        decided("Prod/Recalled"), None, "wrong", {}, [], {"of": "dataset:1"}
+    )
+    assert recalled["recall"] == {"of": "dataset:1"}
 
 
 def test_a_rejection_is_told_as_before() -> None:

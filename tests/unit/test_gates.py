@@ -149,10 +149,19 @@ def _evaluation(**more: Any) -> dict[str, Any]:
     return {"evaluation": {**EVALUATION, **more, "metrics": {**EVALUATION["metrics"], **metrics}}}
 
 
+RECALL = {
+    "part": "library:numpy==2.4.6",
+    "model_package_arn": samples.version_arn(),
+    "recalled_at": samples.DECIDED,
+    "person": "grace",
+    "reason": "wrong sums",
+}
 COMMON: list[tuple[str, dict[str, Any], str]] = [
     ("approver_holds_the_role", {"approver": samples.identity("admin", "adam")}, "adam"),
     ("approver_holds_the_role", {"approver": {"person": "dana", "persona": None}}, "dana"),
     ("decision_is_current", {"decision_current": False}, "changed after this decision"),
+    ("nothing_in_it_is_recalled", {"recalls": [RECALL]}, "library:numpy==2.4.6 was recalled by"),
+    ("nothing_in_it_is_recalled", {"recalls": [RECALL]}, f"with {samples.version_arn()}: wrong"),
 ]
 CHANGED = [("candidate_unchanged", {"differences": [DIFFERENCE]}, 'environment is {"A": "2"}')]
 # stage, rule, the facts that break it and nothing else, what the fact must say
@@ -396,11 +405,14 @@ OF_A_ROLLBACK = [
     "rollback_target_has_served",
     "rollback_target_is_not_withdrawn",
     "rollback_target_holds",
+    "nothing_in_it_is_recalled",
     "policy_is_recorded",
 ]
+_RECALLED = "nothing_in_it_is_recalled"
 RULES = {
     "Dev": [
         *_ALWAYS,
+        _RECALLED,
         "artifacts_match_registration",
         "evaluation_report_valid",
         "evaluation_meets_thresholds",
@@ -412,6 +424,7 @@ RULES = {
     "Test": [
         *_ALWAYS,
         "follows_the_stage_machine",
+        _RECALLED,
         "candidate_unchanged",
         "deployment_definition_valid",
         "approvers_are_different_people",
@@ -422,6 +435,7 @@ RULES = {
         "approver_confirmed",
         "earlier_approvers_confirmed",
         "follows_the_stage_machine",
+        _RECALLED,
         "candidate_unchanged",
         "tests_passed_for_candidate",
         "test_results_meet_thresholds",
@@ -496,6 +510,7 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
         declared_mismatches=[MISMATCH],
         differences=[DIFFERENCE],
         phase="Retired/Retired",
+        recalls=[RECALL],
     )
     never = {
         "earlier_approvers_confirmed",

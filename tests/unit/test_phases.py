@@ -162,6 +162,19 @@ def test_after_a_release_reviews_are_given_late_and_none_is_taken_back(before: s
     assert late == {name for name in IN_REVIEW if name.endswith("-Approved")}
 
 
+def test_a_version_is_recalled_from_wherever_it_is_and_never_leaves_that_but_for_good() -> None:
+    central = {phase.name for phase in PHASES if phase.registry is Registry.CENTRAL}
+    assert {p for p in central if phases.may_follow(p, "Prod/Recalled")} == central - {
+        "Retired/Retired"
+    }
+    late = {f"Prod/{kind}-Approved" for kind in ("Technical", "Business")}
+    late |= {f"Prod/{kind}-Approved" for kind in ("Compliance", "Deployment")}
+    # A rollback takes the endpoint from it, and leaves it recalled.
+    assert {p for p in central if phases.may_follow("Prod/Recalled", p)} == late | {
+        *("Prod/Recalled", "Retired/Retired", "Prod/Rollback-Requested")
+    }
+
+
 def test_each_status_has_a_class_of_setters() -> None:
     """Rejected is the one status that a gate and a person both set."""
     shared = {p.name for p in PHASES if Setter.SYSTEM in p.set_by and len(p.set_by) > 1}
@@ -169,12 +182,15 @@ def test_each_status_has_a_class_of_setters() -> None:
 
 
 def _moves(before: str) -> list[tuple[str, Setter]]:
-    """Every (phase, who sets it) that the table allows next."""
+    """Every (phase, who sets it) that the table allows next; a recall, which ends most walks, is
+    the rarest.
+    """
     return [
         (name, setter)
         for name in NAMES
         for setter in Setter
         if phases.may_follow(before, name) and _to(name, setter)
+        for _ in range(1 if name == "Prod/Recalled" else 20)
     ]
 
 
@@ -184,8 +200,13 @@ MOVES = {name: _moves(name) for name in NAMES}
 def _walk(start: str, choices: list[int]) -> list[tuple[str, Setter]]:
     """One version, moved by everybody as far as the table lets them."""
     path = [(start, min(phases.BY_NAME[start].set_by))]
+    recalled = False
     for choice in choices:
-        if moves := MOVES[path[-1][0]]:
+        recalled = recalled or path[-1][0] == "Prod/Recalled"
+        # A late review hides a recall in the registry. The gate asks the ledger, where it stays
+        # (domain/ledger.phase).
+        before = "Prod/Recalled" if recalled and path[-1][0] in IN_REVIEW else path[-1][0]
+        if moves := MOVES[before]:
             path.append(moves[choice % len(moves)])
     return path
 
@@ -193,7 +214,7 @@ def _walk(start: str, choices: list[int]) -> list[tuple[str, Setter]]:
 @settings(max_examples=1000)
 @given(
     st.sampled_from(["Test/PendingApproval", "Dev/Registered"]),
-    st.lists(st.integers(0, 59), min_size=5, max_size=30),
+    st.lists(st.integers(0, 1199), min_size=5, max_size=30),
 )
 def test_on_every_path_prod_comes_after_passed_tests_and_a_signature(
     start: str, choices: list[int]
@@ -204,7 +225,8 @@ def test_on_every_path_prod_comes_after_passed_tests_and_a_signature(
         if name == "Prod/Approved":
             tests = [earlier for earlier in names[:index] if earlier.startswith("Test/")]
             assert tests[-1] == "Test/Passed", f"signed without a passed last test: {names}"
-        if name == "Prod/Deployed":
+        # A rollback of what was recalled is refused unless that serves; the table has no memory.
+        if name == "Prod/Deployed" and "Prod/Recalled" not in names[:index]:
             assert "Prod/Approved" in names[:index], f"serves without a signature: {names}"
     for name, setter in path:
         if name.partition("/")[2] in OF_THE_SYSTEM:
@@ -218,20 +240,22 @@ def test_walks_reach_every_phase_of_central() -> None:
     dice = random.Random(0)
     reached = {
         name
-        for _ in range(20000)
-        for name, _ in _walk("Test/PendingApproval", [dice.randrange(60) for _ in range(30)])
+        for _ in range(12000)
+        for name, _ in _walk("Test/PendingApproval", [dice.randrange(1200) for _ in range(30)])
     }
     assert reached == {phase.name for phase in PHASES if phase.registry is Registry.CENTRAL}
 
 
 def test_every_way_into_prod_passes_the_tests() -> None:
     """The same as above for all paths and not only for random ones: without Test/Passed, and
-    without Prod/Approved, Prod/Deployed cannot be reached. (Not without Prod/Releasing: a rollback
-    makes a version serve again.)"""
+    without Prod/Approved, Prod/Deployed cannot be reached. What was recalled stays so. (Not without
+    Prod/Releasing: a rollback makes a version serve again.)"""
     for needed in ("Test/Passed", "Prod/Approved", "Test/Validating"):
         reached = {"Test/PendingApproval", "Dev/Registered"}
         while more := {
-            p.name for p in PHASES if p.name not in {*reached, needed} and p.after & reached
+            p.name
+            for p in PHASES
+            if p.name not in {*reached, needed, "Prod/Recalled"} and p.after & reached
         }:
             reached |= more
         assert "Prod/Deployed" not in reached, f"Prod/Deployed can be reached without {needed}"

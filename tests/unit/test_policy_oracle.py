@@ -116,6 +116,7 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
         tests_passed=draw(mostly),
         test_metrics=draw(metrics()),
         phase=draw(st.one_of(st.none(), st.sampled_from(sorted(phases.BY_NAME)))),
+        recalls=draw(st.sampled_from([[], [], [], [{"part": "library:numpy==2.4.6"}]])),
         reviews=draw(st.lists(reviews(), max_size=6)),
         break_glass=draw(
             st.one_of(
@@ -213,6 +214,7 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
             "rollback_target_has_served": asked["released"],
             "rollback_target_is_not_withdrawn": not asked["withdrawn"],
             "rollback_target_holds": not asked["unproven"],
+            "nothing_in_it_is_recalled": not facts.recalls,
             "policy_is_recorded": facts.policy_recorded,
         }
         return {rule for rule, holds in answers.items() if not holds}
@@ -257,6 +259,7 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
         "approver_is_not_trainer": not same_person(approver, facts.trainer),
         "decision_is_current": facts.decision_current,
         "policy_is_recorded": facts.policy_recorded,
+        "nothing_in_it_is_recalled": not facts.recalls,
     }
     if stage != "Test":
         held |= {

@@ -10,7 +10,7 @@ import boto3
 from governance.adapters import manifests, parallel
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
-from governance.domain import candidate, described, locations, registration
+from governance.domain import candidate, described, locations, parts, registration
 from governance.domain.errors import InvalidInputError, NotFoundError
 
 
@@ -47,9 +47,9 @@ def compare(
     """{candidate, trainer, differences} of the Central version that a decision is about.
 
     `description` is DescribeModelPackage's answer for it.
-    `candidate` {candidate_id, manifest_uri, objects, origin_arn, described} is the one that the
-    version says it is, `trainer` an identity. NotFoundError for a version that names no candidate,
-    or none that was registered.
+    `candidate` {candidate_id, manifest_uri, objects, origin_arn, described, parts} is the one that
+    the version says it is, `trainer` an identity. NotFoundError for a version that names no
+    candidate, or none that was registered.
     """
     candidate_id = registration.candidate_id_of(description)
     known = candidates.get(candidate_id, decision["model"])
@@ -60,6 +60,7 @@ def compare(
             "objects": known["objects"],
             "origin_arn": known["origin_arn"],
             "described": described.described(description),
+            "parts": known.get("parts") or [f"{parts.CANDIDATE}{candidate_id}"],
         },
         "trainer": known["trainer"],
         "differences": differences(known, description),

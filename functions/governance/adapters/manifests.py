@@ -9,10 +9,11 @@ from typing import Any
 
 import boto3
 
+from governance import contracts
 from governance.adapters import parallel
 from governance.adapters.artifacts import Artifacts, parse_any_uri, parse_uri, uri_of
 from governance.adapters.images import Images
-from governance.domain import candidate, locations
+from governance.domain import candidate, locations, parts
 from governance.domain import images as container_images
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 
@@ -69,6 +70,18 @@ def build_if_complete(
         return build(description, session, evidence_bucket)
     except (InvalidInputError, NotFoundError, IntegrityError) as error:
         return str(error)
+
+
+def parts_of(built: Built, session: boto3.Session) -> tuple[list[str], list[str]]:
+    """(the candidate's parts, what is wrong with its list of libraries).
+
+    A version without such a list cannot be found by a library, and one whose list is no list names
+    none.
+    """
+    origin = Artifacts(session)
+    listed = next((one for one in built.objects if one["role"] == parts.LIBRARIES), None)
+    libraries, problems = contracts.libraries(origin.read(listed)) if listed else ({}, [])
+    return parts.of(built.manifest, built.candidate_id, libraries), problems
 
 
 def replaced(built: Built, session: boto3.Session, registered: str, bucket: str) -> list[Mismatch]:

@@ -11,6 +11,7 @@ from governance.contracts.definitions import (
 from governance.contracts.documents import (
     evaluation_problems,
     evaluation_report,
+    libraries,
     tier_policy,
     tier_problems,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "deployment_definition",
     "evaluation_problems",
     "evaluation_report",
+    "libraries",
     "request",
     "tier_policy",
     "tier_problems",

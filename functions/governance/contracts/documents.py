@@ -1,4 +1,4 @@
-"""Documents that people and pipelines write: the evaluation report and the tier policy."""
+"""Documents that people and pipelines write: evaluation report, libraries, tier policy."""
 
 from __future__ import annotations
 
@@ -89,6 +89,28 @@ EVALUATION_REPORT: Mapping[str, Any] = {
                     "brier": _SHARE,
                     "calibration_error": _SHARE,
                 },
+            },
+        },
+    },
+}
+
+
+LIBRARIES: Mapping[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "governed-path/libraries/v1",
+    "description": "The exact versions of the libraries that a model is served with.",
+    "type": "object",
+    "required": ["schema", "libraries"],
+    "additionalProperties": False,
+    "properties": {
+        "schema": {"const": "governed-path/libraries/v1"},
+        "libraries": {
+            "type": "object",
+            "maxProperties": 500,
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
+            "additionalProperties": {
+                "type": "string",
+                "pattern": "^[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}$",
             },
         },
     },
@@ -248,6 +270,16 @@ def evaluation_report(body: bytes) -> tuple[dict[str, Any], list[str]]:
         return {}, [f"the report is not JSON: {error}"]
     found = evaluation_problems(report)
     return ({}, found) if found else (report, [])
+
+
+def libraries(body: bytes) -> tuple[dict[str, str], list[str]]:
+    """({name: version}, problems) of the bytes of a list of libraries; none if it has problems."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        return {}, [f"it is not JSON: {error}"]
+    found = problems(LIBRARIES, document)
+    return ({}, found) if found else (dict(document["libraries"]), [])
 
 
 def _refuse(constant: str) -> float:

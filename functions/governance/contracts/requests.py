@@ -71,7 +71,10 @@ _BATCH = _closed(
 _IMAGE = _object({"uri": _TEXT, "digest": _IMAGE_DIGEST}, {"central_uri": _TEXT, "handoff": _TEXT})
 _IMAGES = {"type": "array", "items": _IMAGE}
 _OBJECTS = {"type": "array", "items": _LOCATION, "minItems": 1}
-_CANDIDATE = _object({"candidate_id": _SHA256, "manifest_uri": _TEXT, "objects": _OBJECTS})
+_PARTS = {"type": "array", "items": _TEXT}
+_CANDIDATE = _object(
+    {"candidate_id": _SHA256, "manifest_uri": _TEXT, "objects": _OBJECTS}, {"parts": _PARTS}
+)
 _DEPLOYMENT = _object(
     {
         "stage": {"enum": ["Test", "Prod"]},
@@ -103,7 +106,7 @@ _RESULT = _object(
         "metrics": {"type": "object"},
     }
 )
-_PARTS = ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure")
+_DETAILS = ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure")
 _ONLY_PROMOTION = _closed({"promotion": _PROMOTION})
 _ONLY_DEPLOYMENT = _closed({"deployment": _DEPLOYMENT})
 
@@ -127,7 +130,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "trainer": _IDENTITY,
             "decision_current": {"type": "boolean"},
             "approval": {"type": "object"},
-            "candidate": _object({"candidate_id": _SHA256}),
+            "candidate": _object({"candidate_id": _SHA256}, {"parts": _PARTS}),
         },
         {
             "declared_mismatches": _OPTIONAL_LIST,
@@ -254,7 +257,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "waived": _OPTIONAL_LIST,
             "rollback": _OPTIONAL_OBJECT,
             "rollback_target": _OPTIONAL_OBJECT,
-            **dict.fromkeys(_PARTS, _OPTIONAL_OBJECT),
+            **dict.fromkeys(_DETAILS, _OPTIONAL_OBJECT),
         },
     ),
 }

@@ -16,7 +16,7 @@ from typing import Any
 import rfc8785
 
 from governance.domain import images as container_images
-from governance.domain import locations
+from governance.domain import locations, parts
 from governance.domain.errors import InvalidInputError
 
 SCHEMA = "governed-path/candidate/v1"
@@ -24,7 +24,7 @@ SCHEMA = "governed-path/candidate/v1"
 OUR_EVALUATION = "governed-path"
 
 # Metadata that the training pipeline declares about an artefact, by role.
-_DECLARED = {"model-data": "model-data", "evaluation": "evaluation", "holdout": "holdout"}
+_DECLARED = {role: role for role in ("model-data", "evaluation", "holdout", parts.LIBRARIES)}
 # What SageMaker says of an object where it is; the digests say what it is.
 OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
@@ -86,6 +86,8 @@ def _named(
         yield "evaluation", evaluation
     if holdout := metadata.get("holdout-uri"):
         yield "holdout", holdout
+    if libraries := metadata.get(f"{parts.LIBRARIES}-uri"):
+        yield parts.LIBRARIES, libraries
     if payload := description.get("SamplePayloadUrl"):
         yield "sample-payload", payload
     yield from _reports(description)

@@ -13,7 +13,7 @@ from governance.domain import phases
 from governance.domain.approval_events import NO_REASON
 from governance.domain.identity import account_of, same_person
 
-REVOKED = "ReviewRevoked"
+REVOKED, RECALLED = "ReviewRevoked", "VersionRecalled"
 _WEIGHED = frozenset({"ReviewGiven", "BreakGlassRequested"})
 # Where the registry shows a person's word over what the version is: deployed, or taken back.
 _SHOWN_AGAIN = frozenset({"Prod/Deployed", "Prod/Recalled"})
@@ -57,8 +57,12 @@ def entry_request(
     reason: str,
     compared: Mapping[str, Any],
     objections_: Sequence[str],
+    recall: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What `ledger.entry` makes the decision's entry of."""
+    """What `ledger.entry` makes the decision's entry of.
+
+    `recall` {of, blast_radius} is what `govern recall` said of a recall (domain/parts.py).
+    """
     request: dict[str, Any] = {
         "promotion": decision,
         "stage": decision["stage"],
@@ -74,6 +78,7 @@ def entry_request(
         "candidate_id": (compared.get("candidate") or {}).get("candidate_id"),
         "objections": list(objections_) or None,
         "differences": list(compared.get("differences") or ()) or None,
+        "recall": dict(recall) if recall else None,
     }
 
 

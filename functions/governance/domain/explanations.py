@@ -108,6 +108,20 @@ def follows_the_stage_machine(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def nothing_in_it_is_recalled(facts: Facts, policy: Policy) -> Answer:
+    """Neither the candidate nor anything that it is made of was recalled."""
+    said = "; ".join(
+        f"{mark.get('part')} was recalled by {_who(mark)} {mark.get('recalled_at')}, with "
+        f"{mark.get('model_package_arn')}: {mark.get('reason')}"
+        for mark in facts.recalls
+    )
+    return (
+        said or "nothing of it was recalled",
+        "a candidate of which no part was recalled",
+        "The Data Scientist registers a version without what was recalled",
+    )
+
+
 def artifacts_match_registration(facts: Facts, policy: Policy) -> Answer:
     """The bytes are the ones that the training pipeline registered."""
     changed = ", ".join(
@@ -421,6 +435,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         approver_confirmed,
         earlier_approvers_confirmed,
         follows_the_stage_machine,
+        nothing_in_it_is_recalled,
         artifacts_match_registration,
         candidate_unchanged,
         evaluation_report_valid,

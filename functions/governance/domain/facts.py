@@ -26,11 +26,12 @@ class Facts:
     approval_description, stage, stage_status}; `tests_passed` whether the last validation of this
     very version and candidate passed, `test_metrics` what it measured, and `phase`
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
-    knows nothing of it. `reviews` and `break_glass` are those of domain/reviews.py, `approvals`
-    [{stage, person, decided_at, unconfirmed}] those of the stages before (domain/history.py).
-    `image` {registry, critical, scan} is the first container's: `critical` findings of a finished
-    scan or None, and `scan` says in words how it stands; `further_images` are those that other
-    containers name.
+    knows nothing of it. `recalls` [{part, model_package_arn, recalled_at, person, reason}] are
+    those of its parts (domain/parts.py) that were recalled. `reviews` and `break_glass` are those
+    of domain/reviews.py, `approvals` [{stage, person, decided_at, unconfirmed}] those of the stages
+    before (domain/history.py). `image` {registry, critical, scan} is the first container's:
+    `critical` findings of a finished scan or None, and `scan` says in words how it stands;
+    `further_images` are those that other containers name.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `rollback` is what is known of the rollback that is asked for (domain/rollbacks.py), None if
     none is: then the version is the one to go back to.
@@ -57,6 +58,7 @@ class Facts:
     tests_passed: bool = False
     test_metrics: Mapping[str, Any] = field(default_factory=dict)
     phase: str | None = None
+    recalls: Sequence[Mapping[str, Any]] = ()
     reviews: Sequence[Mapping[str, Any]] = ()
     break_glass: Mapping[str, Any] | None = None
     approvals: Sequence[Mapping[str, Any]] = ()

@@ -15,6 +15,7 @@ Entry = Mapping[str, Any]
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
 # The entry in which an approval ended well, by the stage that it was for.
 _APPROVED = (("Dev", "CandidatePromoted"), ("Test", "ValidationPassed"))
+_OF_A_RECALL = ("part", "model_package_arn", "recalled_at", "person", "reason")
 _STAGES = ("Dev", "Test", "Prod")
 # The tier says how long a review and an emergency count; the facts keep all that may.
 _LONGEST_DAYS = 3650
@@ -28,12 +29,14 @@ def facts(
     now: str,
     definition: Mapping[str, Any] | None = None,
     records: Records | None = None,
+    recalls: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
     """The facts of one decision: EvaluateGate's `request` and what the ledger says.
 
     `story` is the entries about the version, the newest first; `images` are the scans of its
     images, the first container's first; `definition` {digest, uri, problems} the deployment
-    definition that is decided on; `records` CloudTrail's of the `earlier_decisions`.
+    definition that is decided on; `records` CloudTrail's of the `earlier_decisions`; `recalls` the
+    marks of those of the candidate's parts that were recalled.
     """
     promotion, candidate = request["promotion"], request["candidate"]
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
@@ -57,6 +60,7 @@ def facts(
         tests_passed=passed,
         test_metrics=measured,
         phase=ledger.phase(story),
+        recalls=[{key: mark.get(key) for key in _OF_A_RECALL} for mark in recalls],
         reviews=reviews.standing(story, candidate_id, now, _LONGEST_DAYS),
         break_glass=reviews.break_glass(story, candidate_id, now, _LONGEST_DAYS * 24),
         approvals=approvals(story, candidate_id, stage, records or {}),

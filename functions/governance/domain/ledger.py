@@ -42,6 +42,7 @@ KINDS = (
     "VersionRetired",
     "PolicyChanged",
 )
+_RECALLED = "Prod/Recalled"
 # Who may read a version's bytes: nobody decides that, so these say neither where the version stands
 # nor by whose decision.
 ABOUT_ACCESS = frozenset({"ClearanceGranted", "ClearanceRevoked"})
@@ -91,6 +92,7 @@ _OPTIONAL = (
     "clearance",
     "rollback",
     "rollback_target",
+    "recall",
     "definition",
 )
 
@@ -177,11 +179,14 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
 
     `story` is the entries about the version, the newest first. A refusal that left the version
     where it was says so in its verdict; reviews, tampering, and promoting a candidate that is
-    registered, move nothing.
+    registered, move nothing. What was recalled stays recalled, whatever a workflow that was at it
+    meanwhile came to; it can only be retired.
     """
-    registered = None
+    registered, left_at = None, None
     for entry in story:
-        if entry["kind"] in UNMOVING:
+        if entry["kind"] == "VersionRecalled":
+            return _RECALLED
+        if left_at is not None or entry["kind"] in UNMOVING:
             continue
         if entry["kind"] == "CandidatePromoted":
             registered = f"{entry['stage']}/{entry['stage_status']}"
@@ -189,5 +194,7 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
         verdict = entry.get("verdict") or {}
         left = entry if verdict.get("allowed", True) else verdict.get("leaves")
         if left:
-            return f"{left['stage']}/{left['stage_status']}"
-    return registered
+            left_at = f"{left['stage']}/{left['stage_status']}"
+            if entry["kind"] == "VersionRetired":
+                break
+    return left_at or registered

@@ -135,7 +135,7 @@ PHASES: tuple[Phase, ...] = (
         _GOVERNANCE,
         causes="rollback_model",
         # Itself too: a run that was stopped from outside leaves its version there.
-        after="Prod/Deployed Prod/Releasing Prod/Errored Prod/Rollback-Requested",
+        after="Prod/Deployed Prod/Releasing Prod/Errored Prod/Recalled Prod/Rollback-Requested",
     ),
     _phase(
         _CENTRAL,
@@ -162,7 +162,10 @@ PHASES: tuple[Phase, ...] = (
         _CENTRAL,
         "Prod/Recalled",
         _GOVERNANCE,
-        after=f"{_TESTED} Prod/Deployed Prod/Superseded Prod/RolledBack Prod/Errored Prod/Rejected",
+        # From wherever it is, also while a workflow is at it, and again for another reason.
+        after=f"Test/PendingApproval Test/Approved Test/Validating Test/Failed Test/Errored "
+        f"Test/Rejected {_TESTED} Prod/Approved Prod/Releasing Prod/Deployed {_RELEASED_BEFORE} "
+        "Prod/Recalled Prod/Rollback-Requested",
     ),
     _phase(
         _CENTRAL,

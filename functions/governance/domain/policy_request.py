@@ -85,6 +85,7 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "policy_recorded": facts.policy_recorded,
             "phase": facts.phase,
             "phases_before": sorted(phases_before(facts.stage)),
+            "recalled_parts": sorted({str(mark["part"]) for mark in facts.recalls}),
             "mismatches": _names(facts.declared_mismatches),
             "differences": _names(facts.differences),
             "evaluation_valid": bool(evaluation.get("valid")),

@@ -138,6 +138,7 @@ def candidate_item(
     """What the candidates table keeps of a registration.
 
     `request` is RegisterVersion's {promotion, candidate, objects (Central), approver, trainer};
+    the candidate's parts (domain/parts.py) are what a recall asks for;
     approver and trainer are identities. The manifest's digest is the candidate id itself.
     """
     promotion, candidate = request["promotion"], request["candidate"]
@@ -149,6 +150,7 @@ def candidate_item(
         "manifest_uri": candidate["manifest_uri"],
         "manifest_sha256": candidate["candidate_id"],
         "objects": list(request["objects"]),
+        "parts": list(candidate.get("parts") or ()),
         "trainer": request["trainer"],
         "dev_approver": request["approver"],
         "registered_at": registered_at,

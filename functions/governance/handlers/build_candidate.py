@@ -10,6 +10,7 @@ from governance.adapters.artifacts import Artifacts, of_role
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
+from governance.contracts.documents import LIBRARIES
 from governance.domain import candidate, claims, described, evaluation
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
@@ -35,6 +36,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     report, problems = contracts.evaluation_report(
         origin.read(of_role(built.objects, "evaluation"))
     )
+    parts, wrong = manifests.parts_of(built, session)
     return {
         "candidate": {
             "candidate_id": built.candidate_id,
@@ -42,12 +44,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "objects": built.objects,
             "images": built.images,
             "described": described.described(description, built.images),
+            "parts": parts,
         },
         "declared_mismatches": [
             {"name": found["name"], "declared": found["expected"], "actual": found["actual"]}
             for found in claims.changed_since(promotion["decided_at"], description)
         ]
         + candidate.declared_mismatches(built.references, built.objects)
+        + [{"name": "libraries", "declared": LIBRARIES["title"], "actual": w} for w in wrong]
         + manifests.replaced(built, session, registered, settings.evidence_bucket),
         "evaluation": evaluation.facts(report, problems),
     }

@@ -12,10 +12,11 @@ from governance.adapters.confirmations import Confirmations
 from governance.adapters.directory import Directory
 from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
+from governance.adapters.parts import Parts
 from governance.adapters.policies import policy_of
 from governance.adapters.policy_engine import engine
 from governance.domain import definitions as which
-from governance.domain import gates, history
+from governance.domain import gates, history, parts
 from governance.entry import entry_point
 from governance.settings import Settings
 
@@ -33,6 +34,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     ours = Ledger(settings.ledger_table)
     story = list(ours.story(model, promotion["model_package_arn"]))
     candidate_id, stage = request["candidate"]["candidate_id"], promotion["stage"]
+    made_of = request["candidate"].get("parts") or [f"{parts.CANDIDATE}{candidate_id}"]
     confirmed = Confirmations(settings.confirmations_table)
     earlier = history.earlier_decisions(story, candidate_id, stage) if stage == "Prod" else ()
     accounts = {settings.registry_account_id, *project["accounts"].values()}
@@ -45,6 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ),
         images=[Images().scan(image, accounts) for image in _named(described)],
         now=clock.now(),
+        recalls=Parts(settings.parts_table).recalled(made_of),
         definition=None
         if named is None or stage == "Dev"
         else definitions.look(named, policy.tier),

@@ -10,9 +10,10 @@ from governance.adapters.candidates import Candidates
 from governance.adapters.comparison import compare_if_possible
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
+from governance.adapters.parts import Parts
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import approval_events, decisions, ledger
+from governance.domain import approval_events, decisions, ledger, parts
 from governance.domain.identity import identity_of
 from governance.entry import entry_point, logger
 from governance.settings import Settings
@@ -45,13 +46,38 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     before = ledger.phase(story)
     compared = _compared(decision, description, story, current)
     objections = decisions.objections(decision, by, reason, before, compared)
-    request = decisions.entry_request(decision, by, reason, compared, objections)
+    recalled = decision["kind"] == decisions.RECALLED
+    metadata = description.get("CustomerMetadataProperties") or {}
+    recall = parts.recall_of(metadata) if recalled else None
+    request = decisions.entry_request(decision, by, reason, compared, objections, recall)
     entry = ledger.entry(decision["kind"], request, recorded_at=clock.now())
     sequence = ours.append(entry)
+    if recalled:
+        # A version whose promotion ended before it was recorded is known by its registration alone.
+        _close(entry, recall, entry.get("candidate_id") or metadata.get("candidate-id"))
     again = decisions.shows_again(decision["kind"], before) if current else None
     if again:
         registry.set_stage(decision["model_package_arn"], *again, f"After {decision['kind']}")
     return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}
+
+
+def _close(
+    entry: Mapping[str, Any], recall: Mapping[str, str] | None, candidate_id: str | None
+) -> None:
+    """Close what was recalled for every other version: the bytes, or the part that was named."""
+    if candidate_id is None:
+        return
+    known = Candidates(settings.candidates_table).find(candidate_id, entry["model"]) or {}
+    made_of = known.get("parts") or [f"{parts.CANDIDATE}{candidate_id}"]
+    mark = {key: entry[key] for key in ("model", "model_package_arn", "entry_id", "reason")}
+    Parts(settings.parts_table).recall(
+        parts.marked((recall or {}).get("of"), made_of),
+        {
+            **mark,
+            "recalled_at": entry["decided_at"],
+            "person": (entry.get("approver") or {}).get("person") or "",
+        },
+    )
 
 
 def _is_the_hubs(

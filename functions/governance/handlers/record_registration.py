@@ -7,6 +7,7 @@ from typing import Any
 from governance.adapters import clock, manifests
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
+from governance.adapters.parts import Parts
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import approval_events, ledger
@@ -35,6 +36,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if isinstance(built, str):
         return {"outcome": "incomplete", "reason": built}
     manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)
+    parts, _ = manifests.parts_of(built, session)
+    Parts(settings.parts_table).hold({**registered, "candidate_id": built.candidate_id}, parts)
     request = {
         "promotion": registered,
         "stage": "Dev",

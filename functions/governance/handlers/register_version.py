@@ -7,6 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters import clock, manifests
 from governance.adapters.candidates import Candidates
+from governance.adapters.parts import Parts
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import registration
@@ -43,6 +44,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     central_arn = Registry(sessions.registry()).register(
         registration.central_version(description, candidate, request["objects"], request["images"])
     )
+    parts = list(candidate.get("parts") or ())
+    version = {"model": promotion["model"], "model_package_arn": central_arn}
+    # Before the candidate is known: what cannot be found could not be recalled either.
+    Parts(settings.parts_table).hold({**version, "candidate_id": candidate["candidate_id"]}, parts)
     added = candidates.add(
         registration.candidate_item(request, central_arn, registered_at=clock.now())
     )

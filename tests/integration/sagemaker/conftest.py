@@ -19,7 +19,7 @@ from botocore.config import Config
 from ministack.services import cloudwatch, iam, sts
 
 from local import clock, sagemaker
-from local.sagemaker import artifacts, hosting
+from local.sagemaker import artifacts, hosting, scaling
 from local.sagemaker.outbox import OUTBOX
 from local.seams import metrics
 from tests.integration.sagemaker.support import (
@@ -78,7 +78,8 @@ def client(service: Any) -> Client:
 
         def send(request: Any, **_: Any) -> AWSResponse:
             context = contextvars.copy_context()
-            status, headers, body = context.run(call, service, access_key, request)
+            handler = scaling.handle if name == scaling.SERVICE else service
+            status, headers, body = context.run(call, handler, access_key, request)
             return AWSResponse(request.url, status, headers, _Raw(body))
 
         made.meta.events.register("before-send", send)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from ministack.core.responses import request_scope, set_request_account_id, set_request_region
 from ministack.services import cloudwatch, iam, sts
 
-from local.sagemaker import validation
+from local.sagemaker import scaling, validation
 from local.sagemaker.outbox import OUTBOX
 from local.seams import metrics
 
@@ -82,7 +82,9 @@ def _check_output(target: str, answer: tuple[int, dict[str, str], bytes]) -> Non
     """What the service answers must be what the service model says, to the last member."""
     if answer[0] != 200 or not target:
         return
-    shape = validation.operation(target.partition(".")[2]).output_shape
+    prefix, _, name = target.partition(".")
+    service = "sagemaker" if prefix == "SageMaker" else scaling.SERVICE
+    shape = validation.operation(name, service).output_shape
     document = json.loads(answer[2])
     problems = list(validation._problems(shape, document, "")) if shape else []
     # The model calls this required; versions in a group have none.

@@ -249,6 +249,43 @@ def test_a_slow_model_trips_its_latency_alarm(
     assert served["slow"]
 
 
+def test_a_model_that_crashes_under_load_is_counted_restarted_and_rolled_back(
+    prod: Server, risk: Any, ask: Callable[[], str], alarms: Alarms
+) -> None:
+    """One request at a time passes; only those of real traffic show what is wrong."""
+    weak = (
+        "import os, time\nseen = []\n"
+        "def model_fn(model_dir):\n    return None\n"
+        "def input_fn(body, content_type):\n    return body\n"
+        "def predict_fn(data, model):\n"
+        "    now = time.monotonic()\n"
+        "    seen.append(now)\n"
+        "    if sum(now - then < 0.5 for then in seen) > 10:\n        os._exit(9)\n"
+        "    return data\n"
+        "def output_fn(prediction, accept):\n"
+        "    return '{\"model\": \"weak\"}', 'application/json'\n"
+    )
+    prod.endpoint("risk", risk("old"))
+    update(prod, risk("weak", weak), policy())
+    prod.settled("risk")
+    assert {ask() for _ in range(5)} == {"weak"}
+    variant = {"EndpointName": "risk", "VariantName": "v"}
+    assert alarms.sum_of("Invocation5XXErrors", **variant) == 0
+    under_load = Counter(ask() for _ in range(15))
+    assert under_load["error"] >= 1
+    assert alarms.sum_of("Invocation5XXErrors", **variant) == under_load["error"]
+    time.sleep(0.6)
+    assert ask() == "weak"  # started again
+    prod.sagemaker.update_endpoint(EndpointName="risk", EndpointConfigName="old")
+    prod.settled("risk")
+    time.sleep(1.5)
+    alarms.put("server-errors", "Invocation5XXErrors", config="weak")
+    with traffic(ask) as served:
+        update(prod, "weak", watched(policy(end=3000), "server-errors"))
+        assert prod.settled("risk")["EndpointConfigName"] == "old"
+    assert served["error"]
+
+
 def test_raising_an_alarm_stops_a_running_deployment(
     prod: Server, risk: Any, ask: Callable[[], str], alarms: Alarms
 ) -> None:

@@ -423,6 +423,48 @@ def test_an_alarm_on_real_requests_rolls_a_release_back(
     assert not any(failed() for _ in range(10))
 
 
+def test_scaling_is_asked_of_iam(
+    client: Client,
+    role: Callable[..., str],
+    assumed: Callable[..., boto3.Session],
+    version: str,
+    reader: str,
+) -> None:
+    deploy(client("sagemaker", PROD), "scaled", {"ModelPackageName": version}, reader)
+    scaler = role(
+        PROD,
+        "scaler",
+        allow(
+            "application-autoscaling:RegisterScalableTarget",
+            resource=f"arn:aws:application-autoscaling:{REGION}:{PROD}:scalable-target/*",
+            Condition={
+                "StringEquals": {
+                    "application-autoscaling:service-namespace": "sagemaker",
+                    "application-autoscaling:scalable-dimension": (
+                        "sagemaker:variant:DesiredInstanceCount"
+                    ),
+                }
+            },
+        ),
+    )
+    scaling = client("application-autoscaling", assumed(scaler, "claim"))
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/scaled/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        scaling.deregister_scalable_target(**target)
+    other = {**target, "ScalableDimension": "sagemaker:variant:DesiredProvisionedConcurrency"}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        scaling.register_scalable_target(**other, MinCapacity=1, MaxCapacity=2)
+    found = client("application-autoscaling", PROD).describe_scalable_targets(
+        ServiceNamespace="sagemaker"
+    )
+    assert [one["MaxCapacity"] for one in found["ScalableTargets"]] == [2]
+
+
 def test_nothing_survives_the_server(
     tmp_path: Path,
 ) -> None:

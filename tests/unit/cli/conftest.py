@@ -79,6 +79,11 @@ def where(session: Stubbed, reader: Stubbed, monkeypatch: pytest.MonkeyPatch) ->
         return opened
 
     monkeypatch.setattr("cli.target.open_target", open_target)
+    # Nobody could look at any account, unless a test says what is there.
+    monkeypatch.setattr(
+        "cli.endpoints.in_accounts",
+        lambda observe, accounts: ([], [{"account": a, "problem": "denied"} for a in accounts]),
+    )
     return asked
 
 

@@ -18,6 +18,7 @@ from tests.unit.cli.conftest import (
     DEV,
     MODEL,
     PROD,
+    TEST,
     Stubbed,
     arn,
     by,
@@ -121,8 +122,18 @@ def test_status_has_every_version_and_what_prod_serves(
             "since": RELEASED["recorded_at"],
             "approver": "grace",
             "model_package_arn": arn(1),
+            "stage": "Prod",
+            # Nobody could look at the account.
+            **dict.fromkeys(("status", "execution", "deployment", "alarm")),
+            "variants": [],
+            "differs": False,
         }
     ]
+    assert {one["account"] for one in found["not_looked_at"]} == {TEST, PROD}
+    (model,) = found["models"]
+    assert [(one["version"], one["stage_status"]) for one in model["prod"]] == [(1, "Deployed")]
+    assert [(one["version"], one["stage_status"]) for one in model["dev"]] == [(5, "Rejected")]
+    assert (model["test"], model["risk_tier"]) == ([], "high")
 
 
 SUPERSEDED = entry(
@@ -227,7 +238,9 @@ def test_status_table_shows_the_same(govern: Govern, where: list[Any], reader: S
     seen = RELEASED["recorded_at"].replace("Z", "").split("T")
     short = CANDIDATE[:12]
     assert [MODEL, "Central", "1", "Prod", "Deployed", short, *seen, "grace"] in lines
-    assert ["clinical-risk", PROD, f"{MODEL}/1", short, *seen, "grace"] in lines
+    row = ["clinical-risk", f"{MODEL}/1", short, "-", seen[0], seen[1][:5], "grace"]
+    assert [*row, "not", "looked", "at"] in lines
+    assert ["Endpoints", "in", "Prod", PROD] in lines
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,11 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         *_missing("record_metric", "_metrics", "_calc_stats", "_dispatch_alarm_actions"),
         *_missing("_composite_alarms"),
     ],
-    (server, app): [("AUTH", False), ("SERVICE_HANDLERS", {"sagemaker": _differs})],
+    (server, app): [
+        ("AUTH", False),
+        ("SERVICE_HANDLERS", {"sagemaker": _differs}),
+        ("SERVICE_HANDLERS", {"application-autoscaling": _differs}),
+    ],
     (server, iam_evaluator): _missing("resolve_caller_identity", "validate_policy_document"),
 }
 CASES = [

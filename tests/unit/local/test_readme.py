@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.sagemaker import service
+from local.sagemaker import scaling, service
 from local.seams import assertions, provisioning, workflow_tasks
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ def test_every_seam_is_listed() -> None:
 def test_every_operation_is_listed() -> None:
     rows = [line for line in section("SageMaker operations").splitlines() if line.startswith("| ")]
     listed = re.findall(r"\b[A-Z]\w+[a-z]\b", " ".join(row.split("|")[2] for row in rows[1:]))
-    assert sorted(listed) == sorted([*service._OPERATIONS, "InvokeEndpoint"])
+    assert sorted(listed) == sorted([*service._OPERATIONS, "InvokeEndpoint", *scaling.OPERATIONS])
 
 
 def test_every_integration_and_type_is_listed() -> None:

@@ -22,6 +22,7 @@ Run = dict[str, Any]
 METADATA = {
     *("model-data-version-id", "model-data-sha256", "evaluation-version-id", "evaluation-sha256"),
     *("holdout-uri", "holdout-version-id", "holdout-sha256"),
+    *("libraries-uri", "libraries-version-id", "libraries-sha256"),
     *("dataset-uri", "dataset-version-id", "dataset-sha256", "code-commit", "algorithm"),
 }
 
@@ -67,6 +68,7 @@ def test_governance_finds_every_object_of_the_candidate(
         "baseline/modeldataquality-statistics",
         "evaluation",
         "holdout",
+        "libraries",
         "model-data",
         "sample-payload",
     ]

@@ -20,7 +20,7 @@ from typing import Any
 import boto3
 import joblib
 
-from pipeline import archive, lineage
+from pipeline import archive, libraries, lineage
 from pipeline.errors import PipelineError, exit_code
 from pipeline.model_card import LARGEST, model_card
 from pipeline.prepare import SOURCE, SOURCE_SHA256
@@ -206,10 +206,12 @@ def _upload(store: Store, model: str, artifacts: Artifacts) -> dict[str, StoredO
         "constraints": (artifacts.reference / "constraints.json", "constraints.json", _JSON),
         "sample": (artifacts.reference / "sample-payload.json", "sample-payload.json", _JSON),
     }
-    return {
+    stored = {
         role: store.put(f"models/{model}", name, path.read_bytes(), content_type)
         for role, (path, name, content_type) in files.items()
     }
+    listed = store.put(f"models/{model}", "libraries.json", libraries.document(), _JSON)
+    return stored | {"libraries": listed}
 
 
 def _request(
@@ -288,6 +290,9 @@ def _metadata(
         "model-data-sha256": stored["model_data"].sha256,
         "evaluation-version-id": stored["evaluation"].version_id,
         "evaluation-sha256": stored["evaluation"].sha256,
+        "libraries-uri": stored["libraries"].uri,
+        "libraries-version-id": stored["libraries"].version_id,
+        "libraries-sha256": stored["libraries"].sha256,
         "code-commit": provenance.code_commit,
         "algorithm": str(model["algorithm"]),
     }

@@ -1,0 +1,429 @@
+"""What a promotion from Dev to Prod costs and how long it takes, from the histories of real runs.
+
+    python -m benchmarks.promotion_cost [--promotions 5] [--queue 50,100] [--write docs/cost.md]
+
+The organisation is deployed into an embedded AWS of its own, and people approve as in
+tests/e2e. State transitions are counted in the execution histories, children and batches of copies
+included; Lambda's seconds are those of the REPORT lines that every invocation leaves in its log
+group, those beside the path included. Both are priced at AWS's list prices (PRICES). `--queue`
+approves so many versions in Dev at once and waits until all are in Central.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from governance.domain.reviews import KINDS as REVIEWS
+from local import deployment, launcher
+from tests.e2e.organisation import CENTRAL, Organisation
+
+BEGIN, END = "<!-- promotion_cost: begin -->", "<!-- promotion_cost: end -->"
+WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod", "deploy_endpoint")
+STAGES = ("dev", "test", "prod")
+_VERSIONS_OF_A_MODEL = 10  # of those that are queued at once
+_REPORT = re.compile(r"Billed Duration: (?P<ms>[\d.]+) ms\tMemory Size: (?P<mb>\d+) MB")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What AWS asks for a unit in us-east-1, in USD."""
+
+    what: str
+    usd: float
+    source: str
+
+
+# List prices of us-east-1 without free tiers, as of November 2026.
+PRICES = {
+    "transition": Price(
+        "a state transition (Standard)", 25e-6, "aws.amazon.com/step-functions/pricing"
+    ),
+    "gb_second": Price("a GB-second of Lambda, arm64", 13.3334e-6, "aws.amazon.com/lambda/pricing"),
+    "invocation": Price("an invocation of Lambda", 0.2e-6, "aws.amazon.com/lambda/pricing"),
+    "signature": Price("a signature of KMS, ECC", 15e-6, "aws.amazon.com/kms/pricing"),
+    "write_unit": Price("a write request unit of DynamoDB", 0.625e-6, "aws.amazon.com/dynamodb"),
+    "event": Price("a custom event of EventBridge", 1e-6, "aws.amazon.com/eventbridge/pricing"),
+}
+# An append is an entry of some 5 KB, a marker and the head, in one transaction: twice the units;
+# both indexes of the ledger are written with the entry.
+_WRITE_UNITS_OF_AN_ENTRY = 2 * (5 + 1 + 1) + 2 * 2 * 5
+_SIGNATURES_OF_AN_ENTRY = 2
+
+
+def transitions(events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """{states, retries} of an execution's history: every state that was entered, and every attempt
+    of a task after its first. AWS charges for both.
+    """
+    kinds = Counter(str(event["type"]) for event in events)
+    entered = sum(count for kind, count in kinds.items() if kind.endswith("StateEntered"))
+    attempts = kinds["TaskScheduled"] + kinds["LambdaFunctionScheduled"]
+    return {"states": entered, "retries": max(0, attempts - kinds["TaskStateEntered"])}
+
+
+def gb_seconds(lines: Iterable[str]) -> tuple[float, int]:
+    """(GB-seconds, invocations) of the REPORT lines among these lines of a log."""
+    found = [match for line in lines if (match := _REPORT.search(line))]
+    used = (float(one["ms"]) / 1000 * int(one["mb"]) / 1024 for one in found)
+    return sum(used), len(found)
+
+
+def cost(usage: Mapping[str, float]) -> dict[str, float]:
+    """USD by kind of what was used: {transition, gb_second, ...}: number of units."""
+    return {kind: units * PRICES[kind].usd for kind, units in usage.items()}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+class Run:
+    """The organisation, and what its services noted while it worked."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        self.organisation = organisation
+        self._states = organisation.root(CENTRAL, "stepfunctions")
+        self._logs = organisation.root(CENTRAL, "logs")
+
+    def executions(self, model: str) -> list[tuple[str, dict[str, Any]]]:
+        """(workflow, execution) of everything that ran about the model, batches of copies too."""
+        found = []
+        for workflow in WORKFLOWS:
+            for one in self.organisation.executions(workflow, model):
+                found.append((workflow, one))
+                found += [("copy batch", batch) for batch in self._batches(one["executionArn"])]
+        return found
+
+    def history(self, execution_arn: str) -> list[dict[str, Any]]:
+        """The events of an execution."""
+        pages = self._states.get_paginator("get_execution_history").paginate(
+            executionArn=execution_arn
+        )
+        return [event for page in pages for event in page["events"]]
+
+    def lambdas(self, since: float) -> dict[str, tuple[float, int]]:
+        """{function: (GB-seconds, invocations)} since then (seconds of the epoch)."""
+        groups = self._logs.get_paginator("describe_log_groups").paginate(
+            logGroupNamePrefix="/aws/lambda/governed-path-"
+        )
+        names = [group["logGroupName"] for page in groups for group in page["logGroups"]]
+        return {
+            name.rpartition("governed-path-")[2]: gb_seconds(self._lines(name, since))
+            for name in names
+        }
+
+    def _lines(self, group: str, since: float) -> Iterator[str]:
+        pages = self._logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=int(since * 1000), filterPattern="REPORT"
+        )
+        for page in pages:
+            yield from (event["message"] for event in page["events"])
+
+    def _batches(self, execution_arn: str) -> list[dict[str, Any]]:
+        runs = self._states.list_map_runs(executionArn=execution_arn)["mapRuns"]
+        return [
+            dict(one)
+            for run in runs
+            for one in self._states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
+        ]
+
+
+@contextmanager
+def deployed() -> Iterator[Run]:
+    """The four accounts with their stacks; nothing is left of it."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = Path(directory) / "state"
+        server = launcher.up(state, {"LOG_LEVEL": "WARNING"})
+        try:
+            deployment.deploy(server, lambda said: None)
+            yield Run(Organisation(server))
+        finally:
+            launcher.down(state)
+
+
+def promote(run: Run, model: str, origin: str) -> dict[str, Any]:
+    """One version from Dev to Prod; {stage: seconds} of what people wait for."""
+    organisation, arn = run.organisation, origin
+    waited: dict[str, Any] = {}
+    for stage in STAGES:
+        if stage == "prod":
+            for kind in REVIEWS:
+                organisation.review(arn, kind)
+        approved = time.time()
+        outcome = organisation.approve(stage, arn)
+        arn = str(outcome.entry["model_package_arn"])
+        events = run.history(outcome.execution["executionArn"])
+        assert outcome.execution["status"] == "SUCCEEDED", outcome.entry["kind"]
+        waited[stage] = {
+            "first_state": _entered(events) - approved,
+            "end": _seconds(outcome.execution["stopDate"]) - approved,
+        }
+        if stage == "prod":
+            waited[stage]["traffic"] = _left(events, "DeployToProd") - approved
+    return waited
+
+
+def measure(run: Run, promotions: int) -> dict[str, Any]:
+    """Transitions, Lambda and waiting of promotions one after the other, after one to warm up."""
+    organisation = run.organisation
+    models = [f"cost-{number}" for number in range(promotions + 1)]
+    organisation.provision(*models)
+    trained = organisation.train(models[0])
+    promote(run, models[0], trained)
+    origins = {m: organisation.register_again(trained, m) for m in models[1:]}
+    _settled(run)
+    began, waited = time.time(), []
+    for model, origin in origins.items():
+        waited.append(promote(run, model, origin))
+    _settled(run)
+    functions = run.lambdas(began)
+    counted: Counter[str] = Counter()
+    retries = 0
+    for model in origins:
+        for workflow, execution in run.executions(model):
+            found = transitions(run.history(execution["executionArn"]))
+            # AWS counts the start of a batch as one more.
+            counted[workflow] += found["states"] + found["retries"] + (workflow == "copy batch")
+            retries += found["retries"]
+    entries = sum(len(organisation.entries(model)) for model in origins)
+    share = 1 / promotions
+    used = sum(gb for gb, _ in functions.values()) * share
+    calls = sum(count for _, count in functions.values()) * share
+    usage = {
+        "transition": sum(counted.values()) * share,
+        "gb_second": used,
+        "invocation": calls,
+        "signature": entries * share * _SIGNATURES_OF_AN_ENTRY,
+        "write_unit": entries * share * _WRITE_UNITS_OF_AN_ENTRY,
+        "event": entries * share,
+    }
+    return {
+        "promotions": promotions,
+        "transitions": {workflow: count * share for workflow, count in counted.items()},
+        "retries": retries * share,
+        "usage": usage,
+        "usd": cost(usage),
+        "functions": {
+            name: {"gb_seconds": gb * share, "invocations": count * share}
+            for name, (gb, count) in functions.items()
+            if count
+        },
+        "waited": {
+            "first_state": [one[stage]["first_state"] for one in waited for stage in STAGES],
+            "traffic": [one["prod"]["traffic"] for one in waited],
+            **{stage: [one[stage]["end"] for one in waited] for stage in STAGES},
+        },
+    }
+
+
+def queue(run: Run, size: int, trained: str) -> dict[str, Any]:
+    """So many versions approved in Dev as fast as one person can; all of them awaited."""
+    organisation = run.organisation
+    models = [f"queue-{size}-{number}" for number in range(-(-size // _VERSIONS_OF_A_MODEL))]
+    organisation.provision(*models)
+    origins = [
+        organisation.register_again(
+            trained,
+            models[number // _VERSIONS_OF_A_MODEL],
+            # Other data make another candidate of the same bytes.
+            metadata={"dataset-version-id": f"queued-{size}-{number}"},
+        )
+        for number in range(size)
+    ]
+    _settled(run)
+    began, approved = time.time(), {}
+    for origin in origins:
+        approved[origin] = time.time()
+        organisation.decide("dev", origin)
+    said = time.time() - began
+    _all_ended(run, models, size)
+    seconds = time.time() - began
+    first, failed, counted = [], 0, 0
+    for model in models:
+        for execution in organisation.executions("promote_to_central", model):
+            events = run.history(execution["executionArn"])
+            arn = json.loads(execution["input"])["detail"]["ModelPackageArn"]
+            first.append(_entered(events) - approved[arn])
+            failed += execution["status"] != "SUCCEEDED"
+            found = transitions(events)
+            counted += found["states"] + found["retries"]
+    return {
+        "queued": size,
+        "approving_s": said,
+        "seconds": seconds,
+        "per_promotion_s": seconds / size,
+        "per_minute": 60 * size / seconds,
+        "first_state_p50": median(first),
+        "first_state_p99": percentile(first, 0.99),
+        "transitions": counted / size,
+        "failed": failed,
+    }
+
+
+def _all_ended(run: Run, models: Sequence[str], size: int) -> None:
+    ends = {"CandidatePromoted", "PromotionRejected", "PromotionErrored"}
+
+    def ended() -> bool:
+        kinds = (e["kind"] for m in models for e in run.organisation.entries(m))
+        return sum(kind in ends for kind in kinds) >= size
+
+    _until(ended, 60 + 20 * size, f"{size} promotions")
+
+
+def _settled(run: Run) -> None:
+    """Until what is beside the path, registrations above all, has been answered too."""
+    seen = -1.0
+
+    def quiet() -> bool:
+        nonlocal seen
+        now = sum(count for _, count in run.lambdas(0).values())
+        before, seen = seen, now
+        return now == before
+
+    _until(quiet, 900, "quiet", every=3.0)
+
+
+def _until(done: Callable[[], bool], patience: float, what: str, every: float = 2.0) -> None:
+    deadline = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {patience:.0f} s")
+        time.sleep(every)
+
+
+def _entered(events: Sequence[Mapping[str, Any]]) -> float:
+    """When the first state began (seconds of the epoch)."""
+    return next(_seconds(e["timestamp"]) for e in events if e["type"].endswith("StateEntered"))
+
+
+def _left(events: Sequence[Mapping[str, Any]], state: str) -> float:
+    return next(
+        _seconds(event["timestamp"])
+        for event in events
+        if (event.get("stateExitedEventDetails") or {}).get("name") == state
+    )
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.timestamp()
+
+
+# ---------------------------------------------------------------- docs
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """The measured part of docs/cost.md."""
+    one, usage, usd = found["cost"], found["cost"]["usage"], found["cost"]["usd"]
+    total = sum(usd.values())
+    waited = one["waited"]
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
+    lines = [
+        BEGIN,
+        f"Measured {when}: {one['promotions']} promotions one after the other, after one to warm "
+        f"up, on {found['machine']}.",
+        "",
+        "| a promotion, Dev to Prod | units | USD |",
+        "|---|---|---|",
+        *(f"| {PRICES[kind].what} | {_units(usage[kind])} | {usd[kind]:.5f} |" for kind in PRICES),
+        f"| **all of it** | | **{total:.4f}** |",
+        "",
+        f"Of the transitions {_rounded(one['retries'])} were retries. "
+        + ", ".join(f"{name} {_rounded(n)}" for name, n in one["transitions"].items())
+        + ".",
+        "",
+        "| waiting, seconds | p50 | p99 |",
+        "|---|---|---|",
+        _row("approval to first state", waited["first_state"]),
+        _row("Prod approval to traffic", waited["traffic"]),
+        *(_row(f"{stage.capitalize()} approval to its end", waited[stage]) for stage in STAGES),
+        *([_row("rollback, request to traffic", found["rollback"])] if found["rollback"] else []),
+    ]
+    if found["queue"]:
+        lines += [
+            "",
+            "| approved in Dev at once | until all are in Central | of that approving | for each | "
+            "a minute | first state p50, p99 | transitions each | failed |",
+            "|---|---|---|---|---|---|---|---|",
+            *(
+                f"| {row['queued']} | {row['seconds']:.0f} s | {row['approving_s']:.0f} s | "
+                f"{row['per_promotion_s']:.2f} s | {row['per_minute']:.0f} | "
+                f"{row['first_state_p50']:.1f} s, {row['first_state_p99']:.1f} s | "
+                f"{_rounded(row['transitions'])} | {row['failed']} |"
+                for row in found["queue"]
+            ),
+        ]
+    return "\n".join([*lines, END])
+
+
+def _row(what: str, values: Sequence[float]) -> str:
+    return f"| {what} ({len(values)}) | {median(values):.2f} | {percentile(values, 0.99):.2f} |"
+
+
+def _units(number: float) -> str:
+    return f"{number:,.1f}" if number < 100 else f"{number:,.0f}"
+
+
+def _rounded(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def write(file: Path, text: str) -> None:
+    """Put the measured part into the page, between its marks; ValueError if they are not there."""
+    before, begin, rest = file.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{file} has no marks {BEGIN} and {END}")
+    file.write_text(f"{before}{text}{after}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write; 0."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--promotions", type=int, default=5, help="from Dev to Prod, measured")
+    parser.add_argument("--queue", default="", help="how many at once, with commas between")
+    parser.add_argument("--write", type=Path, help="the page that gets the tables")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args(arguments)
+    with deployed() as run:
+        found: dict[str, Any] = {
+            "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()} that others "
+            f"shared, Python {platform.python_version()}",
+            "cost": measure(run, options.promotions),
+            "rollback": [],
+            "queue": [],
+        }
+        origin = f"{_arn_of(run, 'cost-0')}"
+        for size in (int(one) for one in options.queue.split(",") if one):
+            found["queue"].append(queue(run, size, origin))
+            print(json.dumps(found["queue"][-1]), file=sys.stderr, flush=True)
+    if options.write:
+        write(options.write, page(found))
+    print(json.dumps(found, indent=2) if options.json else page(found))
+    return 0
+
+
+def _arn_of(run: Run, model: str) -> str:
+    """The Dev version that the model's first promotion was of."""
+    first = next(e for e in run.organisation.entries(model) if e["kind"] == "CandidatePromoted")
+    return str(first["origin_arn"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

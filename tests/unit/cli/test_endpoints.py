@@ -1,0 +1,446 @@
+"""What endpoints serve, as SageMaker says it, and how the board shows that beside the ledger."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from click.testing import Result
+from rich.console import Console
+
+from cli import board, commands, endpoints, present
+from cli.errors import GovernError
+from tests.unit.cli.conftest import (
+    CANDIDATE,
+    MODEL,
+    PROD,
+    TEST,
+    Stubbed,
+    arn,
+    directory,
+    knows,
+    provisioned,
+    summary,
+)
+from tests.unit.cli.test_read import PROMOTED, RELEASED, lists
+
+Govern = Callable[..., Result]
+SINCE = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
+NAME = "clinical-risk"
+ENDPOINT = f"arn:aws:sagemaker:us-east-1:{PROD}:endpoint/{NAME}"
+BUCKET = "s3://governed-path-artifacts-111122223333-us-east-1"
+OTHER = "d" * 64
+
+
+def variant(name: str = "AllTraffic", weight: float = 1.0) -> dict[str, Any]:
+    return {"VariantName": name, "CurrentWeight": weight, "CurrentInstanceCount": 1}
+
+
+def described(name: str = NAME, **more: Any) -> dict[str, Any]:
+    return {
+        "EndpointName": name,
+        "EndpointArn": ENDPOINT.replace(NAME, name),
+        "EndpointStatus": "InService",
+        "EndpointConfigName": "config-1",
+        "CreationTime": SINCE,
+        "LastModifiedTime": SINCE,
+        "ProductionVariants": [variant()],
+        **more,
+    }
+
+
+class Account:
+    """What an account answers, in the order in which it is asked."""
+
+    def __init__(self) -> None:
+        self.session = Stubbed()
+        self._sagemaker = self.session.stub("sagemaker")
+
+    def lists(self, *names: str) -> None:
+        listed = [
+            {
+                "EndpointName": name,
+                "EndpointArn": ENDPOINT.replace(NAME, name),
+                "CreationTime": SINCE,
+                "LastModifiedTime": SINCE,
+                "EndpointStatus": "InService",
+            }
+            for name in names
+        ]
+        self._sagemaker.add_response("list_endpoints", {"Endpoints": listed})
+
+    def alarms(self, *names: str) -> None:
+        found = [
+            {"AlarmName": name, "StateValue": "ALARM", "StateTransitionedTimestamp": at}
+            for name, at in zip(names, (SINCE, SINCE.replace(hour=13)), strict=False)
+        ]
+        self.session.stub("cloudwatch").add_response("describe_alarms", {"MetricAlarms": found})
+
+    def endpoint(self, tags: dict[str, str] | None = None, **more: Any) -> None:
+        found = {key: value for key, value in described(**more).items() if value is not None}
+        self._sagemaker.add_response("describe_endpoint", found)
+        told = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        self._sagemaker.add_response("list_tags", {"Tags": told})
+
+    def config(self, name: str, **variants: dict[str, Any]) -> None:
+        """A config with a model for each of its variants; `shadow` is the one that is."""
+        made = [{"VariantName": v, "ModelName": f"model-{name}-{v}"} for v in variants]
+        shadows = [one for one in made if one["VariantName"] == "shadow"]
+        self._sagemaker.add_response(
+            "describe_endpoint_config",
+            {
+                "EndpointConfigName": name,
+                "EndpointConfigArn": f"arn:aws:sagemaker:us-east-1:{PROD}:endpoint-config/{name}",
+                "ProductionVariants": [one for one in made if one not in shadows],
+                **({"ShadowProductionVariants": shadows} if shadows else {}),
+                "CreationTime": SINCE,
+            },
+        )
+        for v, container in variants.items():
+            self._sagemaker.add_response(
+                "describe_model",
+                {
+                    "ModelName": f"model-{name}-{v}",
+                    "ModelArn": f"arn:aws:sagemaker:us-east-1:{PROD}:model/{name}",
+                    "PrimaryContainer": container,
+                    "CreationTime": SINCE,
+                },
+            )
+
+    def gone(self, operation: str) -> None:
+        self._sagemaker.add_client_error(
+            operation, "ValidationException", 'Could not find "config-1".', http_status_code=400
+        )
+
+    def seen(self) -> list[dict[str, Any]]:
+        found = endpoints.of_account(self.session, PROD)
+        for _, stubber in self.session.made.values():
+            stubber.assert_no_pending_responses()
+        return found
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+def package(version: int = 1) -> dict[str, Any]:
+    return {"ModelPackageName": arn(version)}
+
+
+def bytes_of(candidate_id: str = CANDIDATE) -> dict[str, Any]:
+    return {"ModelDataUrl": f"{BUCKET}/models/{MODEL}/{candidate_id}/model-data/model.tar.gz"}
+
+
+TAGS = {"model-package-arn": arn(1), "candidate-id": CANDIDATE, "execution": "arn:execution"}
+
+
+def test_a_package_says_the_version_and_the_tags_its_candidate(account: Account) -> None:
+    account.lists(NAME)
+    account.alarms()
+    account.endpoint(TAGS)
+    account.config("config-1", AllTraffic=package())
+    (row,) = account.seen()
+    (served,) = row["variants"]
+    assert (served["model"], served["version"], served["candidate_id"]) == (MODEL, 1, CANDIDATE)
+    assert (served["share"], row["status"], row["execution"]) == (1.0, "InService", "arn:execution")
+    assert (row["deployment"], row["alarm"]) == (None, None)
+
+
+def test_tags_of_another_version_are_not_believed(account: Account) -> None:
+    """A deployment by hand leaves the tags of the release before."""
+    account.lists(NAME)
+    account.alarms()
+    account.endpoint(TAGS)
+    account.config("config-1", AllTraffic=package(7))
+    (row,) = account.seen()
+    assert (row["variants"][0]["version"], row["variants"][0]["candidate_id"]) == (7, None)
+    assert endpoints.serves(row, [], [arn(7)])
+    assert not endpoints.serves(row, [CANDIDATE], [arn(1)])
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_bytes_say_the_candidate_also_of_a_model_that_somebody_made(
+    account: Account, prefix: bool
+) -> None:
+    container = bytes_of(OTHER)
+    if prefix:
+        uri = container["ModelDataUrl"].rpartition("/")[0] + "/"
+        source = {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}
+        container = {"ModelDataSource": {"S3DataSource": source}}
+    account.lists(NAME)
+    account.alarms()
+    account.endpoint(TAGS)
+    account.config("config-1", AllTraffic=container)
+    (row,) = account.seen()
+    assert row["variants"][0]["candidate_id"] == OTHER
+    assert row["variants"][0]["version"] is None
+    assert endpoints.serves(row, [OTHER], [])
+
+
+def test_variants_share_the_traffic_and_a_shadow_has_none(account: Account) -> None:
+    account.lists(NAME)
+    account.alarms()
+    account.endpoint(
+        TAGS,
+        ProductionVariants=[variant("champion", 3.0), variant("challenger", 1.0)],
+        ShadowProductionVariants=[variant("shadow", 1.0)],
+    )
+    account.config("config-1", champion=package(), challenger=package(2), shadow=bytes_of(OTHER))
+    (row,) = account.seen()
+    assert [(one["variant"], one["share"], one["shadow"]) for one in row["variants"]] == [
+        ("champion", 0.75, False),
+        ("challenger", 0.25, False),
+        ("shadow", None, True),
+    ]
+    assert endpoints.serves(row, [OTHER], [])
+    assert [one["variant"] for one in endpoints.served_now(row)] == ["champion", "challenger"]
+
+
+def test_a_deployment_under_way_shows_what_comes_in(account: Account) -> None:
+    account.lists(NAME)
+    account.alarms()
+    account.endpoint(
+        TAGS,
+        EndpointStatus="Updating",
+        PendingDeploymentSummary={
+            "EndpointConfigName": "config-2",
+            "ProductionVariants": [variant(weight=0.0)],
+            "StartTime": SINCE,
+        },
+    )
+    account.config("config-1", AllTraffic=package())
+    account.config("config-2", AllTraffic=package(2))
+    (row,) = account.seen()
+    assert [(one["version"], one["incoming"]) for one in row["variants"]] == [(1, False), (2, True)]
+    assert row["deployment"] == {"config": "config-2", "since": "2026-01-31T12:30:00Z"}
+    assert [one["version"] for one in endpoints.served_now(row)] == [1]
+
+
+def test_a_first_deployment_has_no_version_beside_it(account: Account) -> None:
+    account.lists(NAME)
+    account.alarms()
+    account.endpoint(
+        {"model-package-arn": arn(1), "candidate-id": CANDIDATE},
+        EndpointStatus="Creating",
+        ProductionVariants=None,
+        PendingDeploymentSummary={
+            "EndpointConfigName": "config-1",
+            "ProductionVariants": [variant()],
+            "StartTime": SINCE,
+        },
+    )
+    account.config("config-1", AllTraffic=bytes_of())
+    (row,) = account.seen()
+    assert [(one["version"], one["incoming"]) for one in row["variants"]] == [(1, False)]
+
+
+def test_the_last_alarm_is_the_endpoints_own(account: Account) -> None:
+    """One endpoint's name may begin another's."""
+    account.lists(NAME, f"{NAME}-2")
+    account.alarms(f"governed-path-{NAME}-stop", f"governed-path-{NAME}-2-server-errors")
+    for name in (NAME, f"{NAME}-2"):
+        account.endpoint({}, name=name)
+        if name == NAME:
+            account.config("config-1", AllTraffic=package())
+    first, second = account.seen()
+    assert first["alarm"] == {"name": "stop", "since": "2026-01-31T12:30:00Z"}
+    assert second["alarm"] == {"name": "server-errors", "since": "2026-01-31T13:30:00Z"}
+
+
+def test_what_is_gone_meanwhile_is_no_error(account: Account) -> None:
+    account.lists(NAME, "other")
+    account.alarms()
+    account.gone("describe_endpoint")
+    account.endpoint({}, name="other")
+    account.gone("describe_endpoint_config")
+    (row,) = account.seen()
+    assert row["endpoint_name"] == "other"
+    assert row["variants"][0]["candidate_id"] is None
+
+
+def test_an_account_without_endpoints_is_asked_nothing_else(account: Account) -> None:
+    account.lists()
+    assert account.seen() == []
+
+
+def test_an_account_that_cannot_be_looked_at_is_named_and_the_others_are_seen() -> None:
+    good = Account()
+    good.lists(NAME)
+    good.alarms()
+    good.endpoint(TAGS)
+    good.config("config-1", AllTraffic=package())
+
+    def observe(account: str) -> Any:
+        if account == TEST:
+            raise GovernError("access_denied", "no such role")
+        return good.session
+
+    found, problems = endpoints.in_accounts(observe, [PROD, TEST, PROD])
+    assert [row["account"] for row in found] == [PROD]
+    assert problems == [{"account": TEST, "problem": "no such role"}]
+
+
+# ---------------------------------------------------------------- the board
+
+
+def live(**more: Any) -> dict[str, Any]:
+    served = {
+        **{"variant": "AllTraffic", "share": 1.0, "instances": 1, "shadow": False},
+        **{"incoming": False, "model_package_arn": arn(1), "model": MODEL, "version": 1},
+        "candidate_id": CANDIDATE,
+    }
+    return {
+        **{"endpoint_name": NAME, "endpoint_arn": ENDPOINT, "account": PROD},
+        **{"status": "InService", "changed_at": "2026-01-31T12:30:00Z", "config": "config-1"},
+        **{"reason": None, "execution": "arn:execution", "variants": [served]},
+        **{"deployment": None, "alarm": None},
+        **more,
+    }
+
+
+RELEASES = board.serving([RELEASED])
+
+
+def _as_seen(*rows: dict[str, Any], blind: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    problems = [{"account": one, "problem": "denied"} for one in blind]
+    return board.as_seen(RELEASES, rows, problems, [directory()])
+
+
+def test_what_is_seen_stands_beside_what_was_released() -> None:
+    (row,) = _as_seen(live())
+    assert (row["stage"], row["status"], row["differs"]) == ("Prod", "InService", False)
+    assert (row["approver"], row["since"]) == ("grace", RELEASED["recorded_at"])
+
+
+def test_an_endpoint_that_serves_something_else_differs() -> None:
+    served = {**live()["variants"][0], "model_package_arn": arn(9), "candidate_id": OTHER}
+    (row,) = _as_seen(live(variants=[served]))
+    assert row["differs"]
+
+
+def test_a_shadow_of_the_released_version_does_not_make_up_for_it() -> None:
+    other = {**live()["variants"][0], "model_package_arn": arn(9), "candidate_id": OTHER}
+    shadow = {**live()["variants"][0], "shadow": True, "share": None}
+    (row,) = _as_seen(live(variants=[other, shadow]))
+    assert row["differs"]
+
+
+@pytest.mark.parametrize(("blind", "status"), [((), "Missing"), ((PROD,), None)])
+def test_an_endpoint_that_is_not_there_is_told_from_one_that_nobody_saw(
+    blind: tuple[str, ...], status: str | None
+) -> None:
+    (row,) = _as_seen(blind=blind)
+    assert (row["status"], row["differs"]) == (status, status is not None)
+
+
+def test_an_endpoint_of_a_running_test_is_listed_and_a_strangers_is_not() -> None:
+    test = live(endpoint_name="in-test", endpoint_arn="arn:test", account=TEST)
+    stranger = live(endpoint_name="x", endpoint_arn="arn:x", variants=[])
+    rows = _as_seen(live(), test, stranger)
+    assert [(row["stage"], row["endpoint_name"]) for row in rows] == [
+        ("Prod", NAME),
+        ("Test", "in-test"),
+    ]
+    assert (rows[1]["version"], rows[1]["approver"]) == (1, None)
+
+
+def test_a_stage_shows_its_newest_version_and_the_deployed_one_first() -> None:
+    def row(version: int, stage: str, status: str) -> dict[str, Any]:
+        found = {"model": MODEL, "version": version, "stage": stage, "stage_status": status}
+        return {**found, "since": None}
+
+    found = [row(1, "Prod", "Superseded"), row(2, "Prod", "Deployed"), row(3, "Prod", "Rejected")]
+    (model,) = board.by_stage([*found, row(4, "Test", "Passed")], [directory()])
+    assert [one["version"] for one in model["prod"]] == [2, 3]
+    assert [one["version"] for one in model["test"]] == [4]
+    assert model["dev"] == []
+
+
+def _shown(width: int, found: dict[str, Any]) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(present.board(found))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    return text
+
+
+def _board(**more: Any) -> dict[str, Any]:
+    versions = [
+        {
+            **{"model": MODEL, "version": 1, "stage": "Prod", "stage_status": "Deployed"},
+            **{"since": None, "registry": "Central", "candidate_id": None, "approver": None},
+        }
+    ]
+    return {
+        "models": board.by_stage(versions, [directory()]),
+        "versions": versions,
+        "endpoints": _as_seen(live()),
+        "reviews": [],
+        "not_looked_at": [],
+        **more,
+    }
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_board_fits_and_cuts_nothing(width: int) -> None:
+    text = _shown(width, _board())
+    whole = "".join(text.split())
+    for told in (NAME, CANDIDATE[:12], "100%", "grace", "InService", "Deployed"):
+        assert told in whole
+    assert f"Endpoints in Prod {PROD}" in text
+
+
+def test_the_board_says_what_a_row_cannot() -> None:
+    pending = {"config": "config-2", "since": "2026-01-31T12:31:00Z"}
+    alarm = {"name": "server-errors", "since": "2026-01-31T12:32:00Z"}
+    served = {**live()["variants"][0], "model_package_arn": arn(9), "version": 9}
+    served["candidate_id"] = OTHER
+    rows = _as_seen(live(status="Updating", deployment=pending, alarm=alarm, variants=[served]))
+    text = _shown(120, _board(endpoints=rows, not_looked_at=[{"account": TEST, "problem": "no"}]))
+    assert f"{NAME}: Updating to config-2 since 2026-01-31 12:31:00" in text
+    assert f"{NAME}: alarm server-errors since 2026-01-31 12:32:00" in text
+    assert f"{NAME}: the ledger says that it serves {MODEL}/1" in text
+    assert f"Account {TEST} could not be looked at: no" in text
+
+
+def test_status_shows_the_board(
+    govern: Govern, where: list[Any], reader: Stubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.endpoints.in_accounts", lambda observe, accounts: ([live()], []))
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, RELEASED)
+    lists(reader, summary(1, "Prod/Deployed"))
+    found = json.loads(govern("status", MODEL, "--json").output)
+    (row,) = found["endpoints"]
+    assert (row["status"], row["variants"][0]["share"]) == ("InService", 1.0)
+
+
+@pytest.mark.parametrize("more", ["--json", "--at=2026-01-31"])
+def test_watching_is_for_people_and_for_now(govern: Govern, where: list[Any], more: str) -> None:
+    assert govern("status", "--watch", more).exit_code == 2
+
+
+def test_watching_looks_again_until_somebody_ends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited: list[float] = []
+    looks: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise KeyboardInterrupt
+
+    def look() -> Any:
+        looks.append(len(looks))
+        return present.board(_board(endpoints=[]))
+
+    monkeypatch.setattr("time.sleep", sleep)
+    commands._watch(7.0, look)
+    assert (waited, len(looks)) == ([7.0, 7.0, 7.0], 3)
+    assert MODEL in capsys.readouterr().out
