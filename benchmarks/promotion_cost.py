@@ -400,7 +400,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--queue", default="", help="how many at once, with commas between")
     parser.add_argument("--write", type=Path, help="the page that gets the tables")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds for all of it")
     options = parser.parse_args(arguments)
+    began = time.monotonic()
     with deployed() as run:
         found: dict[str, Any] = {
             "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()} that others "
@@ -410,13 +412,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "queue": [],
         }
         origin = f"{_arn_of(run, 'cost-0')}"
+        print(json.dumps(found["cost"]), file=sys.stderr, flush=True)
         for size in (int(one) for one in options.queue.split(",") if one):
-            found["queue"].append(queue(run, size, origin))
+            if not _affordable(found["queue"], size, began, options.budget):
+                print(f"no time for {size} at once", file=sys.stderr, flush=True)
+                break
+            started = time.monotonic()
+            row = queue(run, size, origin)
+            found["queue"].append(row | {"all_seconds": time.monotonic() - started})
             print(json.dumps(found["queue"][-1]), file=sys.stderr, flush=True)
     if options.write:
         write(options.write, page(found))
     print(json.dumps(found, indent=2) if options.json else page(found))
     return 0
+
+
+def _affordable(done: Sequence[Mapping[str, Any]], size: int, began: float, budget: float) -> bool:
+    """True if so many more at once should end within the budget, as long as those before took."""
+    last = done[-1] if done else {"all_seconds": 60.0, "queued": 10}
+    needed = 1.2 * last["all_seconds"] * size / last["queued"]
+    return time.monotonic() - began + needed <= budget
 
 
 def _arn_of(run: Run, model: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cli import deployments, evidence, ledger, projects, versions
@@ -46,11 +47,12 @@ def read(where: Target, model: str, version: int, registry: str, asked_at: str) 
     known = evidence.candidate(where.reader, side.candidate_id, model) or {"objects": []}
     description = plain(found.description)
     setting = _setting(where, asked_at, project, policy, decide, description)
+    recalled = evidence.recalled(where.reader, known.get("parts") or ())
     return briefs.brief(
         side,
         other,
         entries=entries,
-        setting=setting,
+        setting=replace(setting, recalls=recalled),
         described=described(description),
         differences=candidate.differences(side.manifest, description, known["objects"]),
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEY_ALIAS = "alias/governed-path-ledger"
 CANDIDATES = "governed-path-candidates"
+PARTS_TABLE = "governed-path-parts"
 LARGEST_DOCUMENT = 8 * 1024**2  # bytes of a manifest, report, policy or envelope that are read
 _READERS = 16  # objects of the archive that are read at once
 
@@ -182,6 +183,25 @@ def candidate(reader: boto3.Session, candidate_id: str, model: str) -> dict[str,
             .get("Item")
         )
     return None if item is None else items.from_item(item)
+
+
+def recalled(reader: boto3.Session, parts: Iterable[str]) -> list[dict[str, Any]]:
+    """The marks of those of a candidate's parts (domain/parts.py) that were recalled."""
+    found = []
+    for part in parts:
+        with calling(f"look whether {part} was recalled"):
+            item = (
+                reader.client("dynamodb")
+                .get_item(
+                    TableName=PARTS_TABLE,
+                    Key={"part": {"S": part}, "holder": {"S": "recalled"}},
+                    ConsistentRead=True,
+                )
+                .get("Item")
+            )
+        if item is not None:
+            found.append(items.from_item(item))
+    return found
 
 
 def policy(reader: boto3.Session, model: str) -> dict[str, bytes] | None:

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.organisation import PROD, Organisation, archive, eventually
-from tests.e2e.scenarios import MODEL, REPLACED, Replaced, Trained
+from tests.e2e.scenarios import REPLACED, Replaced, Trained
 from tests.e2e.test_command_line import Govern, govern
 
 __all__ = ["govern"]  # a fixture
@@ -162,8 +162,8 @@ def test_sagemaker_itself_makes_no_model_of_it(organisation: Organisation, taken
         )
 
 
-def test_who_is_no_governance_engineer_recalls_nothing(govern: Govern, taken: Taken) -> None:
-    reference = f"{MODEL}/1"
+def test_who_is_no_governance_engineer_recalls_nothing(govern: Govern, replaced: Replaced) -> None:
+    reference = f"{REPLACED}/2"
     answer = govern(
         *("recall", reference, "--because", "Because I can", "--yes", "--json"),
         *("--as", "ai-engineer"),

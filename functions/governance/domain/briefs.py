@@ -63,7 +63,7 @@ class Setting:
 
     `project` is the directory's entry, `decide` the policy's engine; `definition` what a gate would
     see of the deployment definition ({digest, uri, problems}), `deployed` what is in it, both None
-    if none is known.
+    if none is known; `recalls` the marks of what of the candidate was recalled.
     """
 
     asked_at: str
@@ -72,6 +72,7 @@ class Setting:
     decide: gates.Decide
     definition: Mapping[str, Any] | None = None
     deployed: Mapping[str, Any] | None = None
+    recalls: Sequence[Mapping[str, Any]] = ()
 
     @property
     def thresholds(self) -> Mapping[str, float]:
@@ -212,6 +213,7 @@ def _facts(
         _images(about, described, side.manifest.get("images") or ()),
         setting.asked_at,
         setting.definition,
+        recalls=setting.recalls,
     )
     # Only the gate reads CloudTrail's records: beside them are the tokens of waiting executions.
     facts = replace(facts, approvals=[{**one, "unconfirmed": None} for one in facts.approvals])

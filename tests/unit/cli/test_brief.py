@@ -16,13 +16,14 @@ from click.testing import Result
 from cli import brief_page, deployments, evidence, ledger, projects, versions
 from cli.errors import GovernError
 from cli.versions import Version
+from governance.adapters import items
 from governance.domain import candidate, locations
 from governance.domain.comparisons import Side
 from governance.domain.policies import PARTS, combined, digests_of
 from tests import briefing
 from tests.briefing import CANDIDATE, CHAMPION, Ledger, side
 from tests.contracts import policies, samples
-from tests.unit.cli.conftest import MODEL
+from tests.unit.cli.conftest import MODEL, Stubbed
 
 Govern = Callable[..., Result]
 REFERENCE = f"{MODEL}/{CANDIDATE}"
@@ -109,6 +110,21 @@ def test_it_reads_both_sides_and_asks_the_policy(govern: Govern, central: dict[s
     assert found["comparison"]["same_holdout"] is True
     assert found["comparison"]["with"]["version"] == CHAMPION
     assert found["rollback"]["target"]["version"] == CHAMPION
+
+
+def test_what_is_recalled_in_it_is_said_before_anybody_signs(
+    govern: Govern, central: dict[str, Any], monkeypatch: pytest.MonkeyPatch, reader: Stubbed
+) -> None:
+    part = "library:numpy==2.4.6"
+    item = {"objects": central["new"].manifest["artifacts"], "parts": ["dataset:1", part]}
+    monkeypatch.setattr(evidence, "candidate", lambda *_: item)
+    mark = {"part": part, "holder": "recalled", "person": "grace", "reason": "wrong sums"}
+    mark |= {"model_package_arn": briefing.arn(9), "recalled_at": samples.DECIDED}
+    reader.stub("dynamodb").add_response("get_item", {})
+    reader.stub("dynamodb").add_response("get_item", {"Item": items.to_item(mark)})
+    missing = {one["rule"]: one["fact"] for one in document(govern, REFERENCE)["missing"]}
+    assert missing.keys() == {"nothing_in_it_is_recalled", "required_reviews_given"}
+    assert f"{part} was recalled by grace" in missing["nothing_in_it_is_recalled"]
 
 
 def test_it_is_told_in_a_terminal(govern: Govern, central: dict[str, Any]) -> None:
