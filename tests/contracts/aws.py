@@ -306,6 +306,10 @@ class Aws:
             return {"Items": [items.to_item(samples.row(entry)) for entry in self.policy_changes]}
         return {"Items": [items.to_item(samples.row(entry)) for entry in self.entries]}
 
+    def _on_Scan(self, request: dict[str, Any]) -> dict[str, Any]:
+        table = request["TableName"]
+        return {"Items": [item for (name, _), item in self.tables.items() if name == table]}
+
     def _on_DescribeExecution(self, request: dict[str, Any]) -> dict[str, Any]:
         status = "RUNNING" if self.running else "ABORTED"
         return {"executionArn": request["executionArn"], "status": status}

@@ -35,7 +35,15 @@ OPERATIONS = {
         *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
         *("AbortMultipartUpload", "PutObjectTagging", "GetObjectTagging"),
     ],
-    "dynamodb": ["BatchGetItem", "GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
+    "dynamodb": [
+        "BatchGetItem",
+        "GetItem",
+        "PutItem",
+        "DeleteItem",
+        "Query",
+        "Scan",
+        "TransactWriteItems",
+    ],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData", "SetAlarmState"],
     "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
@@ -330,6 +338,11 @@ def _go_back(aws: Aws, promotion: dict[str, Any], released: dict[str, Any]) -> N
         }
     )
     assert claimed["outcome"] == "claimed"
+    alarm = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
+    by_alarm = aws.handler("claim_rollback")(
+        {"workflow": "rollback_model", "execution_arn": "arn:execution:alarm", "event": alarm}
+    )
+    assert (by_alarm["outcome"], by_alarm["trigger"]) == ("claimed", "alarm")
     gone = samples.version_arn(version=4)
     aws.versions[gone] = aws.versions[samples.version_arn()]
     back = {**claimed["promotion"], "model_package_arn": gone}

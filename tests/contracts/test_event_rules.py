@@ -72,11 +72,11 @@ def _resolved(value: Any, values: dict[str, Any], conditions: dict[str, bool]) -
     return {key: _resolved(entry, values, conditions) for key, entry in value.items()}
 
 
-def _workflow_rule(workflow: str) -> Any:
+def _workflow_rule(workflow: str, name: str = "") -> Any:
     resource = f"{workflow}StateMachine"
     machine = _properties(CENTRAL_TEMPLATE, resource, "AWS::Serverless::StateMachine")
-    event = machine.get("Events", {}).get(WORKFLOWS[workflow])
-    assert event is not None, f"{resource} of {CENTRAL_TEMPLATE} has no event {WORKFLOWS[workflow]}"
+    event = machine.get("Events", {}).get(name or WORKFLOWS[workflow])
+    assert event is not None, f"{resource} of {CENTRAL_TEMPLATE} has no event {name or workflow}"
     assert event["Type"] == "EventBridgeRule"
     return event["Properties"]
 
@@ -89,6 +89,7 @@ def _rule(template: str, resource: str) -> Any:
 def _hub_patterns() -> dict[str, str]:
     """The patterns on the hub bus, as JSON, by the name of their rule."""
     rules = {workflow: _workflow_rule(workflow)["Pattern"] for workflow in WORKFLOWS}
+    rules["RollbackModelAlarm"] = _workflow_rule("RollbackModel", "Alarm")["Pattern"]
     for name in LAMBDA_AND_TOPIC_RULES:
         rules[name] = _rule(CENTRAL_TEMPLATE, f"{name}Rule")["EventPattern"]
     return {name: json.dumps(_resolved(rule, PARAMETERS, {})) for name, rule in rules.items()}
@@ -130,8 +131,11 @@ def _on_hub(event: dict[str, Any]) -> set[str]:
 
 def _rules_of(event: dict[str, Any]) -> set[str]:
     """The hub's rules that match, and Forwarding if the event leaves its account's own bus."""
-    forwarding = _forwarding_pattern(event["account"])
-    forwarded = forwarding is not None and _matches(forwarding, json.dumps(event))
+    patterns = [_forwarding_pattern(event["account"])]
+    if event["account"] in (samples.TEST, samples.PROD):
+        alarms = _rule(MEMBER_TEMPLATE, "AlarmForwardingRule")["EventPattern"]
+        patterns.append(json.dumps(_resolved(alarms, {}, {})))
+    forwarded = any(p is not None and _matches(p, json.dumps(event)) for p in patterns)
     return _on_hub(event) | ({FORWARDED} if forwarded else set())
 
 
@@ -221,6 +225,11 @@ AWS_EVENTS: dict[str, set[str]] = {
     "cloudtrail-update-model-package.dev-approved": {"Confirmation", FORWARDED},
     "cloudtrail-update-model-package.dev-approved-by-status": {"Confirmation", FORWARDED},
     "cloudtrail-update-model-package.denied": set(),
+    # An alarm of an endpoint takes it back after its release.
+    "cloudwatch-alarm-state-change.endpoint-alarm": {FORWARDED, "RollbackModelAlarm"},
+    "cloudwatch-alarm-state-change.endpoint-ok": set(),
+    "cloudwatch-alarm-state-change.stop": set(),
+    "cloudwatch-alarm-state-change.unknown-account": set(),
     # Central's default bus: nothing of it goes to the hub's.
     "step-functions-execution-status-change.release-aborted": set(),
     "step-functions-execution-status-change.release-succeeded": set(),
@@ -320,8 +329,9 @@ def test_the_hub_takes_from_members_what_they_forward_and_nothing_else() -> None
         for branch in pattern.get("$or", [pattern])
         for detail_type in branch["detail-type"]
     }
-    assert set(allowed["events:detail-type"]) == forwarded
-    assert allowed["events:source"] == "aws.sagemaker"
+    alarms = _rule(MEMBER_TEMPLATE, "AlarmForwardingRule")["EventPattern"]
+    assert set(allowed["events:detail-type"]) == forwarded | set(alarms["detail-type"])
+    assert set(allowed["events:source"]) == {"aws.sagemaker", *alarms["source"]}
     assert policy["Statement"]["Principal"] == {"AWS": {"Ref": "TrustedAccountIds"}}
 
 

@@ -59,6 +59,13 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("RejectedAsStale", [*TO_GATE, *BACK[1:]], "rejected"),
         ("RejectedAsUnknown", [*TO_GATE, *BACK[1:]], "rejected"),
         ("EndpointBusy", [*TO_LOCK, *BACK], "rejected"),
+        # Nobody's session is read for an alarm.
+        ("ByAlarm", [s for s in HAPPY if s != "ResolveApprover"], "rolled_back"),
+        (
+            "AlarmOfARelease",
+            ["ClaimRollback", "RollbackClaimed?", "RollbackAlreadyHandled"],
+            "ignored",
+        ),
         ("Duplicate", ["ClaimRollback", "RollbackClaimed?", "RollbackAlreadyHandled"], "duplicate"),
     ],
 )

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import ledger
+from governance.domain import claims, ledger
+from governance.domain.approval_events import ROLLBACK
 from governance.domain.gates import Reason, one_line
+from governance.domain.identity import account_of
 
 RULE = "rollback_target_is_proven"
 # The metadata of a version whose rollback is asked for: which version (a number) to go back to.
@@ -61,6 +63,30 @@ def choose(
             return one
         asked.add(arn)
     return None
+
+
+def by_alarm(
+    alarm: Mapping[str, str], model: str, serving: Entry | None, request: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The promotion by which an alarm takes back what serves; None if that is a person's decision.
+
+    `serving` is the newest entry about what the endpoint serves, `request` the claim's. An alarm
+    goes back once: what serves after a rollback and still sets it off needs somebody who looks.
+    """
+    if serving is None or serving["kind"] != "CandidateReleased":
+        return None
+    arn = str(serving["model_package_arn"])
+    return {
+        "claim_id": claims.claim_id(arn, f"{ROLLBACK} by alarm", alarm["at"]),
+        "workflow": request["workflow"],
+        "stage": "Prod",
+        "model": model,
+        "model_package_arn": arn,
+        "account": account_of(arn),
+        "decided_at": alarm["at"],
+        "event_id": str(request["event"].get("id")),
+        "execution_arn": request["execution_arn"],
+    }
 
 
 def named(candidates: Iterable[Entry], replaced: str, version: str) -> Entry | None:
