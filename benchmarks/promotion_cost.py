@@ -1,12 +1,15 @@
 """What a promotion from Dev to Prod costs and how long it takes, from the histories of real runs.
 
     python -m benchmarks.promotion_cost [--promotions 5] [--queue 50,100] [--write docs/cost.md]
+    python -m benchmarks.promotion_cost --paper [--write docs/cost.md]
 
 The organisation is deployed into an embedded AWS of its own, and people approve as in
 tests/e2e. State transitions are counted in the execution histories, children and batches of copies
 included; Lambda's seconds are those of the REPORT lines that every invocation leaves in its log
 group, those beside the path included. Both are priced at AWS's list prices (PRICES). `--queue`
-approves so many versions in Dev at once and waits until all are in Central.
+approves so many versions in Dev at once and waits until all are in Central. `--paper` runs
+nothing: it counts the states of the paths that tests/statemachines see on a real engine, and takes
+a full second for every invocation.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from local import deployment, launcher
 from tests.e2e.organisation import CENTRAL, Organisation
 
 BEGIN, END = "<!-- promotion_cost: begin -->", "<!-- promotion_cost: end -->"
+PAPER_BEGIN, PAPER_END = "<!-- on paper: begin -->", "<!-- on paper: end -->"
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod", "deploy_endpoint")
 STAGES = ("dev", "test", "prod")
 _VERSIONS_OF_A_MODEL = 10  # of those that are queued at once
@@ -325,13 +329,92 @@ def _seconds(moment: datetime) -> float:
     return moment.timestamp()
 
 
+# ---------------------------------------------------------------- on paper
+
+_SUITES = 10  # of one validation, more than any tier asks for
+# Entries of one promotion with four reviews: registered, promoted, tests started and passed, three
+# of clearance, four reviews, release started and released, the one before superseded.
+_ENTRIES = 14
+# Of each entry: its event, and what archives the entry and the head.
+_BESIDE_AN_ENTRY = 3
+# What events start: registration, comparison after each change that is ours, endpoint states,
+# reviews, confirmation, clearances.
+_BESIDE_THE_PATH = 30
+_SECONDS, _GB = 1.0, 0.5
+
+
+def on_paper() -> dict[str, Any]:
+    """{transitions, usage, usd} of a promotion, by the paths that the machines' tests know."""
+    from tests.statemachines import machines
+    from tests.statemachines import test_deploy_endpoint as deploy
+    from tests.statemachines import test_promote_to_central as promote_
+    from tests.statemachines import test_release_to_prod as release
+    from tests.statemachines import test_validate_in_test as validate
+
+    paths = {
+        "promote_to_central": promote_.HAPPY,
+        "validate_in_test": validate.HAPPY,
+        "release_to_prod": release.HAPPY,
+        "deploy_endpoint": [*deploy.FINISHED, *deploy.FINISHED],
+    }
+    counted = {workflow: len(path) for workflow, path in paths.items()}
+    suites = machines.source("validate_in_test")["States"]["RunSuites"]["ItemProcessor"]["States"]
+    counted["validate_in_test"] += _SUITES * len(suites)
+    counted["copy batch"] = 2
+    tasks = (
+        _SUITES
+        + 1
+        + sum(
+            machines.source(workflow)["States"][name]["Type"] == "Task"
+            for workflow, path in paths.items()
+            for name in path
+        )
+    )
+    invocations = tasks + _ENTRIES * _BESIDE_AN_ENTRY + _BESIDE_THE_PATH
+    usage = {
+        "transition": float(sum(counted.values())),
+        "gb_second": invocations * _SECONDS * _GB,
+        "invocation": float(invocations),
+        "signature": float(_ENTRIES * _SIGNATURES_OF_AN_ENTRY),
+        "write_unit": float(_ENTRIES * _WRITE_UNITS_OF_AN_ENTRY),
+        "event": float(_ENTRIES),
+    }
+    return {"transitions": counted, "usage": usage, "usd": cost(usage)}
+
+
+def paper_page(found: Mapping[str, Any]) -> str:
+    """The computed part of docs/cost.md."""
+    return "\n".join(
+        [
+            PAPER_BEGIN,
+            "Computed: the states that a promotion enters on its way to Prod, with ten suites, and "
+            "an assumed second of 512 MB for every invocation.",
+            "",
+            *_priced(found["usage"], found["usd"]),
+            "",
+            "Transitions: "
+            + ", ".join(f"{name} {_rounded(n)}" for name, n in found["transitions"].items())
+            + ".",
+            PAPER_END,
+        ]
+    )
+
+
+def _priced(usage: Mapping[str, float], usd: Mapping[str, float]) -> list[str]:
+    return [
+        "| a promotion, Dev to Prod | units | USD |",
+        "|---|---|---|",
+        *(f"| {PRICES[kind].what} | {_units(usage[kind])} | {usd[kind]:.5f} |" for kind in PRICES),
+        f"| **all of it** | | **{sum(usd.values()):.4f}** |",
+    ]
+
+
 # ---------------------------------------------------------------- docs
 
 
 def page(found: Mapping[str, Any]) -> str:
     """The measured part of docs/cost.md."""
     one, usage, usd = found["cost"], found["cost"]["usage"], found["cost"]["usd"]
-    total = sum(usd.values())
     waited = one["waited"]
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     lines = [
@@ -339,10 +422,7 @@ def page(found: Mapping[str, Any]) -> str:
         f"Measured {when}: {one['promotions']} promotions one after the other, after one to warm "
         f"up, on {found['machine']}.",
         "",
-        "| a promotion, Dev to Prod | units | USD |",
-        "|---|---|---|",
-        *(f"| {PRICES[kind].what} | {_units(usage[kind])} | {usd[kind]:.5f} |" for kind in PRICES),
-        f"| **all of it** | | **{total:.4f}** |",
+        *_priced(usage, usd),
         "",
         f"Of the transitions {_rounded(one['retries'])} were retries. "
         + ", ".join(f"{name} {_rounded(n)}" for name, n in one["transitions"].items())
@@ -385,11 +465,12 @@ def _rounded(number: float) -> str:
 
 
 def write(file: Path, text: str) -> None:
-    """Put the measured part into the page, between its marks; ValueError if they are not there."""
-    before, begin, rest = file.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    """Put a part into the page in place of what is between its marks; ValueError without them."""
+    marks = text.partition("\n")[0], text.rpartition("\n")[2]
+    before, begin, rest = file.read_text().partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"{file} has no marks {BEGIN} and {END}")
+        raise ValueError(f"{file} has no marks {' and '.join(marks)}")
     file.write_text(f"{before}{text}{after}")
 
 
@@ -398,10 +479,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--promotions", type=int, default=5, help="from Dev to Prod, measured")
     parser.add_argument("--queue", default="", help="how many at once, with commas between")
+    parser.add_argument("--paper", action="store_true", help="compute, run nothing")
     parser.add_argument("--write", type=Path, help="the page that gets the tables")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--budget", type=float, default=math.inf, help="seconds for all of it")
     options = parser.parse_args(arguments)
+    if options.paper:
+        computed = on_paper()
+        if options.write:
+            write(options.write, paper_page(computed))
+        print(json.dumps(computed, indent=2) if options.json else paper_page(computed))
+        return 0
     began = time.monotonic()
     with deployed() as run:
         found: dict[str, Any] = {

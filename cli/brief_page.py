@@ -27,6 +27,7 @@ def render(found: Mapping[str, Any]) -> bytes:
             "metric": comparisons.words,
             "number": comparisons.number,
             "bound": comparisons.bound,
+            "interval": comparisons.interval,
         },
     )
 

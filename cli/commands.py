@@ -320,6 +320,7 @@ def _watch(seconds: float, look: Callable[[], RenderableType]) -> None:
     import time
 
     from rich.live import Live
+    from rich.text import Text
 
     from cli import present
 
@@ -328,7 +329,12 @@ def _watch(seconds: float, look: Callable[[], RenderableType]) -> None:
         Live(console=present.console(), auto_refresh=False, vertical_overflow="visible") as live,
     ):
         while True:
-            live.update(look(), refresh=True)
+            try:
+                shown = look()
+            except GovernError as error:
+                # Whoever watches through a night wants the next look, not the end of it.
+                shown = Text(f"{error.message}; trying again in {seconds:g} s", style="red")
+            live.update(shown, refresh=True)
             time.sleep(seconds)
 
 

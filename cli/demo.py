@@ -57,7 +57,7 @@ _APPROVERS = {
 _REASON = {
     "dev": "Discrimination and calibration on the fixed holdout are good enough to go on.",
     "test": "Registered as the Data Scientist described it; ready for a real endpoint.",
-    "prod": "Test report read: all three suites passed for these bytes, subgroup gaps within the "
+    "prod": "Test report read: every suite passed for these bytes, subgroup gaps within the "
     "limits of tier high.",
 }
 

@@ -457,12 +457,17 @@ def _comparison_table(compared: Mapping[str, Any]) -> Table:
         verdict = {True: " better", False: " worse", None: ""}[row["better"]]
         style = {True: "green", False: "red", None: ""}[row["better"]]
         known = row["difference"] is not None
-        change = f"{row['difference']:+.3f}{verdict}" if known else "not comparable"
+        bounds = comparisons.interval(row["interval"])
+        change = f"{row['difference']:+.3f}{verdict} {bounds}" if known else "not comparable"
         near = "" if row["standing"] in (None, "within") else f" ({row['standing']})"
         table.add_row(
             comparisons.words(row["name"]),
             comparisons.number(row["candidate"]),
-            *((comparisons.number(row["champion"]), Text(change, style=style)) if other else ()),
+            *(
+                (comparisons.number(row["champion"]), Text(change.rstrip(), style=style))
+                if other
+                else ()
+            ),
             f"{comparisons.bound(row['limit']) or _NONE}{near}",
         )
     for row in compared["subgroups"]:
@@ -471,10 +476,14 @@ def _comparison_table(compared: Mapping[str, Any]) -> Table:
         table.add_row(
             f"AUC, {row['attribute']} {row['value']} ({row['rows']} rows)",
             comparisons.number(row["candidate"]),
-            *([theirs, f"{row['difference']:+.3f}" if known else _NONE] if other else []),
+            *([theirs, _change(row) if known else _NONE] if other else []),
             _NONE,
         )
     return table
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    return f"{row['difference']:+.3f} {comparisons.interval(row['interval'])}".rstrip()
 
 
 def _brief_reviews(found: Mapping[str, Any]) -> Table:

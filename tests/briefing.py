@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from governance.domain import briefs, candidate
+from governance.domain import briefs, candidate, suites
 from governance.domain.comparisons import Side
 from tests.contracts import policies, samples
 
@@ -123,7 +123,10 @@ class Ledger:
             "alex",
             stage="Test",
             stage_status="Passed",
-            summary={"metrics": MEASURED},
+            summary={
+                "metrics": MEASURED,
+                "suites": [{"suite": suite, "status": "passed"} for suite in suites.BUILT_IN],
+            },
             definition=samples.definition_reference(),
         )
 

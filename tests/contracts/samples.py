@@ -379,3 +379,28 @@ def results() -> list[dict[str, Any]]:
             ("latency", {"latency_p50_ms": 4.0, "latency_p95_ms": 9.5, "latency_p99_ms": 12.0}),
         )
     ]
+
+
+def suite_plan() -> dict[str, Any]:
+    """What PlanSuites decided, so that `results` are those of all its suites."""
+    return {
+        "suites": [{"suite": name, "parameters": {}} for name in ("contract", "latency")],
+        "holdout_suites": [{"suite": "quality", "parameters": {"resamples": 99}}],
+        "shards": [{"from": 0, "to": 89}],
+        "champion": None,
+        "omitted": [{"suite": "comparison", "reason": "nothing has served clinical-risk yet"}],
+    }
+
+
+def shards() -> list[dict[str, Any]]:
+    """Where the endpoint's answers to the holdout are."""
+    key = f"predictions/{MODEL}/{CANDIDATE}/{digest('shard')}.json"
+    return [
+        {
+            "uri": f"s3://{EVIDENCE_BUCKET}/{key}",
+            "version_id": "v-shard",
+            "sha256": digest("shard"),
+            "from": 0,
+            "to": 89,
+        }
+    ]

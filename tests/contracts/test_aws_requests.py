@@ -231,10 +231,11 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     deployment = _deploy(aws, promotion, candidate)
     result = aws.handler("run_suite")(
         {
-            "suite": "contract",
+            "suite": {"suite": "contract", "parameters": {}},
             "deployment": deployment,
             "candidate": candidate,
             "promotion": promotion,
+            "thresholds": {},
         }
     )["result"]
     results = [result, *samples.results()[1:]]
@@ -243,7 +244,10 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
             "promotion": promotion,
             "candidate": candidate,
             "deployment": deployment,
+            "plan": samples.suite_plan(),
+            "thresholds": {},
             "results": results,
+            "shards": samples.shards(),
             "deployment_outcome": {"outcome": "in_service"},
         }
     )

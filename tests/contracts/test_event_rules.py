@@ -233,6 +233,7 @@ AWS_EVENTS: dict[str, set[str]] = {
     # Central's default bus: nothing of it goes to the hub's.
     "step-functions-execution-status-change.release-aborted": set(),
     "step-functions-execution-status-change.release-succeeded": set(),
+    "step-functions-execution-status-change.validation-aborted": set(),
     "step-functions-execution-status-change.validation-succeeded": set(),
 }
 
@@ -378,10 +379,11 @@ ENDED = "step-functions-execution-status-change."
     [
         ("release-aborted", {"EndpointLock", "Unfinished"}),
         ("release-succeeded", {"EndpointLock"}),
+        ("validation-aborted", {"AbandonedEndpoint", "Unfinished"}),
         ("validation-succeeded", set()),
     ],
 )
-def test_the_end_of_a_run_releases_its_endpoint_however_it_ended(
+def test_the_end_of_a_run_leaves_no_lock_and_no_test_endpoint_behind(
     case: str, rules: set[str]
 ) -> None:
     start = f"arn:aws:states:{samples.REGION}:{samples.CENTRAL}:stateMachine:"
@@ -392,7 +394,7 @@ def test_the_end_of_a_run_releases_its_endpoint_however_it_ended(
         for name in WORKFLOWS
     }
     found = set()
-    for name in ("EndpointLock", "Unfinished"):
+    for name in ("EndpointLock", "AbandonedEndpoint", "Unfinished"):
         rule = _rule(CENTRAL_TEMPLATE, f"{name}Rule")
         assert "EventBusName" not in rule, "AWS tells of executions on the default bus"
         pattern = json.dumps(_resolved(rule["EventPattern"], machines, {}))

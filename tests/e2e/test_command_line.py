@@ -63,6 +63,19 @@ def test_status_as_json_is_a_document(govern: Govern, demo_path: DemoPath) -> No
     assert deployed["candidate_id"] == demo_path.released.entry["candidate_id"]
     (endpoint,) = (e for e in board["endpoints"] if e["model"] == MODEL)
     assert (endpoint["endpoint_name"], endpoint["version"]) == (f"{MODEL}-endpoint", 1)
+    # As SageMaker in Prod has it, beside what the ledger says.
+    assert (endpoint["stage"], endpoint["status"], endpoint["differs"]) == (
+        "Prod",
+        "InService",
+        False,
+    )
+    (variant,) = endpoint["variants"]
+    assert (variant["version"], variant["share"]) == (1, 1.0)
+    assert variant["candidate_id"] == demo_path.released.entry["candidate_id"]
+    assert endpoint["execution"] == demo_path.released.execution["executionArn"]
+    assert board["not_looked_at"] == []
+    (model,) = (one for one in board["models"] if one["model"] == MODEL)
+    assert [(one["version"], one["stage_status"]) for one in model["prod"]] == [(1, "Deployed")]
 
 
 def test_history_says_who_decided_what(govern: Govern, demo_path: DemoPath) -> None:

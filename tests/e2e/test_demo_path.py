@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from cli.demo import PATIENT
+from governance.domain import suites
 from tests.e2e.organisation import (
     ARTIFACTS_BUCKET,
     CENTRAL,
@@ -130,8 +131,27 @@ def test_report_in_evidence_has_the_digest_of_the_metadata(
     body = organisation.evidence(recorded["uri"], recorded["version_id"])
     assert hashlib.sha256(body).hexdigest() == metadata["test-report-sha256"] == recorded["sha256"]
     report = json.loads(body)
-    assert {result["suite"] for result in report["results"]} == {"contract", "quality", "latency"}
+    # Nothing served before it, so there was nobody to compare it with.
+    ran = [result["suite"] for result in report["results"]]
+    assert ran == [suite for suite in suites.BUILT_IN if suite != "comparison"]
+    assert [omitted["suite"] for omitted in report["plan"]["omitted"]] == ["comparison"]
     assert {result["status"] for result in report["results"]} == {"passed"}
+
+
+def test_report_has_a_page_and_the_answer_to_every_row(
+    organisation: Organisation, demo_path: DemoPath
+) -> None:
+    recorded = demo_path.validated.entry["report"]
+    report = json.loads(organisation.evidence(recorded["uri"], recorded["version_id"]))
+    page = organisation.evidence(report["page"]["uri"], report["page"]["version_id"])
+    assert hashlib.sha256(page).hexdigest() == report["page"]["sha256"]
+    assert b"Quality on the holdout" in page
+    (shard,) = report["predictions"]["shards"]
+    body = organisation.evidence(shard["uri"], shard["version_id"])
+    assert hashlib.sha256(body).hexdigest() == shard["sha256"]
+    kept = json.loads(body)
+    assert kept["candidate_id"] == demo_path.validated.entry["candidate_id"]
+    assert len(kept["probabilities"]) == len(kept["labels"]) == report["predictions"]["rows"]
 
 
 def test_endpoint_in_test_is_removed(organisation: Organisation, demo_path: DemoPath) -> None:

@@ -40,6 +40,7 @@ MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
 MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 IMAGES = f"arn:aws:ecr:{REGION}:{CENTRAL}:repository/governed-path/images"
 COPY_PLAN = f"arn:aws:s3:::{EVIDENCE_BUCKET}/copies/{MODEL}/candidate/plan.jsonl"
+PREDICTIONS = f"arn:aws:s3:::{EVIDENCE_BUCKET}/predictions/{MODEL}/candidate/shard.json"
 REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
 ARCHIVED = f"arn:aws:s3:::{LEDGER_BUCKET}/entries/model={MODEL}/000000001.json"
@@ -293,10 +294,12 @@ FUNCTIONS = {
     "deploy-endpoint": ("dynamodb:PutItem", _table("endpoint-waits")),
     "resolve-endpoint-wait": ("dynamodb:DeleteItem", _table("endpoint-waits")),
     "check-served-config": _TAKE_HUB,
-    "run-suite": ("s3:GetObject", MODELS),
+    "plan-suites": ("dynamodb:Query", f"{_table('ledger')}/index/by-kind"),
+    "run-suite": ("s3:PutObject", PREDICTIONS),
     "aggregate-results": ("s3:PutObject", REPORT),
     "write-results": _TAKE_REGISTRY,
     "remove-endpoint": _TAKE_HUB,
+    "remove-abandoned-endpoint": ("dynamodb:GetItem", _table("project-directory")),
     "smoke-test": ("s3:GetObject", MODELS),
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", f"{_table('ledger')}/index/by-kind"),
@@ -387,6 +390,19 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
         }
     archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
     assert archivers == ["archive-entry"]
+
+
+def test_only_functions_that_say_so_are_suites(deployed: dict[str, Deployed]) -> None:
+    function = f"arn:aws:lambda:{REGION}:{CENTRAL}:function:governed-path"
+    callers = {
+        name
+        for name in FUNCTIONS
+        if deployed[CENTRAL].allows(name, "lambda:InvokeFunction", f"{function}-suite-drift")
+    }
+    assert callers == {"run-suite"}
+    for other in ("record", "run-suite", "suites"):
+        resource = f"{function}-{other}"
+        assert not deployed[CENTRAL].allows("run-suite", "lambda:InvokeFunction", resource)
 
 
 def test_few_say_what_a_version_is_made_of_and_one_looks(deployed: dict[str, Deployed]) -> None:
@@ -530,6 +546,9 @@ OTHERS = [
     (TEST, "hub", "sagemaker:CreateEndpoint", _endpoint(PROD), {}, False),
     (TEST, "hub", "s3:GetObject", MODELS, {}, False),
     (TEST, "hub", "iam:PassRole", role_arn(TEST, "event-forwarding"), {}, False),
+    (TEST, "suite", "sagemaker:InvokeEndpoint", _endpoint(TEST), {}, True),
+    (TEST, "suite", "sagemaker:DeleteEndpoint", _endpoint(TEST), {}, False),
+    (TEST, "suite", "s3:GetObject", MODELS, {}, False),
     (TEST, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
     (TEST, "endpoint-execution", "s3:GetObject", f"arn:aws:s3:::{ARTIFACTS_BUCKET}/x", {}, False),
     (TEST, "endpoint-execution", "s3:GetObject", REPORT, {}, False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.e2e.organisation import PROD, Organisation
@@ -47,6 +48,27 @@ def test_endpoint_serves_the_new_version_and_says_so(
     assert tags["execution"] == released["execution_arn"]
     assert tags["claim-id"] == released["claim_id"]
     assert released["claim_id"][:10] in endpoint["EndpointConfigName"]
+
+
+def test_second_version_was_compared_with_what_the_first_said_in_its_tests(
+    organisation: Organisation, replaced: Replaced
+) -> None:
+    first, second = replaced.first.entry, replaced.second.entry
+    (passed,) = (
+        entry
+        for entry in organisation.entries(REPLACED)
+        if entry["kind"] == "ValidationPassed"
+        and entry["model_package_arn"] == second["model_package_arn"]
+    )
+    assert {"suite": "comparison", "status": "passed"} in passed["summary"]["suites"]
+    report = json.loads(
+        organisation.evidence(passed["report"]["uri"], passed["report"]["version_id"])
+    )
+    assert report["plan"]["champion"]["model_package_arn"] == first["model_package_arn"]
+    (compared,) = (r for r in report["results"] if r["suite"] == "comparison")
+    assert compared["details"]["champion"]["candidate_id"] == first["candidate_id"]
+    difference = compared["details"]["overall"]["auc_difference"]
+    assert difference["low"] <= difference["value"] <= difference["high"]
 
 
 def test_rejected_release_can_be_decided_again(replaced: Replaced) -> None:

@@ -29,9 +29,10 @@ TO_SERVICE = [
     "DeployToTest",
     "EndpointInService?",
 ]
+SUITES = ["PlanSuites", "RunSuites", "ScoreHoldout", "RunSuitesOnHoldout"]
 RESULTS = ["AggregateResults", "RemoveEndpoint", "WriteResults", "TestsPassed?"]
-HAPPY = [*TO_SERVICE, "RunSuites", *RESULTS, "RecordValidationPassed", "ValidationSucceeded"]
-FAILED = [*TO_SERVICE, "RunSuites", *RESULTS, "RecordValidationFailed", "ValidationFailed"]
+HAPPY = [*TO_SERVICE, *SUITES, *RESULTS, "RecordValidationPassed", "ValidationSucceeded"]
+FAILED = [*TO_SERVICE, *SUITES, *RESULTS, "RecordValidationFailed", "ValidationFailed"]
 NOT_SERVING = [*TO_SERVICE, *RESULTS, "RecordValidationFailed", "ValidationFailed"]
 # Found at the gate, recorded before the gate says no.
 TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
@@ -71,8 +72,9 @@ def test_a_decision_ends_in_success(
 
 
 @pytest.mark.parametrize("case", ["HappyPath"])
-def test_every_suite_runs(run: Callable[[str], Run], case: str) -> None:
-    assert run(case).tries["RunSuites"] == 3
+def test_every_suite_runs_and_every_shard_is_scored(run: Callable[[str], Run], case: str) -> None:
+    tries = run(case).tries
+    assert (tries["RunSuites"], tries["ScoreHoldout"]) == (2, 2)
 
 
 @pytest.mark.parametrize("case", ["TestsFailed"])
@@ -99,7 +101,10 @@ def test_failed_tests_say_why(run: Callable[[str], Run], case: str) -> None:
                 "RecordValidationPassed",
             )
         ),
+        ("PlanSuitesFails", [*until("PlanSuites"), *CLEANED]),
         ("RunSuiteFails", [*until("RunSuites"), *CLEANED]),
+        ("RunSuiteOnShardFails", [*until("ScoreHoldout"), *CLEANED]),
+        ("RunSuitesOnHoldoutFails", [*until("RunSuitesOnHoldout"), *CLEANED]),
         ("AggregateResultsFails", [*until("AggregateResults"), *CLEANED]),
         ("RecordValidationFailedFails", [*until("RecordValidationFailed", FAILED), *ERRORED]),
         ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
@@ -121,6 +126,7 @@ def test_an_error_is_recorded_queued_and_alarms(
     assert (ended.states, ended.status) == (states, "FAILED")
     # The first error keeps its name; a child's failure has AWS's name for it.
     first = {"RunSuiteFails": "NotFoundError", "EverythingBroken": "NotFoundError"}
+    first["RunSuiteOnShardFails"] = "NotFoundError"
     first |= {"DeployToTestFails": "States.TaskFailed"}
     assert ended.error == first.get(case, "IntegrityError")
 
@@ -161,7 +167,7 @@ def test_no_endpoint_is_left_behind(run: Callable[[str], Run], case: str) -> Non
     [
         ("CheckAccessRetried", "CheckAccess", 3),
         ("TransientErrorThenSuccess", "ResolveApprover", 3),
-        ("ServiceErrorThenSuccess", "RunSuites", 4),
+        ("ServiceErrorThenSuccess", "RunSuites", 3),
     ],
 )
 def test_a_passing_fault_is_retried(

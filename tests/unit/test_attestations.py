@@ -161,7 +161,7 @@ def test_suites_are_an_in_toto_test_result() -> None:
         "configuration": [
             {"name": "policy", "digest": {"sha256": passed["verdict"]["policy_digest"]}}
         ],
-        "passedTests": list(suites.NAMES),
+        "passedTests": list(suites.BEFORE_SUMMARIES),
         "failedTests": [],
     }
     json_format.ParseDict(predicate, test_result_pb2.TestResult())
@@ -173,8 +173,8 @@ def test_suites_are_an_in_toto_test_result() -> None:
         (["latency: p95: 9, expected at most 5"], ["latency"]),
         (["suite quality did not run", "contract: works: 0, expected 1"], ["contract", "quality"]),
         (["suite contract checked nothing"], ["contract"]),
-        (["the endpoint did not serve: None"], list(suites.NAMES)),
-        ([], list(suites.NAMES)),
+        (["the endpoint did not serve: None"], list(suites.BEFORE_SUMMARIES)),
+        ([], list(suites.BEFORE_SUMMARIES)),
     ],
 )
 def test_failed_suites_are_told_by_the_reasons(reasons: list[str], failed: list[str]) -> None:
@@ -183,8 +183,20 @@ def test_failed_suites_are_told_by_the_reasons(reasons: list[str], failed: list[
     predicate = attestations.statement_of(entry)["predicate"]
     assert predicate["result"] == "FAILED"
     assert predicate["failedTests"] == failed
-    assert set(predicate["passedTests"]) == set(suites.NAMES) - set(failed)
+    assert set(predicate["passedTests"]) == set(suites.BEFORE_SUMMARIES) - set(failed)
     assert predicate["configuration"] == []
+
+
+def test_suites_are_told_by_the_summary_if_it_tells() -> None:
+    ran = [("contract", "passed"), ("fairness", "failed"), ("comparison", "omitted")]
+    summary = {
+        "metrics": {},
+        "reasons": ["fairness: subgroup_bias meets the threshold: 0.3, expected at most 0.1"],
+        "suites": [{"suite": suite, "status": status} for suite, status in ran],
+    }
+    entry = _entry("governed-path-validation-failed.complete", summary=summary)
+    predicate = attestations.statement_of(entry)["predicate"]
+    assert (predicate["passedTests"], predicate["failedTests"]) == (["contract"], ["fairness"])
 
 
 def test_any_other_kind_is_a_type_of_ours() -> None:

@@ -229,6 +229,47 @@ def test_on_one_holdout_differences_say_what_is_better() -> None:
     assert compared["uncertainty"] == comparisons.NO_INTERVAL
 
 
+def _compared(with_: Side) -> dict[str, Any]:
+    """A test report whose suite compared that version row by row."""
+    bounds = {"value": 0.03, "low": -0.01, "high": 0.07}
+    details = {
+        "champion": {
+            "model_package_arn": with_.model_package_arn,
+            "candidate_id": with_.candidate_id,
+        },
+        "confidence": 0.99,
+        "overall": {
+            "auc_difference": bounds,
+            "brier_difference": {"value": 0.0, "low": None, "high": None},
+            "decisions": {"only_challenger_right": 5, "only_champion_right": 2, "p_value": 0.45},
+        },
+        "subgroups": [
+            {"attribute": "sex", "value": "male", "rows": 40, "auc_difference": bounds},
+            {"attribute": "sex", "value": "female", "rows": 40, "auc_difference": None},
+        ],
+    }
+    checks = [{"name": "AUC", "passed": True, "observed": "", "expected": ""}]
+    result = {"suite": "comparison", "status": "passed", "checks": checks, "metrics": {}}
+    return {"results": [{**result, "details": details}]}
+
+
+def test_differences_have_the_intervals_that_the_tests_found() -> None:
+    compared = brief(second(), replace(NEW, tests=_compared(OLD)), OLD)["comparison"]
+    rows = {row["name"]: row["interval"] for row in compared["metrics"]}
+    assert rows["auc"] == {"low": -0.01, "high": 0.07}
+    assert rows["brier"] is None
+    groups = {row["value"]: row["interval"] for row in compared["subgroups"]}
+    assert groups == {"male": {"low": -0.01, "high": 0.07}, "female": None}
+    assert "99% intervals" in compared["uncertainty"]
+    assert "candidate's 5 and the champion's 2" in compared["uncertainty"]
+
+
+def test_intervals_against_another_version_than_the_champion_are_not_shown() -> None:
+    compared = brief(second(), replace(NEW, tests=_compared(NEW)), OLD)["comparison"]
+    assert {row["interval"] for row in compared["metrics"]} == {None}
+    assert compared["uncertainty"] == comparisons.NO_INTERVAL
+
+
 def test_what_is_worse_on_one_holdout_is_a_risk() -> None:
     worse = side(CANDIDATE, model="model-2.tar.gz", brier=0.18)
     found = brief(second(), worse, OLD)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.domain import gates, thresholds
+from governance.domain import gates, suites, thresholds
 from governance.domain.explanations import EXPLANATIONS
 from governance.domain.facts import Facts
 from governance.domain.gates import Verdict
@@ -133,6 +133,7 @@ def _good(stage: str) -> Facts:
         evaluation=EVALUATION,
         tests_passed=True,
         test_metrics=TEST_METRICS,
+        suites_passed=suites.BUILT_IN,
         phase={"Dev": None, "Test": "Test/PendingApproval", "Prod": "Test/Passed"}[stage],
         reviews=reviews(),
         approvals=approvals()[: ["Dev", "Test", "Prod"].index(stage)],
@@ -227,6 +228,12 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
         "subgroup_auc_gap is not measured",
     ),
     ("Prod", "tests_passed_for_candidate", {"tests_passed": False}, samples.CANDIDATE),
+    (
+        "Prod",
+        "required_suites_passed",
+        {"suites_passed": [suite for suite in suites.BUILT_IN if suite != "fairness"]},
+        "the tests were without fairness",
+    ),
     (
         "Prod",
         "model_approval_status_approved",
@@ -439,6 +446,7 @@ RULES = {
         "candidate_unchanged",
         "tests_passed_for_candidate",
         "test_results_meet_thresholds",
+        "required_suites_passed",
         "model_card_complete",
         "dataset_version_known",
         "image_scan_clean",
@@ -516,6 +524,7 @@ def test_all_broken_rules_are_reasons_at_once(stage: str) -> None:
         "earlier_approvers_confirmed",
         "evaluation_meets_thresholds",
         "test_results_meet_thresholds",
+        "required_suites_passed",
         "deployment_definition_tested",
         "reviewers_are_different_people",
         "reviewers_are_not_trainer",

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from governance.domain import gates, phases
+from governance.domain import gates, phases, suites
 from governance.domain.facts import Facts
 from governance.domain.identity import account_of, same_person
 from governance.domain.policies import Policy
@@ -115,6 +115,11 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
         },
         tests_passed=draw(mostly),
         test_metrics=draw(metrics()),
+        suites_passed=draw(
+            st.sampled_from(
+                [suites.BUILT_IN, suites.BUILT_IN, suites.BEFORE_SUMMARIES, (), ("my-own",)]
+            )
+        ),
         phase=draw(st.one_of(st.none(), st.sampled_from(sorted(phases.BY_NAME)))),
         recalls=draw(st.sampled_from([[], [], [], [{"part": "library:numpy==2.4.6"}]])),
         reviews=draw(st.lists(reviews(), max_size=6)),
@@ -295,6 +300,8 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
             "tests_passed_for_candidate": facts.tests_passed,
             "test_results_meet_thresholds": not facts.tests_passed
             or _good(dict(facts.test_metrics), METRICS, limits),
+            "required_suites_passed": not facts.tests_passed
+            or set(tier["required_suites"]) <= set(facts.suites_passed),
             "deployment_definition_tested": not facts.tests_passed
             or facts.definition is None
             or facts.definition["digest"] == facts.tested_definition,
@@ -352,6 +359,7 @@ def test_rounding_never_moves_a_number_over_a_threshold(value: float, ten_thousa
             asked_at=NOW,
             tests_passed=True,
             test_metrics={**base, metric: value},
+            suites_passed=suites.BUILT_IN,
         )
         verdict = gates.evaluate(facts, policy, policies.decide(policy))
         denied = {reason.rule for reason in verdict.reasons}

@@ -92,5 +92,14 @@ def test_the_tables_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
     file.write_text(f"before\n{benchmark.BEGIN}\nold\n{benchmark.END}\nafter\n")
     benchmark.write(file, f"{benchmark.BEGIN}\nnew\n{benchmark.END}")
     assert file.read_text() == f"before\n{benchmark.BEGIN}\nnew\n{benchmark.END}\nafter\n"
-    with pytest.raises(ValueError, match="no marks"):
-        benchmark.write(Path(__file__).parents[2] / "LICENSE", "x")
+    file.write_text("no marks")
+    with pytest.raises(ValueError, match="has no marks"):
+        benchmark.write(file, f"{benchmark.BEGIN}\nnew\n{benchmark.END}")
+
+
+def test_on_paper_a_promotion_keeps_its_target() -> None:
+    """With more suites than any tier asks for, and a second for every invocation."""
+    computed = benchmark.on_paper()
+    assert sum(computed["usd"].values()) < 0.02
+    assert computed["transitions"].keys() == {*benchmark.WORKFLOWS, "copy batch"}
+    assert benchmark.paper_page(computed).startswith(benchmark.PAPER_BEGIN)

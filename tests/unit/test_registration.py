@@ -179,3 +179,27 @@ def test_a_card_whose_evaluations_are_null_gets_ours() -> None:
     content = _update(_description(ModelCard=card))["ModelCard"]["ModelCardContent"]
     (entry,) = json.loads(content)["evaluation_details"]
     assert entry["name"].startswith("governed-path test")
+
+
+def test_the_card_says_which_suites_ran_and_how_they_ended() -> None:
+    ran = [("quality", "passed"), ("fairness", "failed"), ("comparison", "omitted")]
+    suites = [{"suite": suite, "status": status} for suite, status in ran]
+    card = {"ModelCardContent": json.dumps({"model_overview": {"model_name": "m"}})}
+    fields = _update(
+        _description(ModelCard=card), status="Failed", summary={"metrics": {}, "suites": suites}
+    )
+    (entry,) = json.loads(fields["ModelCard"]["ModelCardContent"])["evaluation_details"]
+    assert entry["evaluation_observation"] == (
+        f"Test Failed. Candidate {CANDIDATE}. failed: fairness. omitted: comparison. "
+        "passed: quality."
+    )
+
+
+def test_numbers_give_way_where_the_registry_has_no_room_and_the_verdict_does_not() -> None:
+    present = {f"own-{number}": "x" for number in range(44)}
+    metrics = {f"drift.m{number}": 0.5 for number in range(10)}
+    fields = _update(_description(CustomerMetadataProperties=present), summary={"metrics": metrics})
+    kept = fields["CustomerMetadataProperties"]
+    assert len(kept) == 50
+    assert {"test-status", "test-candidate-id", "test-report-uri", "test-report-sha256"} < set(kept)
+    assert kept["test-drift.m1"] == "0.5"

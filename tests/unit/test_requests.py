@@ -22,6 +22,7 @@ EVENT_HANDLERS = {
     *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
     *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
     *("record_policy_change", "release_endpoint_lock", "revoke_clearance"),
+    "remove_abandoned_endpoint",
 }
 
 Path_ = tuple[str | int, ...]
@@ -45,7 +46,7 @@ def _requests() -> dict[str, dict[str, Any]]:
     candidate, objects = samples.candidate(), samples.central_objects()
     approver = samples.identity("ai-engineer", "alex", samples.CENTRAL)
     trainer = samples.identity("training", "theo")
-    outcome = suites.aggregate(samples.results(), {"outcome": "in_service"})
+    outcome = suites.aggregate(samples.results(), {"outcome": "in_service"}, samples.suite_plan())
     report = {"uri": "s3://e/r.json", "version_id": "v", "sha256": samples.digest("r")}
     only_promotion, only_deployment = {"promotion": promotion}, {"deployment": deployment}
     return copy.deepcopy(
@@ -137,17 +138,28 @@ def _requests() -> dict[str, dict[str, Any]]:
             "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
             "check_served_config": only_deployment,
+            "plan_suites": {**only_deployment, "candidate": candidate, **only_promotion},
             "run_suite": {
-                "suite": "quality",
+                "suites": samples.suite_plan()["holdout_suites"],
+                "shards": samples.shards(),
+                "champion": {
+                    "model_package_arn": samples.version_arn(),
+                    "candidate_id": samples.CANDIDATE,
+                    "shards": samples.shards(),
+                },
                 **only_deployment,
                 "candidate": candidate,
                 **only_promotion,
+                "thresholds": {"auc_min": 0.7},
             },
             "aggregate_results": {
                 **only_promotion,
                 "candidate": candidate,
                 **only_deployment,
+                "plan": samples.suite_plan(),
+                "thresholds": {"auc_min": 0.7},
                 "results": samples.results(),
+                "shards": samples.shards(),
                 "deployment_outcome": {"outcome": "in_service"},
             },
             "write_results": {
@@ -305,7 +317,9 @@ def test_what_is_no_object_is_refused(name: str, event: Any) -> None:
         ("copy_batch", ("batch", "parts", 0, "upload_id"), None),
         ("copy_batch", ("attempt",), -1),
         ("register_version", ("objects",), []),
-        ("run_suite", ("suite",), "fairness"),
+        ("run_suite", ("suites", 0, "suite"), ""),
+        ("run_suite", ("shards", 0, "from"), -1),
+        ("aggregate_results", ("plan", "suites", 0, "entry_point"), ""),
         ("write_results", ("status",), "Errored"),
     ],
 )
@@ -334,5 +348,4 @@ def test_a_long_value_is_not_quoted_whole() -> None:
 
 def test_the_words_are_the_domains() -> None:
     properties = {name: schema["properties"] for name, schema in REQUESTS.items()}
-    assert properties["run_suite"]["suite"]["enum"] == list(suites.NAMES)
     assert properties["claim_approval"]["stage"]["enum"] == list(phases.APPROVALS)

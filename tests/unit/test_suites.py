@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.domain import suites
+from governance.domain.errors import InvalidInputError
 from tests.contracts import samples
 
 LIMITS = {
@@ -19,6 +20,7 @@ LIMITS = {
     "latency_p95_ms_max": 500,
 }
 MEASURED = {"auc": 0.8, "brier": 0.18, "calibration_error": 0.05}
+NO_PLAN: dict[str, Any] = {"suites": [], "holdout_suites": [], "shards": [], "omitted": []}
 IN_SERVICE = {"outcome": "in_service", "failure_reason": None}
 
 
@@ -150,7 +152,7 @@ def test_latency_is_judged_by_its_threshold_and_by_unanswered_calls(
 
 
 def test_all_suites_passed_is_passed() -> None:
-    assert suites.aggregate(samples.results(), IN_SERVICE) == {
+    assert suites.aggregate(samples.results(), IN_SERVICE, samples.suite_plan()) == {
         "status": "Passed",
         "summary": {
             "metrics": {
@@ -160,45 +162,59 @@ def test_all_suites_passed_is_passed() -> None:
                 "latency_p50_ms": 4.0,
                 "latency_p95_ms": 9.5,
                 "latency_p99_ms": 12.0,
-            }
+            },
+            "suites": [
+                {"suite": "contract", "status": "passed"},
+                {"suite": "quality", "status": "passed"},
+                {"suite": "latency", "status": "passed"},
+                {**samples.suite_plan()["omitted"][0], "status": "omitted"},
+            ],
         },
         "reasons": [],
     }
 
 
-@pytest.mark.parametrize("name", suites.NAMES)
-def test_a_suite_that_did_not_run_fails_the_validation(name: str) -> None:
+@pytest.mark.parametrize("name", ["contract", "quality", "latency"])
+def test_without_a_planned_suite_there_is_no_verdict(name: str) -> None:
     ran = [result for result in samples.results() if result["suite"] != name]
-    outcome = suites.aggregate(ran, IN_SERVICE)
-    assert (outcome["status"], outcome["reasons"]) == ("Failed", [f"suite {name} did not run"])
+    with pytest.raises(InvalidInputError, match=f"planned were .*{name}"):
+        suites.aggregate(ran, IN_SERVICE, samples.suite_plan())
 
 
-def test_no_results_at_all_are_no_pass() -> None:
-    assert suites.aggregate([], IN_SERVICE)["status"] == "Failed"
+def test_what_ran_without_being_planned_is_no_verdict() -> None:
+    with pytest.raises(InvalidInputError, match="planned were"):
+        suites.aggregate([*samples.results()] * 2, IN_SERVICE, samples.suite_plan())
+
+
+@pytest.mark.parametrize("plan", [NO_PLAN, samples.suite_plan()])
+def test_no_results_at_all_are_no_verdict(plan: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="results of none"):
+        suites.aggregate([], IN_SERVICE, plan)
 
 
 def test_a_failed_check_fails_the_validation_and_is_the_reason() -> None:
     results = samples.results()
     results[1]["checks"].append(suites.check("auc meets the threshold", False, 0.5, "at least 0.7"))
-    outcome = suites.aggregate(results, IN_SERVICE)
+    outcome = suites.aggregate(results, IN_SERVICE, samples.suite_plan())
     assert outcome["status"] == "Failed"
     assert outcome["reasons"] == ["quality: auc meets the threshold: 0.5, expected at least 0.7"]
 
 
 def test_a_suite_that_checked_nothing_fails_the_validation() -> None:
-    results = [suites.result(name, [], {}, 0.1) for name in suites.NAMES]
-    outcome = suites.aggregate(results, IN_SERVICE)
+    names = ("contract", "latency", "quality")
+    results = [suites.result(name, [], {}, 0.1) for name in names]
+    outcome = suites.aggregate(results, IN_SERVICE, samples.suite_plan())
     assert outcome["status"] == "Failed"
-    assert outcome["reasons"] == [f"suite {name} checked nothing" for name in suites.NAMES]
+    assert outcome["reasons"] == [f"suite {name} checked nothing" for name in names]
 
 
 @pytest.mark.parametrize("outcome", ["failed", "rolled_back", None])
 def test_an_endpoint_that_never_served_fails_the_validation(outcome: str | None) -> None:
     deployment = {"outcome": outcome, "failure_reason": "the container did not pass the ping"}
-    found = suites.aggregate([], deployment)
+    found = suites.aggregate([], deployment, NO_PLAN)
     assert found == {
         "status": "Failed",
         "summary": {"metrics": {}},
         "reasons": ["the endpoint did not serve: the container did not pass the ping"],
     }
-    assert suites.aggregate(samples.results(), deployment)["status"] == "Failed"
+    assert suites.aggregate(samples.results(), deployment, NO_PLAN)["status"] == "Failed"

@@ -1,86 +1,225 @@
-"""The test bench: three suites that a live endpoint must pass, on real requests and real rows."""
+"""The test bench: suites that a live endpoint must pass, on real requests, one at a time."""
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from governance.adapters import statistics
+from governance.adapters import generated
 from governance.adapters.artifacts import Artifacts, of_role
 from governance.adapters.runtime import Answer, Runtime
 from governance.domain import probes, suites
+from governance.domain.errors import InvalidInputError
 
 Checks = list[dict[str, Any]]
 Metrics = dict[str, float | None]
+Parameters = Mapping[str, Any]
 
-LARGEST_HOLDOUT = 32 * 1024**2  # bytes
-ROWS_PER_CALL = 100
-WORKERS = 4  # calls at once, in the quality suite and in the concurrent half of the latency suite
-WARM_UP = 10  # calls that are not measured
-MEASURED = 100  # calls one after the other, and as many again WORKERS at a time
+LARGEST_REPORT = 8 * 1024**2  # bytes
+WORKERS = 4  # calls at once, where it is not what is measured
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A candidate's live endpoint, its own objects in Central, and its tier's thresholds."""
+    """A candidate's live endpoint, its own objects in Central, and its tier's thresholds.
+
+    `endpoint` is what DescribeEndpoint says of it, asked when a suite needs it.
+    """
 
     runtime: Runtime
     artifacts: Artifacts
     objects: Sequence[Mapping[str, Any]]
     thresholds: Mapping[str, float]
+    endpoint: Callable[[], Mapping[str, Any] | None] = lambda: None
 
-    def run(self, suite: str) -> dict[str, Any]:
-        """The result of a suite: {suite, status, checks, metrics, seconds}.
+    def run(self, suite: str, parameters: Parameters) -> dict[str, Any]:
+        """The result of a suite: {suite, status, checks, metrics, seconds, details?}.
 
         A model that answers wrongly gives a failed check. What keeps a suite from running at all
-        (a holdout that is not there, an endpoint that cannot be reached) is raised.
+        (a sample that is not there, an endpoint that cannot be reached) is raised.
         """
         started = time.perf_counter()
-        checks, metrics = _SUITES[suite](self)
-        return suites.result(suite, checks, metrics, time.perf_counter() - started)
+        checks, metrics, details = _SUITES[suite](self, parameters)
+        return suites.result(suite, checks, metrics, time.perf_counter() - started, details)
 
     def sample(self) -> Any:
         """The sample payload that was registered with the version."""
         return self.artifacts.read_json(of_role(self.objects, "sample-payload"))
 
-    def holdout(self) -> list[dict[str, str]]:
-        """The rows of the fixed holdout, by column name."""
-        body = self.artifacts.read(of_role(self.objects, "holdout"), LARGEST_HOLDOUT)
-        return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
+    def report(self) -> dict[str, Any]:
+        """The evaluation report: what the training pipeline measured on the same rows."""
+        location = of_role(self.objects, "evaluation")
+        found: dict[str, Any] = self.artifacts.read_json(location, LARGEST_REPORT)
+        return found
 
-    def registered_metrics(self) -> Metrics:
-        """What the training pipeline measured on the same rows."""
-        report = self.artifacts.read_json(of_role(self.objects, "evaluation"))
-        metrics: Metrics = report["metrics"]
-        return metrics
+
+Found = tuple[Checks, Metrics, dict[str, Any]]
 
 
 def sample_check(runtime: Runtime, sample: Any) -> tuple[dict[str, Any], int]:
     """(check, HTTP status) of sending the sample payload."""
     probe = probes.contract_probes(sample)[0]
     answer = runtime.invoke(probe.body, probe.content_type)
-    return _contract_check(probe, answer, len(probes.instances_of(sample))), answer.status
+    return _probe_check(probe, answer, len(probes.instances_of(sample))), answer.status
 
 
-def _contract(bench: Bench) -> tuple[Checks, Metrics]:
+def _cold_start(bench: Bench, parameters: Parameters) -> Found:
+    """How long clients would have waited: for the endpoint, and for its first answer."""
+    sample = bench.sample()
+    answer = bench.runtime.invoke(probes.encode(probes.instances_of(sample)))
+    problems = problems_of(answer, len(probes.instances_of(sample)))
+    endpoint = bench.endpoint()
+    if endpoint is None:
+        raise InvalidInputError("the endpoint is gone before its cold start could be looked at")
+    ready = _moment(endpoint["LastModifiedTime"]) - _moment(endpoint["CreationTime"])
+    metrics: Metrics = {
+        "cold_start_seconds": round(ready.total_seconds() + answer.milliseconds / 1000, 3),
+        "first_answer_ms": round(answer.milliseconds, 3),
+    }
+    return suites.cold_start_checks(metrics, problems, bench.thresholds), metrics, {}
+
+
+def _contract(bench: Bench, parameters: Parameters) -> Found:
     """Right requests are answered in the agreed form, wrong ones refused and never a crash."""
     sample = bench.sample()
     expected = len(probes.instances_of(sample))
+    found = probes.contract_probes(sample)
+    answers = [bench.runtime.invoke(probe.body, probe.content_type) for probe in found]
+    kind = answers[0].content_type.partition(";")[0].strip().lower()
+    return (
+        [
+            *(
+                _probe_check(probe, answer, expected)
+                for probe, answer in zip(found, answers, strict=True)
+            ),
+            suites.check("the answer is JSON", kind == probes.JSON, kind or "none", probes.JSON),
+        ],
+        {},
+        {},
+    )
+
+
+def _golden(bench: Bench, parameters: Parameters) -> Found:
+    """Rows whose answer is known get it again, number by number."""
+    cases = [*(bench.report().get("golden") or []), *parameters["cases"]]
+    if not cases:
+        raise InvalidInputError(
+            "there are no golden predictions: the training pipeline puts them into the evaluation "
+            "report as `golden`, or the deployment definition gives `cases`"
+        )
+    for case in cases:
+        if not isinstance(case, Mapping) or not {"instance", "probability"} <= case.keys():
+            raise InvalidInputError(f"golden case {case!r:.200} has no instance and probability")
+    answer = bench.runtime.invoke(probes.encode([case["instance"] for case in cases]))
+    problems = problems_of(answer, len(cases))
+    answered = suites.check(
+        "every known row is scored", not problems, "; ".join(problems) or "all", f"{len(cases)}"
+    )
+    if problems:
+        return [answered], {}, {}
+    expected = [float(case["probability"]) for case in cases]
+    observed = probes.probabilities(answer.body)
+    checks = suites.golden_checks(expected, observed, parameters["tolerance"])
+    return [answered, *checks], {}, {}
+
+
+def _robustness(bench: Bench, parameters: Parameters) -> Found:
+    """What no client should send is refused or answered, and never breaks the model."""
+    sample = bench.sample()
+    known = probes.robustness_probes(sample)
+    answers = bench.runtime.invoke_all([probe.body for probe in known], WORKERS)
+    checks = [
+        _probe_check(probe, answer, probes.count_of(probe.body))
+        for probe, answer in zip(known, answers, strict=True)
+    ]
+    made_up = generated.requests(sample, parameters["generated"])
+    answers = bench.runtime.invoke_all(made_up, WORKERS)
+    bad = [
+        f"{body!r:.120}: {'; '.join(problems)}"
+        for body, answer in zip(made_up, answers, strict=True)
+        if (problems := _surprises(answer, probes.count_of(body)))
+    ]
+    checks.append(
+        suites.check(
+            "requests made up by Hypothesis",
+            not bad,
+            f"{len(bad)} of {len(made_up)}: {bad[0]}" if bad else f"{len(made_up)} requests",
+            "each is refused with 4xx or answered as agreed",
+        )
+    )
+    return [*checks, *_order_checks(bench, sample)], {}, {}
+
+
+def _order_checks(bench: Bench, sample: Any) -> Checks:
+    """Neither the order of features nor that of instances, nor company, changes an answer."""
+    instances = probes.instances_of(sample)
+    straight, features, turned, alone = (
+        _scored(bench.runtime.invoke(body), count)
+        for body, count in (
+            (probes.encode(instances), len(instances)),
+            (probes.shuffled(sample), len(instances)),
+            (probes.encode(instances[::-1]), len(instances)),
+            (probes.encode(instances[:1]), 1),
+        )
+    )
     return [
-        _contract_check(probe, bench.runtime.invoke(probe.body, probe.content_type), expected)
-        for probe in probes.contract_probes(sample)
-    ], {}
+        suites.check(name, other is not None and straight == other, other, straight)
+        for name, other in (
+            ("features in another order", features),
+            ("instances in another order", turned and turned[::-1]),
+            ("an instance alone", alone and straight and [*alone, *straight[1:]]),
+        )
+    ]
 
 
-def _contract_check(probe: probes.Probe, answer: Answer, expected: int) -> dict[str, Any]:
+def _determinism(bench: Bench, parameters: Parameters) -> Found:
+    """The same request gets the same answer, one call after the other and all at once."""
+    instances = probes.instances_of(bench.sample())
+    body = probes.encode(instances)
+    answers = [bench.runtime.invoke(body) for _ in range(parameters["repeats"])]
+    answers += bench.runtime.invoke_all([body] * parameters["repeats"], WORKERS)
+    scored = [_scored(answer, len(instances)) for answer in answers]
+    return suites.determinism_checks(scored), {}, {}
+
+
+def _latency(bench: Bench, parameters: Parameters) -> Found:
+    """Warm, the endpoint answers in time: call after call, and several at once."""
+    body = probes.encode(probes.instances_of(bench.sample()))
+    calls, workers = parameters["calls"], parameters["concurrency"]
+    for _ in range(parameters["warm_up"]):
+        bench.runtime.invoke(body)
+    single = [bench.runtime.invoke(body) for _ in range(calls)]
+    started = time.perf_counter()
+    together = bench.runtime.invoke_all([body] * calls, workers)
+    seconds = time.perf_counter() - started
+    answers = [*single, *together]
+    metrics = suites.latency_metrics([answer.milliseconds for answer in answers])
+    metrics["throughput_rps"] = round(calls / seconds, 3) if seconds else None
+    errors = sum(answer.status != 200 for answer in answers)
+    details = {
+        "alone": suites.latency_metrics([answer.milliseconds for answer in single]),
+        "concurrent": suites.latency_metrics([answer.milliseconds for answer in together]),
+        **parameters,
+    }
+    return suites.latency_checks(metrics, errors, bench.thresholds), metrics, details
+
+
+def _probe_check(probe: probes.Probe, answer: Answer, expected: int | None) -> dict[str, Any]:
+    if probe.accepted is None:
+        surprises = _surprises(answer, expected)
+        return suites.check(
+            probe.name,
+            not surprises,
+            "; ".join([f"status {answer.status}", *surprises]),
+            "status 4xx, or 200 and a prediction for each instance",
+        )
     if not probe.accepted:
         refused = 400 <= answer.status < 500
         return suites.check(probe.name, refused, f"status {answer.status}", "status 4xx")
-    problems = _problems(answer, expected)
+    problems = problems_of(answer, expected or 0)
     return suites.check(
         probe.name,
         not problems,
@@ -89,55 +228,35 @@ def _contract_check(probe: probes.Probe, answer: Answer, expected: int) -> dict[
     )
 
 
-def _quality(bench: Bench) -> tuple[Checks, Metrics]:
-    """Every row of the holdout through the endpoint gives the quality that was registered."""
-    instances, labels = probes.instances_from_rows(bench.holdout(), bench.sample())
-    batches = [
-        instances[start : start + ROWS_PER_CALL]
-        for start in range(0, len(instances), ROWS_PER_CALL)
-    ]
-    answers = bench.runtime.invoke_all([probes.encode(batch) for batch in batches], WORKERS)
-    problems = [
-        problem
-        for answer, batch in zip(answers, batches, strict=True)
-        for problem in _problems(answer, len(batch))
-    ]
-    answered = suites.check(
-        "every holdout row is scored",
-        not problems,
-        "; ".join(sorted(set(problems))) or f"{len(instances)} rows",
-        f"{len(instances)} rows",
-    )
-    if problems:
-        return [answered], {}
-    scored = [score for answer in answers for score in probes.probabilities(answer.body)]
-    measured = statistics.metrics(labels, scored)
-    return [
-        answered,
-        *suites.quality_checks(measured, bench.registered_metrics(), bench.thresholds),
-    ], measured
+def _surprises(answer: Answer, instances: int | None) -> list[str]:
+    """What is wrong with an answer to a request that may be refused."""
+    if 400 <= answer.status < 500:
+        return []
+    if instances is None and answer.status == 200:
+        return ["a request without instances was answered"]
+    return problems_of(answer, instances or 0)
 
 
-def _latency(bench: Bench) -> tuple[Checks, Metrics]:
-    """Warm, the endpoint answers in time: call after call, and several at once."""
-    body = probes.encode(probes.instances_of(bench.sample()))
-    for _ in range(WARM_UP):
-        bench.runtime.invoke(body)
-    answers = [bench.runtime.invoke(body) for _ in range(MEASURED)]
-    answers += bench.runtime.invoke_all([body] * MEASURED, WORKERS)
-    metrics = suites.latency_metrics([answer.milliseconds for answer in answers])
-    errors = sum(answer.status != 200 for answer in answers)
-    return suites.latency_checks(metrics, errors, bench.thresholds), metrics
-
-
-def _problems(answer: Answer, expected: int) -> list[str]:
+def problems_of(answer: Answer, expected: int) -> list[str]:
+    """What is wrong with an answer to that many instances; empty if nothing is."""
     if answer.status != 200:
         return [f"the model answered {answer.status}"]
     return probes.answer_problems(answer.body, expected)
 
 
-_SUITES: dict[str, Callable[[Bench], tuple[Checks, Metrics]]] = {
+def _scored(answer: Answer, expected: int) -> list[float] | None:
+    return None if problems_of(answer, expected) else probes.probabilities(answer.body)
+
+
+def _moment(text: Any) -> datetime:
+    return datetime.fromisoformat(str(text))
+
+
+_SUITES: dict[str, Callable[[Bench, Parameters], Found]] = {
+    "cold-start": _cold_start,
     "contract": _contract,
-    "quality": _quality,
+    "golden": _golden,
+    "robustness": _robustness,
+    "determinism": _determinism,
     "latency": _latency,
 }

@@ -81,6 +81,16 @@ class Endpoints:
         with errors.translated(f"tag endpoint {endpoint_arn}"):
             self._sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=tag_list(tags))
 
+    def remove_all(self, deployment: Mapping[str, Any]) -> list[str]:
+        """Delete endpoint, config and model of a deployment; the names of what was there."""
+        # Pairs: the three may well have the same name.
+        removals = [
+            (deployment["endpoint_name"], self.remove_endpoint),
+            (deployment["config_name"], self.remove_config),
+            (deployment["model_name"], self.remove_model),
+        ]
+        return [name for name, remove in removals if remove(name)]
+
     def remove_endpoint(self, name: str) -> bool:
         """Delete the endpoint; False if there was none."""
         with errors.translated(f"delete endpoint {name}"):

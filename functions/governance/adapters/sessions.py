@@ -94,6 +94,11 @@ def own_client(service: str) -> Any:
     return client(_own_session(), service)
 
 
+def own_client_with(service: str, config: Config) -> Any:
+    """A client with the function's own role and a retry policy of its own."""
+    return client(_own_session(), service, config)
+
+
 def client(session: boto3.Session, service: str, config: Config | None = None) -> Any:
     """A client of that session with our retry policy. Callers annotate its type."""
     config = config or (_PATIENT if service == "s3" else CONFIG)

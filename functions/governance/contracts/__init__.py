@@ -16,6 +16,7 @@ from governance.contracts.documents import (
     tier_problems,
 )
 from governance.contracts.requests import REQUESTS, request
+from governance.contracts.suites import suite_answer
 
 __all__ = [
     "DEPLOYMENT_DEFINITION",
@@ -26,6 +27,7 @@ __all__ = [
     "evaluation_report",
     "libraries",
     "request",
+    "suite_answer",
     "tier_policy",
     "tier_problems",
 ]

@@ -258,13 +258,13 @@ DEPLOYMENT_DEFINITION: Mapping[str, Any] = {
                     "examples": ["contract"],
                 },
                 entry_point={
-                    "description": "The team's Lambda function, by name or ARN; without it, the "
-                    "suite is one of ours.",
+                    "description": "The team's Lambda function governed-path-suite-..., by name or "
+                    "ARN; without it, the suite is one of ours.",
                     "type": "string",
                     "pattern": "^(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?"
-                    "[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_$-]{1,128})?$",
+                    "governed-path-suite-[a-zA-Z0-9_-]{1,40}(:[a-zA-Z0-9_$-]{1,128})?$",
                     "maxLength": 256,
-                    "examples": ["clinical-risk-plausibility"],
+                    "examples": ["governed-path-suite-plausibility"],
                 },
                 parameters={
                     "description": "What the suite is told; it says itself what it takes.",

@@ -9,9 +9,11 @@ from typing import Any
 from governance.contracts.validation import problems
 from governance.domain.errors import InvalidInputError
 from governance.domain.policy_request import DIGITS as _DIGITS
+from governance.domain.suites import BUILT_IN
 
 _TEXT = {"type": "string", "minLength": 1}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_MEASURE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}
 _COUNT = {"type": "integer", "minimum": 0}
 _OPTIONAL_SHARE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
@@ -62,6 +64,45 @@ EVALUATION_REPORT: Mapping[str, Any] = {
                     "rows": {"type": "integer", "minimum": 1},
                     "predicted": _SHARE,
                     "observed": _SHARE,
+                },
+            },
+        },
+        # Rows and what the packed model said to them: the suite `golden` asks the endpoint again.
+        "golden": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "required": ["instance", "probability"],
+                "additionalProperties": False,
+                "properties": {
+                    "instance": {"type": "object", "minProperties": 1},
+                    "probability": _SHARE,
+                },
+            },
+        },
+        # How the subgroups are formed of the holdout's columns, so that the suites form the same.
+        "attributes": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "column"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": _TEXT,
+                    "column": _TEXT,
+                    "bands": {
+                        "type": "array",
+                        "minItems": 2,
+                        "items": {
+                            "type": "object",
+                            "required": ["value", "from"],
+                            "additionalProperties": False,
+                            "properties": {"value": _TEXT, "from": {"type": "number"}},
+                        },
+                    },
                 },
             },
         },
@@ -137,6 +178,7 @@ TIER_POLICY: Mapping[str, Any] = {
     "required": [
         "tier",
         "thresholds",
+        "required_suites",
         "description_min_chars",
         "required_reviews",
         "separate_people",
@@ -161,12 +203,26 @@ TIER_POLICY: Mapping[str, Any] = {
                 "calibration_error_max": _SHARE,
                 "brier_max": _SHARE,
                 "subgroup_auc_gap_max": _SHARE,
-                "latency_p95_ms_max": {
-                    "type": "number",
-                    "exclusiveMinimum": 0,
-                    "maximum": 1_000_000,
+                "latency_p95_ms_max": _MEASURE,
+                "subgroup_bias_max": {
+                    "description": "How far the mean probability of a subgroup may be from what "
+                    "was observed in it.",
+                    **_SHARE,
+                },
+                "latency_p99_ms_max": _MEASURE,
+                "throughput_rps_min": _MEASURE,
+                "cold_start_seconds_max": _MEASURE,
+                "champion_loss_max": {
+                    "description": "How much worse than the champion, in AUC or Brier score, a "
+                    "challenger may be proven to be.",
+                    **_SHARE,
                 },
             },
+        },
+        "required_suites": {
+            "description": "Suites that must try a version in Test, whatever its deployment "
+            "definition chooses; comparison only where there is a champion to compare with.",
+            **_some(*BUILT_IN),
         },
         "description_min_chars": {
             "description": "Of the signature for Prod and of a break-glass request.",

@@ -106,6 +106,30 @@ _RESULT = _object(
         "metrics": {"type": "object"},
     }
 )
+_ITEM = _closed({"suite": _TEXT, "parameters": {"type": "object"}}, {"entry_point": _TEXT})
+_ITEMS = {"type": "array", "items": _ITEM}
+_ROWS = {"from": _BYTES, "to": _BYTES}
+_EVIDENCE = {"uri": _TEXT, "version_id": _TEXT, "sha256": _SHA256}
+# Rows that were not answered have no evidence, only what was wrong with them.
+_SHARD = {
+    **_closed(_ROWS, {**_EVIDENCE, "problems": _TEXT}),
+    "oneOf": [{"required": ["problems"]}, {"required": sorted(_EVIDENCE)}],
+}
+_SHARDS = {"type": "array", "items": _SHARD}
+_CHAMPION = {
+    **_closed({"model_package_arn": _TEXT, "candidate_id": _SHA256, "shards": _SHARDS}),
+    "type": ["object", "null"],
+}
+_THRESHOLDS = {"type": "object", "additionalProperties": {"type": "number"}}
+_PLAN = _closed(
+    {
+        "suites": _ITEMS,
+        "holdout_suites": _ITEMS,
+        "shards": {"type": "array", "items": _closed(_ROWS)},
+        "champion": _CHAMPION,
+        "omitted": {"type": "array", "items": _closed({"suite": _TEXT, "reason": _TEXT})},
+    }
+)
 _DETAILS = ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure")
 _ONLY_PROMOTION = _closed({"promotion": _PROMOTION})
 _ONLY_DEPLOYMENT = _closed({"deployment": _DEPLOYMENT})
@@ -212,20 +236,41 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
     "check_served_config": _ONLY_DEPLOYMENT,
-    "run_suite": _closed(
-        {
-            "suite": {"enum": ["contract", "quality", "latency"]},
-            "deployment": _DEPLOYMENT,
-            "candidate": _CANDIDATE,
-            "promotion": _PROMOTION,
-        }
+    "plan_suites": _closed(
+        {"deployment": _DEPLOYMENT, "candidate": _CANDIDATE, "promotion": _PROMOTION}
     ),
+    # One suite, one shard of the holdout, or all suites that judge its shards.
+    "run_suite": {
+        **_closed(
+            {
+                "deployment": _DEPLOYMENT,
+                "candidate": _CANDIDATE,
+                "promotion": _PROMOTION,
+                "thresholds": _THRESHOLDS,
+            },
+            {
+                "suite": _ITEM,
+                "shard": _closed(_ROWS),
+                "shards": _SHARDS,
+                "suites": _ITEMS,
+                "champion": _CHAMPION,
+            },
+        ),
+        "oneOf": [
+            {"required": ["suite"]},
+            {"required": ["shard"]},
+            {"required": ["shards", "suites"]},
+        ],
+    },
     "aggregate_results": _closed(
         {
             "promotion": _PROMOTION,
             "candidate": _CANDIDATE,
             "deployment": _DEPLOYMENT,
+            "plan": _PLAN,
+            "thresholds": _THRESHOLDS,
             "results": {"type": "array", "items": _RESULT},
+            "shards": _SHARDS,
             "deployment_outcome": _object({"outcome": _TEXT}),
         }
     ),

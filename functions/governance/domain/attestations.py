@@ -237,15 +237,14 @@ def _standard_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
         }
     if kind == TEST_RESULT:
         passed = entry["kind"] == "ValidationPassed"
-        reasons = (entry.get("summary") or {}).get("reasons") or []
-        failed = [] if passed else suites.failed_by(reasons)
+        succeeded, failed = suites.outcomes(entry.get("summary") or {}, passed)
         verdict = entry.get("verdict") or {}
         return {
             "result": "PASSED" if passed else "FAILED",
             "configuration": [{"name": "policy", **_policy(verdict)}]
             if "policy_digest" in verdict
             else [],
-            "passedTests": [name for name in suites.NAMES if name not in failed],
+            "passedTests": succeeded,
             "failedTests": failed,
         }
     return {}

@@ -15,8 +15,8 @@ from governance.domain.thresholds import limit_of, threshold_misses
 METRICS = ("auc", "brier", "calibration_error", "subgroup_auc_gap")
 NEAR = 0.1  # of a limit: what is as close to it as that is said
 NO_INTERVAL = (
-    "Predictions of single rows are not kept as evidence, so nothing says how much of a difference "
-    "is chance; with few rows, small differences mean nothing."
+    "The tests did not compare these two row by row, so nothing says how much of a difference is "
+    "chance; with few rows, small differences mean nothing."
 )
 
 
@@ -57,6 +57,7 @@ def comparison(side: Side, other: Side | None, thresholds: Mapping[str, float]) 
     `basis` says so in words, `contradictions` which reports do.
     """
     same = _same_holdout(side, other)
+    paired = _paired(side, other) if same else {}
     theirs = other.metrics if other is not None else {}
     return {
         "with": other
@@ -70,13 +71,45 @@ def comparison(side: Side, other: Side | None, thresholds: Mapping[str, float]) 
         "contradictions": _contradictions(side, other),
         "holdouts": {"candidate": _holdout(side), "champion": _holdout(other)},
         "metrics": [
-            _metric(name, side.metrics[name], theirs.get(name), bool(same), thresholds)
+            {
+                **_metric(name, side.metrics[name], theirs.get(name), bool(same), thresholds),
+                "interval": _bounds((paired.get("overall") or {}).get(f"{name}_difference")),
+            }
             for name in METRICS
             if name in side.metrics
         ],
-        "subgroups": _subgroups(side, other if same else None),
-        "uncertainty": NO_INTERVAL if same else None,
+        "subgroups": _subgroups(side, other if same else None, paired.get("subgroups") or ()),
+        "uncertainty": _uncertainty(paired) if same else None,
     }
+
+
+def _paired(side: Side, other: Side | None) -> Mapping[str, Any]:
+    """What the suite `comparison` found at the Test endpoint, if it was against that version."""
+    results = side.tests.get("results") or []
+    details = next((r.get("details") for r in results if r["suite"] == "comparison"), None) or {}
+    against_whom = (details.get("champion") or {}).get("candidate_id")
+    found: Mapping[str, Any] = details
+    return found if other is not None and against_whom == other.candidate_id else {}
+
+
+def _bounds(found: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """{low, high} of a difference, None where nothing was measured."""
+    if found is None or found["low"] is None or found["high"] is None:
+        return None
+    return {"low": found["low"], "high": found["high"]}
+
+
+def _uncertainty(paired: Mapping[str, Any]) -> str:
+    if not paired:
+        return NO_INTERVAL
+    decided = paired["overall"]["decisions"]
+    return (
+        f"In brackets: {paired['confidence']:.0%} intervals of the differences, by a paired "
+        "bootstrap of both versions' answers to the same rows at the Test endpoint. Where a "
+        "decision is right for one alone, it is the candidate's "
+        f"{decided['only_challenger_right']} and the champion's {decided['only_champion_right']} "
+        f"times (p {decided['p_value']:.2f})."
+    )
 
 
 def _holdout(side: Side | None) -> dict[str, Any] | None:
@@ -182,14 +215,20 @@ def against(name: str, value: float | None, thresholds: Mapping[str, float]) -> 
     return "near" if close else "within"
 
 
-def _subgroups(side: Side, other: Side | None) -> list[dict[str, Any]]:
-    """[{attribute, value, rows, candidate, champion, difference}] of AUCs; champion's if equal."""
+def _subgroups(
+    side: Side, other: Side | None, paired: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """[{attribute, value, rows, candidate, champion, difference, interval}] of AUCs.
+
+    The champion's only of equal groups, the interval only where the tests compared them.
+    """
     if not side.evaluation:
         return []
     theirs = {
         (group["attribute"], group["value"], group["rows"]): group["auc"]
         for group in (other.evaluation["subgroups"] if other else ())
     }
+    bounds = {(one["attribute"], one["value"]): _bounds(one["auc_difference"]) for one in paired}
     found = []
     for group in side.evaluation["subgroups"]:
         before = theirs.get((group["attribute"], group["value"], group["rows"]))
@@ -202,6 +241,7 @@ def _subgroups(side: Side, other: Side | None) -> list[dict[str, Any]]:
                 "candidate": group["auc"],
                 "champion": before,
                 "difference": group["auc"] - before if known else None,
+                "interval": bounds.get((group["attribute"], group["value"])) if known else None,
             }
         )
     return found
@@ -220,6 +260,11 @@ def number(value: float | None) -> str:
     if value is None:
         return "not measured"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def interval(found: Mapping[str, float] | None) -> str:
+    """An interval of a difference in brackets, "" if there is none."""
+    return "" if found is None else f"({found['low']:+.3f} to {found['high']:+.3f})"
 
 
 def bound(limit: Mapping[str, Any] | None) -> str:

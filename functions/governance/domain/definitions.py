@@ -13,6 +13,7 @@ from typing import Any
 
 import rfc8785
 
+from governance.domain import suite_plans
 from governance.domain.errors import InvalidInputError
 
 # The version's metadata that binds a definition to its approval.
@@ -82,6 +83,7 @@ def problems(definition: Definition, tier: Mapping[str, Any] | None = None) -> l
         *_endpoint(definition["endpoint"]),
         *_release(definition["release"], definition["endpoint"]),
         *_twice(definition.get("suites", []), ["suites"]),
+        *_suites(definition.get("suites", [])),
         *(_against_tier(definition, tier) if tier is not None else ()),
     ]
 
@@ -183,6 +185,14 @@ def _looser(thresholds: Mapping[str, float], tier: Mapping[str, Any]) -> Iterato
                 ["thresholds", limit],
                 f"is {value}, looser than tier {tier['tier']}; expected {bound} {theirs}",
             )
+
+
+def _suites(chosen: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    for index, suite in enumerate(chosen):
+        try:
+            suite_plans.item(suite)
+        except InvalidInputError as error:
+            yield _problem(["suites", index], str(error))
 
 
 def _twice(named: Iterable[Mapping[str, Any]], path: Sequence[str]) -> Iterator[Problem]:

@@ -39,16 +39,12 @@ def plan(
     stage = promotion["stage"]
     arn = endpoint_arn(promotion, project)
     _, partition, _, region, account, _ = arn.split(":")
-    unique = promotion["claim_id"][:10]
     endpoint_of = definition["endpoint"]
     return {
         "stage": stage,
-        "account": account,
+        **made_for(promotion, project),
         "region": region,
-        "endpoint_name": _endpoint_name(stage, project["endpoint_name"], unique),
         "endpoint_arn": arn,
-        "config_name": name(project["endpoint_name"], stage.lower(), unique),
-        "model_name": name(project["endpoint_name"], stage.lower(), unique),
         "variant_name": VARIANT,
         "model_package_arn": promotion["model_package_arn"],
         "candidate_id": candidate["candidate_id"],
@@ -84,6 +80,21 @@ def endpoint_arn(promotion: Mapping[str, Any], project: Mapping[str, Any]) -> st
     _, partition, _, region, *_ = promotion["model_package_arn"].split(":")
     name_ = _endpoint_name(stage, project["endpoint_name"], promotion["claim_id"][:10])
     return f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{name_.lower()}"
+
+
+def made_for(promotion: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, str]:
+    """{account, endpoint_name, config_name, model_name} of what a run makes, or would have made.
+
+    They follow from the decision alone, so that what a run left behind is found without it.
+    """
+    stage, unique = promotion["stage"], promotion["claim_id"][:10]
+    made = name(project["endpoint_name"], stage.lower(), unique)
+    return {
+        "account": endpoint_arn(promotion, project).split(":")[4],
+        "endpoint_name": _endpoint_name(stage, project["endpoint_name"], unique),
+        "config_name": made,
+        "model_name": made,
+    }
 
 
 def containers(description: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,24 @@ def child(execution_arn: str, machine: str, name: str) -> str:
     """The ARN of the execution of another machine of ours that one has started by that name."""
     start, _, _ = execution_arn.partition(":execution:")
     return f"{start}:execution:governed-path-{machine.replace('_', '-')}:{name}"
+
+
+def input_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the execution of the event was started with, which for a workflow is AWS's event.
+
+    InvalidInputError if Step Functions left it out, as it does with long ones.
+    """
+    text = event["detail"].get("input")
+    try:
+        found = json.loads(text or "")
+    except ValueError as error:
+        raise InvalidInputError(
+            f"execution {event['detail']['executionArn']} was started with {text!r:.80}; expected "
+            "the JSON of an event: look at the execution, and remove by hand what it made"
+        ) from error
+    if not isinstance(found, dict):
+        raise InvalidInputError(f"an execution was started with {found!r:.80}; expected an event")
+    return found
 
 
 def ended(event: Mapping[str, Any]) -> str:

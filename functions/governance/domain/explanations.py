@@ -185,6 +185,17 @@ def test_results_meet_thresholds(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def required_suites_passed(facts: Facts, policy: Policy) -> Answer:
+    """Every suite that the tier requires by now has tried the version."""
+    required = list(policy.tier["required_suites"])
+    missing = [suite for suite in required if suite not in set(facts.suites_passed)]
+    return (
+        f"the tests were without {_listed(missing)}",
+        f"tests with {_listed(required)}",
+        "The tier requires more than at the test: an AI Engineer approves a newer version for Test",
+    )
+
+
 def model_card_complete(facts: Facts, policy: Policy) -> Answer:
     """The model card says something in every section that the tier requires."""
     required = list(policy.tier["required_card_sections"])
@@ -442,6 +453,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         evaluation_meets_thresholds,
         tests_passed_for_candidate,
         test_results_meet_thresholds,
+        required_suites_passed,
         model_card_complete,
         dataset_version_known,
         image_scan_clean,

@@ -24,7 +24,8 @@ class Facts:
 
     `approver` and `trainer` are identities; `approval` {model_approval_status,
     approval_description, stage, stage_status}; `tests_passed` whether the last validation of this
-    very version and candidate passed, `test_metrics` what it measured, and `phase`
+    very version and candidate passed, `test_metrics` what it measured, `suites_passed` which suites
+    let it pass, those that had nothing to be compared with among them, and `phase`
     ("Stage/Status") where the version was until this decision, all by the ledger; None if it
     knows nothing of it. `recalls` [{part, model_package_arn, recalled_at, person, reason}] are
     those of its parts (domain/parts.py) that were recalled. `reviews` and `break_glass` are those
@@ -57,6 +58,7 @@ class Facts:
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     tests_passed: bool = False
     test_metrics: Mapping[str, Any] = field(default_factory=dict)
+    suites_passed: Sequence[str] = ()
     phase: str | None = None
     recalls: Sequence[Mapping[str, Any]] = ()
     reviews: Sequence[Mapping[str, Any]] = ()

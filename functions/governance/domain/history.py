@@ -59,6 +59,7 @@ def facts(
         evaluation=request.get("evaluation") or {},
         tests_passed=passed,
         test_metrics=measured,
+        suites_passed=suites_passed(story, candidate_id),
         phase=ledger.phase(story),
         recalls=[{key: mark.get(key) for key in _OF_A_RECALL} for mark in recalls],
         reviews=reviews.standing(story, candidate_id, now, _LONGEST_DAYS),
@@ -125,6 +126,15 @@ def tests(story: Sequence[Entry], candidate_id: str) -> tuple[bool, dict[str, An
         return False, {}
     passed = _newest(since, "ValidationPassed", candidate_id) or {}
     return True, dict((passed.get("summary") or {}).get("metrics") or {})
+
+
+def suites_passed(story: Sequence[Entry], candidate_id: str) -> list[str]:
+    """The suites that let the candidate pass its tests, or were left out for a recorded reason."""
+    if not tests(story, candidate_id)[0]:
+        return []
+    passed = _newest(story, "ValidationPassed", candidate_id) or {}
+    told = (passed.get("summary") or {}).get("suites") or []
+    return sorted(one["suite"] for one in told if one["status"] in ("passed", "omitted"))
 
 
 def tested_definition(story: Sequence[Entry], candidate_id: str) -> str | None:

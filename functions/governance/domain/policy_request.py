@@ -92,6 +92,7 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "metrics": _metrics(holdout_metrics(facts)),
             "tests_passed": facts.tests_passed,
             "test_metrics": _metrics(facts.test_metrics),
+            "suites_passed": sorted(set(facts.suites_passed)),
             "model_approval_status": facts.approval.get("model_approval_status"),
             "description_chars": description_length(facts),
             "earlier_approvers": sorted({name(a) for a in facts.approvals} - {""}),
@@ -234,6 +235,7 @@ def _tier(tier: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         **_known(limits),
+        "required_suites": list(tier["required_suites"]),
         "description_min_chars": tier["description_min_chars"],
         "required_reviews": list(tier["required_reviews"]),
         "separate_people": list(tier["separate_people"]),

@@ -6,6 +6,7 @@ The payload is {"instances": [{feature: value}]}, the answer {"predictions": [{"
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +15,21 @@ from typing import Any
 from governance.domain.errors import InvalidInputError
 
 JSON = "application/json"
+_ALPHABETS = "\u00e4\u202e\u2028\u4e16\U0001f4a3"
+LARGE_BODY = 5_000_000  # bytes; SageMaker itself refuses more than 6 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One request, and whether a correct model accepts it (200) or refuses it (4xx)."""
+    """One request, and whether a correct model accepts it (200) or refuses it (4xx).
+
+    None where that is the model's own business: it may do either, and never crash (5xx).
+    """
 
     name: str
     body: bytes
     content_type: str
-    accepted: bool
+    accepted: bool | None
 
 
 def contract_probes(sample: Any) -> list[Probe]:
@@ -46,6 +52,55 @@ def contract_probes(sample: Any) -> list[Probe]:
         Probe("instances is not a list", b'{"instances": "none"}', JSON, accepted=False),
         Probe("no instances", encode([]), JSON, accepted=False),
     ]
+
+
+def robustness_probes(sample: Any) -> list[Probe]:
+    """Requests that no client should send and some client will."""
+    first = instances_of(sample)[0]
+    name, whole = next(iter(first)), encode([first])
+    changed = [
+        *((f"{other} is missing", _without(first, other)) for other in first),
+        *((f"{other} is null", {**first, other: None}) for other in first),
+        *(
+            (f"every feature is {number!r}", dict.fromkeys(first, number))
+            for number in (0, -1, 1e308, -1e308, 5e-324, 2**64)
+        ),
+        (
+            "a value is text of other alphabets",
+            {**first, name: _ALPHABETS},
+        ),
+        ("a value is very long", {**first, name: "9" * 1_000_000}),
+        (
+            "an unknown feature has a name of other alphabets",
+            {**first, _ALPHABETS: 1},
+        ),
+    ]
+    many = max(1, LARGE_BODY // len(whole))
+    return [
+        *(Probe(name, encode([instance]), JSON, None) for name, instance in changed),
+        Probe("NaN and Infinity", _not_numbers(first), JSON, None),
+        Probe("UTF-16", whole.decode().encode("utf-16"), JSON, None),
+        Probe(f"{many} instances at once", encode([first] * many), JSON, None),
+        Probe("an empty body", b" ", JSON, accepted=False),
+        Probe("bytes that are not UTF-8", b'{"instances": "\xff\xfe\xc3"}', JSON, accepted=False),
+        Probe("brackets without end", b"[" * 100_000, JSON, accepted=False),
+        Probe("half a request", whole[: len(whole) // 2], JSON, accepted=False),
+        Probe("a number instead of an object", b"1", JSON, accepted=False),
+    ]
+
+
+def shuffled(sample: Any) -> bytes:
+    """The sample's instances, in order, each with its features in another order."""
+    return encode([dict(reversed(one.items())) for one in instances_of(sample)])
+
+
+def count_of(body: bytes) -> int | None:
+    """How many instances a request has, None if it is not of the agreed form."""
+    try:
+        instances = json.loads(body)["instances"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return len(instances) if isinstance(instances, list) else None
 
 
 def instances_of(sample: Any) -> list[dict[str, Any]]:
@@ -111,6 +166,20 @@ def answer_problems(body: bytes, expected: int) -> list[str]:
 def probabilities(body: bytes) -> list[float]:
     """The probabilities of an answer that has no problems."""
     return [float(prediction["probability"]) for prediction in json.loads(body)["predictions"]]
+
+
+def decisions(body: bytes) -> list[bool]:
+    """The decisions of an answer that has no problems."""
+    return [bool(prediction["high_risk"]) for prediction in json.loads(body)["predictions"]]
+
+
+def _without(instance: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in instance.items() if key != name}
+
+
+def _not_numbers(instance: Mapping[str, Any]) -> bytes:
+    values = itertools.cycle((float("nan"), float("inf"), float("-inf")))
+    return encode([dict(zip(instance, values, strict=False))])
 
 
 def _is_prediction(value: Any) -> bool:

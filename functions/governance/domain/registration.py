@@ -25,7 +25,10 @@ _RELOCATED = (
     "SamplePayloadUrl",
 )
 _LONGEST_CARD = 100_000  # characters of ModelCardContent
+_LONGEST_OBSERVATION = 2096  # characters of evaluation_observation in a model card
 _LONGEST_VALUE = 256  # characters of a metadata value
+_MOST_METADATA = 50  # entries of CustomerMetadataProperties
+_RESULTS_AT_LEAST = 4  # status, candidate and report go before the numbers
 _FORBIDDEN = re.compile(r"[^\w\s.:/=+\-@]")
 
 
@@ -127,8 +130,28 @@ def test_report(request: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[
             for key in ("account", "endpoint_arn", "config_name", "instance_type", "instance_count")
         },
         "deployment_outcome": request["deployment_outcome"],
+        "plan": request["plan"],
+        "thresholds": request["thresholds"],
+        "predictions": _predictions(request),
         "results": request["results"],
         **outcome,
+    }
+
+
+def _predictions(request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where the endpoint's answers to the holdout are; None unless every row was answered."""
+    shards = request["shards"]
+    if not shards or any(shard.get("problems") for shard in shards):
+        return None
+    holdout = next(one for one in request["candidate"]["objects"] if one["role"] == "holdout")
+    return {
+        "holdout": {
+            "uri": _uri(holdout),
+            "version_id": holdout["version_id"],
+            "sha256": holdout["sha256"],
+        },
+        "rows": max(shard["to"] for shard in shards),
+        "shards": [dict(shard) for shard in shards],
     }
 
 
@@ -172,7 +195,8 @@ def results_update(
     """
     why = "; ".join(reasons) or f"All suites passed for candidate {candidate_id}"
     present = description.get("CustomerMetadataProperties", {})
-    results = _result_metadata(candidate_id, status, summary, report)
+    others = sum(not key.startswith("test-") for key in present)
+    results = _result_metadata(candidate_id, status, summary, report, _MOST_METADATA - others)
     stale = sorted(key for key in present if key.startswith("test-") and key not in results)
     fields: dict[str, Any] = {
         "ModelLifeCycle": {
@@ -255,7 +279,11 @@ def _relocated_card(
 
 
 def _result_metadata(
-    candidate_id: str, status: str, summary: Mapping[str, Any], report: Mapping[str, Any] | None
+    candidate_id: str,
+    status: str,
+    summary: Mapping[str, Any],
+    report: Mapping[str, Any] | None,
+    room: int,
 ) -> dict[str, str]:
     metadata = {"test-status": status, "test-candidate-id": candidate_id}
     if report:
@@ -264,8 +292,18 @@ def _result_metadata(
     for name, value in summary.get("metrics", {}).items():
         if value is not None:
             metadata[f"test-{str(name).replace('_', '-')}"] = f"{value:.6g}"
-    # The registry refuses JSON characters and long values.
-    return {key: _FORBIDDEN.sub(" ", value)[:_LONGEST_VALUE] for key, value in metadata.items()}
+    # The registry refuses JSON characters, long values and many entries.
+    kept = list(metadata.items())[: max(room, _RESULTS_AT_LEAST)]
+    return {key: _FORBIDDEN.sub(" ", value)[:_LONGEST_VALUE] for key, value in kept}
+
+
+def _observation(candidate_id: str, status: str, summary: Mapping[str, Any]) -> str:
+    """What a reader of the card learns without opening the report."""
+    by_status: dict[str, list[str]] = {}
+    for entry in summary.get("suites") or []:
+        by_status.setdefault(str(entry["status"]), []).append(str(entry["suite"]))
+    told = [f"{outcome}: {', '.join(names)}." for outcome, names in sorted(by_status.items())]
+    return " ".join([f"Test {status}. Candidate {candidate_id}.", *told])[:_LONGEST_OBSERVATION]
 
 
 def _card_with_results(
@@ -286,7 +324,7 @@ def _card_with_results(
     ]
     entry: dict[str, Any] = {
         "name": f"{OUR_EVALUATION} of candidate {candidate_id[:12]}",
-        "evaluation_observation": f"Test {status}. Candidate {candidate_id}.",
+        "evaluation_observation": _observation(candidate_id, status, summary),
         "metric_groups": [
             {
                 "name": "Test endpoint",

@@ -18,10 +18,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Delete endpoint, config and model; what is gone already is fine."""
     deployment = contracts.request("remove_endpoint", event)["deployment"]
     endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
-    # Pairs: the three may well have the same name.
-    removals = [
-        (deployment["endpoint_name"], endpoints.remove_endpoint),
-        (deployment["config_name"], endpoints.remove_config),
-        (deployment["model_name"], endpoints.remove_model),
-    ]
-    return {"removed": [name for name, remove in removals if remove(name)]}
+    return {"removed": endpoints.remove_all(deployment)}

@@ -19,9 +19,10 @@ import pytest
 from governance.adapters import definitions as stored
 from governance.adapters import items
 from governance.adapters.artifacts import Artifacts, parse_uri
+from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
-from governance.domain import ledger, policy_changes
+from governance.domain import claims, ledger, policy_changes
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -29,7 +30,8 @@ from governance.domain.errors import (
     NotFoundError,
 )
 from governance.domain.identity import identity_of
-from tests.contracts import policies, samples
+from tests import benches
+from tests.contracts import events, policies, samples
 
 from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION
 
@@ -40,9 +42,10 @@ POLICY = {
     "thresholds": {
         "auc_min": 0.7,
         "brier_max": 0.25,
-        "calibration_error_max": 0.15,
+        "calibration_error_max": 0.2,
         "latency_p95_ms_max": 500,
     },
+    "required_suites": ["contract", "golden", "quality"],
     "description_min_chars": 20,
     "required_reviews": [],
     "separate_people": ["approvers"],
@@ -980,7 +983,16 @@ def test_the_report_of_a_validation_is_written_once(
         "promotion": promotion,
         "candidate": candidate,
         "deployment": plan,
+        "plan": {
+            "suites": [],
+            "holdout_suites": [],
+            "shards": [],
+            "champion": None,
+            "omitted": [],
+        },
+        "thresholds": {},
         "results": [],
+        "shards": [],
         "deployment_outcome": {"outcome": "failed", "failure_reason": "no /ping"},
     }
     first, second = (here.call("aggregate_results", **asked) for _ in range(2))
@@ -990,6 +1002,168 @@ def test_the_report_of_a_validation_is_written_once(
     bucket, _, key = first["report"]["uri"].removeprefix("s3://").partition("/")
     body = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     assert hashlib.sha256(body).hexdigest() == first["report"]["sha256"]
+
+
+def _with_a_real_holdout(here: Organisation) -> None:
+    """A version whose model, holdout and report belong together."""
+    found = benches.rows()
+    report = here._evaluation() | benches.measured(found)
+    for one in report["subgroups"]:
+        one["positives"] = 60
+    here.objects |= {
+        "holdout.csv": here._put("holdout.csv", benches.as_csv(found)),
+        "evaluation.json": here._put("evaluation.json", json.dumps(report).encode()),
+        "sample.json": here._put("sample.json", b'{"instances": [{"age": 0.1, "bmi": 0.02}]}'),
+    }
+    here.registry.versions[here.arn] = here._version()
+
+
+def _validated(
+    here: Organisation, asked: dict[str, Any], plan: dict[str, Any], served: Any = None
+) -> dict[str, Any]:
+    """What AggregateResults makes of all planned suites, run as the state machine does."""
+    on = {**asked, "thresholds": plan["thresholds"]}
+    planned = plan["plan"]
+    results = [here.call("run_suite", **on, suite=one)["result"] for one in planned["suites"]]
+    shards = [here.call("run_suite", **on, shard=one)["shard"] for one in planned["shards"]]
+    results += here.call(
+        "run_suite",
+        **on,
+        suites=planned["holdout_suites"],
+        shards=shards,
+        champion=planned["champion"],
+    )["results"]
+    return here.call(
+        "aggregate_results",
+        **on,
+        plan=planned,
+        results=results,
+        shards=shards,
+        deployment_outcome={"outcome": "in_service"},
+    )
+
+
+def _planned(here: Organisation, arn: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what each suite is asked, the plan) of a validation of that version."""
+    promotion = here.in_central(arn)
+    asked = {"promotion": promotion, "candidate": here.verified(arn)["candidate"]}
+    definition = here.publish(
+        samples.definition(
+            suites=[
+                {"name": "quality", "parameters": {"resamples": 49, "rows_per_shard": 100}},
+                {"name": "comparison", "parameters": {"resamples": 49}},
+                {"name": "fairness", "parameters": {"resamples": 49}},
+                {"name": "latency", "parameters": {"calls": 5}},
+            ]
+        )
+    )
+    asked["deployment"] = here.call("plan_deployment", **asked, definition=definition["digest"])[
+        "deployment"
+    ]
+    return asked, here.call("plan_suites", **asked)
+
+
+def test_a_challenger_is_compared_with_what_the_champion_said_in_its_tests(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch, aws: Callable[..., Any]
+) -> None:
+    served = {"model": benches.risk}
+    runs = importlib.import_module("governance.handlers.run_suite")
+    monkeypatch.setattr(runs, "Runtime", lambda *_: benches.Served(served["model"]))
+    _with_a_real_holdout(here)
+    _, _, first = here.promoted()
+    asked, plan = _planned(here, first)
+    assert [one["suite"] for one in plan["plan"]["suites"]] == ["contract", "golden", "latency"]
+    assert plan["plan"]["shards"][-1] == {"from": 200, "to": 250}
+    (omitted,) = plan["plan"]["omitted"]
+    assert omitted["suite"] == "comparison"
+    assert "has served" in omitted["reason"]
+    assert plan["thresholds"]["latency_p95_ms_max"] == 400
+
+    tests = _validated(here, asked, plan)
+    assert (tests["status"], tests["reasons"]) == ("Passed", [])
+    report = json.loads(_read(aws, tests["report"]))
+    assert report["predictions"]["rows"] == 250
+    assert [shard["to"] for shard in report["predictions"]["shards"]] == [100, 200, 250]
+    page = _read(aws, report["page"]).decode()
+    assert "test passed" in page
+    assert "Calibration" in page
+    common = {"candidate_id": asked["candidate"]["candidate_id"], "deployment": asked["deployment"]}
+    for stage, kind, status, more in (
+        ("Test", "ValidationPassed", "Passed", {"report": tests["report"]}),
+        ("Prod", "CandidateReleased", "Deployed", {}),
+    ):
+        # The endpoint that clients call is the directory's.
+        common["deployment"]["endpoint_name"] = here.directory_entry["endpoint_name"]
+        here.call(
+            "record",
+            kind=kind,
+            promotion=here.in_central(first, stage),
+            stage=stage,
+            stage_status=status,
+            summary=tests["summary"],
+            **common,
+            **more,
+        )
+
+    second = here.registry.register(here.registry.describe(first))
+    asked["promotion"] = here.in_central(second)
+    plan = here.call("plan_suites", **asked)
+    assert plan["plan"]["omitted"] == []
+    assert plan["plan"]["champion"]["model_package_arn"] == first
+    same = _validated(here, asked, plan)
+    assert (same["status"], same["summary"]["metrics"]["champion_auc_difference"]) == ("Passed", 0)
+    served["model"] = lambda instance: 0.5 + 0.1 * (0.5 - benches.risk(instance))
+    worse = _validated(here, asked, plan)
+    assert worse["status"] == "Failed"
+    assert any(reason.startswith("comparison: AUC") for reason in worse["reasons"])
+
+
+def test_rows_that_are_not_answered_are_no_evidence(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch, aws: Callable[..., Any]
+) -> None:
+    served = {"model": benches.risk}
+    runs = importlib.import_module("governance.handlers.run_suite")
+    monkeypatch.setattr(runs, "Runtime", lambda *_: benches.Served(served["model"]))
+    _with_a_real_holdout(here)
+    _, _, arn = here.promoted()
+    asked, plan = _planned(here, arn)
+    served["model"] = lambda instance: float("nan")
+    tests = _validated(here, asked, plan)
+    assert tests["status"] == "Failed"
+    reasons = [reason for reason in tests["reasons"] if "every holdout row" in reason]
+    assert [reason.partition(":")[0] for reason in reasons] == ["quality", "fairness"]
+    assert json.loads(_read(aws, tests["report"]))["predictions"] is None
+
+
+def test_what_a_stopped_validation_left_behind_is_removed(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, arn = here.promoted()
+    removals: list[str] = []
+    for kind in ("endpoint", "config", "model"):
+        monkeypatch.setattr(
+            Endpoints, f"remove_{kind}", lambda self, name: not removals.append(name)
+        )
+    event = events.example("step-functions-execution-status-change.validation-aborted")
+    decided = here.event(
+        ModelPackageArn=arn, ModelLifeCycle={"Stage": "Test", "StageStatus": "Approved"}
+    )
+    event["detail"]["input"] = json.dumps(decided)
+    removed = here.call("remove_abandoned_endpoint", **event)["removed"]
+    unique = claims.claim_id(arn, "Test", DECIDED)[:10]
+    assert removed == removals
+    assert len(removed) == 3
+    assert all(name.endswith(unique) for name in removed)
+    event["detail"]["input"] = None
+    with pytest.raises(InvalidInputError, match="remove by hand"):
+        here.call("remove_abandoned_endpoint", **event)
+
+
+def _read(aws: Callable[..., Any], named: dict[str, str]) -> bytes:
+    bucket, _, key = named["uri"].removeprefix("s3://").partition("/")
+    body: bytes = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert hashlib.sha256(body).hexdigest() == named["sha256"]
+    return body
 
 
 def _reject(here: Organisation, role: str, person: str, **detail: Any) -> dict[str, Any]:

@@ -438,9 +438,12 @@ def test_watching_looks_again_until_somebody_ends_it(
 
     def look() -> Any:
         looks.append(len(looks))
+        if len(looks) == 2:
+            raise GovernError("aws", "slow down")
         return present.board(_board(endpoints=[]))
 
     monkeypatch.setattr("time.sleep", sleep)
     commands._watch(7.0, look)
     assert (waited, len(looks)) == ([7.0, 7.0, 7.0], 3)
-    assert MODEL in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert MODEL in shown

@@ -21,7 +21,7 @@ from cli.errors import GovernError
 from cli.options import Options
 from governance.domain.errors import IntegrityError
 from local import launcher, organisation
-from tests.unit.cli.conftest import CENTRAL, DEV, REGION, Stubbed
+from tests.unit.cli.conftest import CENTRAL, DEV, PROD, REGION, Stubbed
 
 Govern = Callable[..., Result]
 
@@ -197,6 +197,15 @@ def test_a_persona_that_the_reader_does_not_trust_is_told_so(session: Stubbed) -
         target.reader_session(session, CENTRAL)
     assert refused.value.code == "access_denied"
     assert "role/governed-path-reader: AccessDenied" in refused.value.message
+
+
+def test_an_account_without_an_observer_says_what_to_deploy(reader: Stubbed) -> None:
+    reader.stub("sts").add_client_error("assume_role", "AccessDenied", "not authorized")
+    with pytest.raises(GovernError) as refused:
+        target.observer_session(reader, PROD)
+    assert refused.value.code == "access_denied"
+    assert f"{PROD}:role/governed-path-observer: AccessDenied" in refused.value.message
+    assert "TrustedAccountIds" in refused.value.hint
 
 
 @pytest.mark.parametrize(

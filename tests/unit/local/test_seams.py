@@ -47,7 +47,7 @@ def test_the_source_of_a_batch(entries: list[dict[str, str]], source: str) -> No
     assert keys == {"events:source": source, "events:detail-type": "t"}
 
 
-@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"null"])
+@pytest.mark.parametrize("body", [b"", b"not json", b"[1]", b"null", b"[" * 100_000, b"\xff"])
 def test_a_body_that_is_no_request_has_no_keys(body: bytes) -> None:
     assert permissions._json(body) == {}
 

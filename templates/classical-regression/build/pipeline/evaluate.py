@@ -19,6 +19,7 @@ from typing import Any
 from pipeline import archive
 from pipeline.errors import PipelineError, exit_code
 from pipeline.features import (
+    ATTRIBUTES,
     HIGH_RISK_NAME,
     HIGH_RISK_PROGRESSION,
     HIGH_RISK_RATIONALE,
@@ -31,6 +32,7 @@ from pipeline.prepare import Row, from_csv, instance
 
 EVALUATION_SCHEMA = "governed-path/evaluation/v1"
 _JSON = "application/json"
+GOLDEN_PREDICTIONS = 10  # rows whose probability the endpoint must give again, to the last digits
 _HOLDOUT_MEMBERS = ("uri", "version_id", "sha256", "rows", "positives")
 
 
@@ -61,12 +63,21 @@ def evaluate(
         },
         "metrics": metrics(labels, probabilities),
         "calibration": calibration_bins(labels, probabilities),
+        "golden": golden(rows, probabilities),
+        "attributes": ATTRIBUTES,
         "subgroups": [
             *subgroup_metrics("sex", sexes, labels, probabilities),
             *subgroup_metrics("age_band", bands, labels, probabilities),
         ],
         "created_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def golden(rows: list[Row], probabilities: list[float]) -> list[dict[str, Any]]:
+    """[{instance, probability}] of holdout rows: what serves must say the same."""
+    step = max(1, len(rows) // GOLDEN_PREDICTIONS)
+    chosen = list(zip(rows, probabilities, strict=True))[::step][:GOLDEN_PREDICTIONS]
+    return [{"instance": instance(row), "probability": known} for row, known in chosen]
 
 
 def score(model_archive: Path, rows: list[Row]) -> list[float]:

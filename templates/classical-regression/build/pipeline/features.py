@@ -36,6 +36,17 @@ DECISION_PROBABILITY = 0.5
 AGE_BANDS: tuple[tuple[str, float], ...] = (("under 45", 0), ("45 to 59", 45), ("60 and over", 60))
 
 
+# How the subgroups of a report are formed of a holdout's columns: the Test account does the same.
+ATTRIBUTES: list[dict[str, Any]] = [
+    {"name": "sex", "column": "sex"},
+    {
+        "name": "age_band",
+        "column": "age",
+        "bands": [{"value": name, "from": first} for name, first in AGE_BANDS],
+    },
+]
+
+
 def age_band(age: float) -> str:
     """The name of the band that an age in years falls into."""
     return next(name for name, first in reversed(AGE_BANDS) if age >= first)

@@ -1,0 +1,140 @@
+"""What the endpoint said of every row of the holdout: evidence, shard by shard, and put together.
+
+A shard is {schema, candidate_id, holdout, from, to, labels, probabilities, decisions}; rows count
+from 0, and `to` is the first that is not in it. `holdout` {uri, version_id, sha256} are the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from governance.domain.errors import IntegrityError, InvalidInputError
+
+SCHEMA = "governed-path/predictions/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Labels (0 or 1), probabilities and decisions of all rows, in the holdout's order."""
+
+    labels: Sequence[int]
+    probabilities: Sequence[float]
+    decisions: Sequence[bool]
+
+
+def shard(
+    candidate_id: str,
+    holdout: Mapping[str, Any],
+    first: int,
+    labels: Sequence[int],
+    scored: Sequence[tuple[float, bool]],
+) -> dict[str, Any]:
+    """The document of one shard; `scored` are (probability, decision) of its rows."""
+    return {
+        "schema": SCHEMA,
+        "candidate_id": candidate_id,
+        "holdout": dict(holdout),
+        "from": first,
+        "to": first + len(labels),
+        "labels": list(labels),
+        "probabilities": [probability for probability, _ in scored],
+        "decisions": [decision for _, decision in scored],
+    }
+
+
+def merged(
+    documents: Sequence[Mapping[str, Any]], holdout_sha256: str, rows: int | None = None
+) -> Predictions:
+    """All shards as one. IntegrityError if they are of another holdout, or rows are missing."""
+    ordered = sorted(documents, key=lambda document: int(document["from"]))
+    expected = 0
+    for document in ordered:
+        if document["schema"] != SCHEMA or document["holdout"]["sha256"] != holdout_sha256:
+            raise IntegrityError(
+                f"predictions of rows {document['from']} to {document['to']} are "
+                f"{document['schema']} of holdout {document['holdout']['sha256']}; expected "
+                f"{SCHEMA} of {holdout_sha256}"
+            )
+        if document["from"] != expected or len(document["labels"]) != document["to"] - expected:
+            raise IntegrityError(f"predictions of row {expected} and later are missing")
+        expected = int(document["to"])
+    if rows is not None and expected != rows:
+        raise IntegrityError(f"there are predictions of {expected} rows; the holdout has {rows}")
+    return Predictions(
+        labels=[label for one in ordered for label in one["labels"]],
+        probabilities=[value for one in ordered for value in one["probabilities"]],
+        decisions=[value for one in ordered for value in one["decisions"]],
+    )
+
+
+def groups(
+    rows: Sequence[Mapping[str, str]],
+    attributes: Sequence[Mapping[str, Any]],
+) -> list[tuple[str, str, list[int]]]:
+    """[(attribute, value, numbers of its rows)] by the attributes [{name, column, bands?}].
+
+    Bands are [{value, from}], each from its first number on. InvalidInputError names the column
+    or the row that does not fit.
+    """
+    found = []
+    for attribute in attributes:
+        column = attribute["column"]
+        if rows and column not in rows[0]:
+            raise InvalidInputError(
+                f"the holdout has no column {column}, which attribute {attribute['name']} is of"
+            )
+        members: dict[str, list[int]] = {}
+        for number, row in enumerate(rows):
+            members.setdefault(_value(row[column], attribute, number), []).append(number)
+        found += [(str(attribute["name"]), value, members[value]) for value in sorted(members)]
+    return found
+
+
+def attributes_of(
+    chosen: Sequence[Mapping[str, Any]],
+    report: Mapping[str, Any],
+    columns: Sequence[str],
+) -> list[Mapping[str, Any]]:
+    """The attributes to group by: the definition's, else as registered, else columns by name.
+
+    `report` is the evaluation report. InvalidInputError if nothing says how to form its subgroups.
+    """
+    if chosen:
+        for one in chosen:
+            if not isinstance(one, Mapping) or not {"name", "column"} <= one.keys():
+                raise InvalidInputError(
+                    f"attribute {one!r} of suite fairness has no name and column"
+                )
+        return list(chosen)
+    if report.get("attributes"):
+        return list(report["attributes"])
+    named = sorted({str(one["attribute"]) for one in report.get("subgroups", [])})
+    found: list[Mapping[str, Any]] = [
+        {"name": name, "column": name} for name in named if name in columns
+    ]
+    if not found:
+        raise InvalidInputError(
+            "nothing says how to form subgroups of the holdout: name `attributes` in the "
+            "evaluation report, or as a parameter of suite fairness"
+        )
+    return found
+
+
+def _value(text: str, attribute: Mapping[str, Any], number: int) -> str:
+    bands = attribute.get("bands")
+    if not bands:
+        return text
+    try:
+        value = float(text)
+        return next(
+            str(band["value"])
+            for band in sorted(bands, key=lambda band: float(band["from"]), reverse=True)
+            if value >= band["from"]
+        )
+    except (ValueError, StopIteration) as error:
+        raise InvalidInputError(
+            f"row {number + 1} of the holdout has {text!r} in column {attribute['column']}, which "
+            f"is in no band of {attribute['name']}"
+        ) from error
