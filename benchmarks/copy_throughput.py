@@ -1,11 +1,12 @@
 """How fast a candidate is copied to Central, in an embedded AWS of its own.
 
-    python -m benchmarks.copy_throughput [--sizes 1,64,256] [--objects 1000] [--json]
+    python -m benchmarks.copy_throughput [--sizes 1,8x1,64,256] [--objects 1000] [--json]
     python -m benchmarks.copy_throughput --paper
 
-Sizes are in MiB. Beside our copy (plan, batches, verification), in the same run and on the same
-data: boto3's managed copy, which has S3 compute a SHA-256 too but compares none, and
-download-then-upload by the managed transfer. `--paper` computes what larger copies take in state
+Sizes are in MiB; "8x1" is a candidate of 8 objects of 1 MiB. Beside our copy (plan, batches,
+verification), in the same run and on the same data: boto3's managed copy, which has S3 compute a
+SHA-256 too but compares none, and download-then-upload by the managed transfer. What is small runs
+several times, in turn: the medians count. `--paper` computes what larger copies take in state
 transitions and calls, from the planner itself, and runs nothing.
 """
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -38,6 +40,7 @@ _CENTRAL = organisation.ACCOUNTS["central"]
 _MIB = 1024**2
 _DEV, _THERE = "benchmark-dev", "benchmark-central"
 _SMALL = 4096  # bytes of each of many objects
+_REPEATED, _SMALL_ENOUGH, _FEW = 9, 64 * _MIB, 100  # runs of what has so few bytes and objects
 _TRANSFER = TransferConfig(max_concurrency=parallel.REQUESTS)
 
 
@@ -154,28 +157,33 @@ def _several(do: Callable[[dict[str, Any]], None], work: list[dict[str, Any]]) -
 
 
 def _compare(name: str, work: list[dict[str, Any]], kms_key: str) -> dict[str, Any]:
-    """The three ways, after each other, and what is left is removed."""
+    """The three ways, after each other, and what each leaves is removed before the next."""
     calls = Calls(sessions.own_client("s3"))
+    size = sum(one["source"]["size"] for one in work)
     prefix = f"models/{name}/"
     work = [{**one, "key": prefix + one["key"]} for one in work]
-    memory = _memory()
-    ours = _ours(work, prefix, kms_key)
-    grown, made = _memory() - memory, dict(calls.made)
-    again = _ours(work, prefix, kms_key)
-    managed = _managed(work, kms_key)
-    through = _through_here(work, kms_key)
-    _empty()
+    took: dict[str, list[float]] = {"ours": [], "again": [], "managed": [], "through": []}
+    grown, made = 0.0, dict[str, int]()
+    for _ in range(_REPEATED if size <= _SMALL_ENOUGH and len(work) < _FEW else 1):
+        memory, before = _memory(), Counter(calls.made)
+        took["ours"].append(_ours(work, prefix, kms_key))
+        grown, made = max(grown, _memory() - memory), dict(calls.made - before)
+        took["again"].append(_ours(work, prefix, kms_key))
+        _empty()
+        took["managed"].append(_managed(work, kms_key))
+        _empty()
+        took["through"].append(_through_here(work, kms_key))
+        _empty()
+    seconds = {way: median(times) for way, times in took.items()}
     return {
         "what": name,
-        "bytes": sum(one["source"]["size"] for one in work),
-        "ours_s": ours,
-        "again_s": again,
-        "managed_s": managed,
-        "through_s": through,
-        "vs_managed": managed / ours,
-        "vs_through": through / ours,
+        "bytes": size,
+        **{f"{way}_s": each for way, each in seconds.items()},
+        "vs_managed": seconds["managed"] / seconds["ours"],
+        "vs_through": seconds["through"] / seconds["ours"],
         "memory_mib": grown,
         "calls": made,
+        "runs": len(took["ours"]),
     }
 
 
@@ -184,21 +192,27 @@ def _memory() -> float:
     return float(psutil.Process().memory_info().rss) / _MIB
 
 
-def _empty() -> None:
+def _empty(bucket: str = _THERE) -> None:
     s3 = sessions.own_client("s3")
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=_THERE):
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found = [{k: one[k] for k in ("Key", "VersionId")} for one in page.get("Versions", [])]
         if found:
-            s3.delete_objects(Bucket=_THERE, Delete={"Objects": found})
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": found})
 
 
-def measure(sizes: list[int], objects: int) -> list[dict[str, Any]]:
-    """One object of each size (MiB), then many small ones."""
-    found = []
+def measure(sizes: list[tuple[int, int]], objects: int) -> Iterator[dict[str, Any]]:
+    """So many objects of each size (MiB) as one candidate, then many small ones."""
     with _prepared() as kms_key:
-        for size in sizes:
-            source = _upload(f"one/{size}", size * _MIB)
-            found.append(_compare(f"{size} MiB", [{"source": source, "key": "one"}], kms_key))
+        warm = [{"source": _upload("warm", _SMALL), "key": "warm"}]
+        _compare("warm", warm, kms_key)
+        for count, size in sizes:
+            work = [
+                {"source": _upload(f"some/{size}-{number}", size * _MIB), "key": f"{number}"}
+                for number in range(count)
+            ]
+            several = f"{count} x " if count > 1 else ""
+            yield _compare(f"{several}{size} MiB", work, kms_key)
+            _empty(_DEV)
         if objects:
             s3 = sessions.own_client("s3")
 
@@ -211,8 +225,7 @@ def measure(sizes: list[int], objects: int) -> list[dict[str, Any]]:
             parallel.each(put, range(objects))
             many = Artifacts().locate_under(_DEV, "many/")
             work = [{"source": one, "key": one["key"]} for one in many]
-            found.append(_compare(f"{objects} objects", work, kms_key))
-    return found
+            yield _compare(f"{objects} objects", work, kms_key)
 
 
 def on_paper(name: str, sizes: list[int]) -> dict[str, Any]:
@@ -274,15 +287,16 @@ def paper() -> list[dict[str, Any]]:
 def main(arguments: list[str] | None = None) -> int:
     """Print what was measured, or computed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="1,64,256", help="MiB, with commas between")
+    parser.add_argument("--sizes", default="1,8x1,64,256", help="MiB, with commas between")
     parser.add_argument("--objects", type=int, default=1000, help="small ones under a prefix")
     parser.add_argument("--paper", action="store_true", help="compute, run nothing")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
-    sizes = [int(size) for size in given.sizes.split(",") if size]
-    rows = paper() if given.paper else measure(sizes, given.objects)
+    counted = [size.rpartition("x") for size in given.sizes.split(",") if size]
+    sizes = [(int(count or 1), int(size)) for count, _, size in counted]
+    rows = iter(paper()) if given.paper else measure(sizes, given.objects)
     if given.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(list(rows), indent=2))
     elif given.paper:
         for row in rows:
             print(
@@ -292,10 +306,11 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         for row in rows:
             print(
-                f"{row['what']:>14}  ours {row['ours_s']:8.2f} s  again {row['again_s']:6.2f} s  "
-                f"managed {row['managed_s']:8.2f} s ({row['vs_managed']:.2f}x)  through here "
-                f"{row['through_s']:8.2f} s ({row['vs_through']:.2f}x)  "
-                f"+{row['memory_mib']:.0f} MiB"
+                f"{row['what']:>14}  ours {row['ours_s']:8.3f} s  again {row['again_s']:7.3f} s  "
+                f"managed {row['managed_s']:8.3f} s ({row['vs_managed']:.2f}x)  through here "
+                f"{row['through_s']:8.3f} s ({row['vs_through']:.2f}x)  "
+                f"+{row['memory_mib']:.0f} MiB  {row['runs']} runs",
+                flush=True,
             )
     return 0
 

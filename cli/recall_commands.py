@@ -89,6 +89,7 @@ def recall(
     waiting = recalls.to_recall(radius)
     if dry_run:
         return _finish(options, radius, [], [])
+    recalls.check_in_central(radius)
     if waiting and not yes:
         click.confirm(f"Recall {len(waiting)} version{'s'[: len(waiting) != 1]}?", abort=True)
     done = _recall_all(where, radius, waiting, because, timeout)

@@ -134,6 +134,19 @@ def document(radius: Mapping[str, Any]) -> bytes:
     return rfc8785.dumps(dict(radius))
 
 
+def check_in_central(radius: Mapping[str, Any]) -> None:
+    """GovernError `only_in_dev` if there is nothing that a recall could be set on."""
+    if any(row["registry"] == "Central" for row in radius["versions"]):
+        return
+    names = ", ".join(f"{row['model']}/{row['version']}" for row in radius["versions"])
+    raise GovernError(
+        "only_in_dev",
+        f"only versions of Dev hold {radius['part']}: {names}; no version of Central can be "
+        "recalled for it, so no gate refuses it",
+        "a data scientist rejects them: govern reject MODEL/VERSION --stage dev --because TEXT",
+    )
+
+
 def to_recall(radius: Mapping[str, Any]) -> list[Row]:
     """The versions that a recall sets: Central's, but for those for which it was done already.
 

@@ -75,3 +75,20 @@ def test_the_key_opens_this_bucket_alone_to_members() -> None:
     context = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:s3:arn"]
     assert "governed-path-artifacts-" in context["Fn::Sub"]
     assert statement["Action"] == "kms:Decrypt"
+
+
+def test_names_of_candidates_and_their_images_are_for_accounts_that_host_endpoints() -> None:
+    """A Dev account could make a role of the endpoints' name; its account id is not in the list."""
+    serving = {
+        "Fn::If": [
+            "ServingAccountsAreNamed",
+            {"Ref": "ServingAccountIds"},
+            {"Ref": "TrustedAccountIds"},
+        ]
+    }
+    images = RESOURCES["ImagesRepository"]["Properties"]["RepositoryPolicyText"]["Statement"]
+    key = RESOURCES["Key"]["Properties"]["KeyPolicy"]["Statement"]
+    (pulling,) = images
+    (reading,) = [one for one in key if one["Sid"] == "EndpointsReadArtifacts"]
+    for statement in (_statement("EndpointsListModels"), pulling, reading):
+        assert statement["Principal"] == {"AWS": serving}

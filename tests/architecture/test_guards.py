@@ -113,3 +113,28 @@ def test_in_dev_the_approval_status_alone_may_be_flipped_but_not_by_training() -
         ModelApprovalStatus="Approved",
         **_phase_keys("Dev", "Registered"),
     )
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("stacks/member.yaml", "DataScientistRole"),
+        ("stacks/member.yaml", "TrainingRole"),
+        ("template.yaml", "AiEngineerRole"),
+        ("template.yaml", "GovernanceEngineerRole"),
+        ("template.yaml", "AdminRole"),
+    ],
+)
+def test_who_is_named_takes_a_role_under_no_name_but_their_own(template: str, name: str) -> None:
+    document = yaml_parse((ROOT / template).read_text())
+    trust = document["Resources"][name]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    names = {"sts:AssumeRole": "sts:RoleSessionName", "sts:SetSourceIdentity": "sts:SourceIdentity"}
+    people = [statement for statement in trust if "AWS" in statement["Principal"]]
+    assert [statement["Action"] for statement in people] == list(names)
+    for statement in people:
+        named, condition, otherwise = statement["Condition"]["Fn::If"]
+        # Open only where the trust itself names nobody.
+        assert statement["Principal"]["AWS"]["Fn::If"][0] == named
+        own = f"*:${{{names[statement['Action']]}}}"
+        assert condition == {"StringLike": {"aws:userid": own}}
+        assert otherwise == {"Ref": "AWS::NoValue"}

@@ -350,6 +350,9 @@ class Aws:
         image = {"imageManifest": manifest, "imageManifestMediaType": media_type}
         return {"images": [image], "failures": []}
 
+    def _on_UploadLayerPart(self, request: dict[str, Any]) -> dict[str, Any]:
+        raise Refused("UploadNotFoundException", "nobody began it", 400)
+
     def _on_DescribeImageScanFindings(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"imageScanStatus": {"status": "COMPLETE"}, "imageScanFindings": {}}
 

@@ -46,7 +46,10 @@ OPERATIONS = {
     ],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": ["PutMetricData", "SetAlarmState"],
-    "ecr": ["BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"],
+    "ecr": [
+        *("BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"),
+        *("GetDownloadUrlForLayer", "UploadLayerPart"),
+    ],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
     "stepfunctions": ["SendTaskSuccess", "DescribeExecution", "StopExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],

@@ -8,6 +8,7 @@ patterns as EventBridge does.
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from functools import cache
 from pathlib import Path
@@ -401,6 +402,28 @@ def test_the_end_of_a_run_leaves_no_lock_and_no_test_endpoint_behind(
         if _matches(pattern, json.dumps(events.example(ENDED + case))):
             found.add(name)
     assert found == rules
+
+
+@pytest.mark.parametrize(
+    ("error", "unfinished"),
+    [
+        ("States.DataLimitExceeded", True),
+        ("States.Runtime", True),
+        ("AccessError", False),
+        (None, False),
+    ],
+)
+def test_a_failure_that_no_state_could_record_waits_in_the_queue(
+    error: str | None, unfinished: bool
+) -> None:
+    """Every other failure was recorded before the run failed, and is not told twice."""
+    event = copy.deepcopy(events.example(ENDED + "release-aborted"))
+    event["detail"] |= {"status": "FAILED", "error": error}
+    arn = event["detail"]["stateMachineArn"]
+    machines = {f"{name}StateMachine": arn for name in WORKFLOWS}
+    pattern = _rule(CENTRAL_TEMPLATE, "UnfinishedRule")["EventPattern"]
+    matched = _matches(json.dumps(_resolved(pattern, machines, {})), json.dumps(event))
+    assert matched is unfinished
 
 
 @pytest.mark.parametrize("status", sorted(executions.ENDED))

@@ -62,6 +62,65 @@ def test_a_role_without_its_policy_is_named(organisation: Organisation) -> None:
     assert _broken(_examine(organisation)) == {}
 
 
+def test_what_only_the_end_of_a_promotion_needs_is_named_before_it_begins(
+    organisation: Organisation, trained: Trained
+) -> None:
+    """Pulling an image, telling what was replaced, and lineage: each without its statement."""
+    iam = organisation.root(DEV, "iam")
+    name = {"RoleName": "governed-path-hub", "PolicyName": "own-work"}
+    document = iam.get_role_policy(**name)["PolicyDocument"]
+    forbidden = {
+        "Effect": "Deny",
+        "Action": ["ecr:GetDownloadUrlForLayer", "sagemaker:QueryLineage", "s3:ListBucketVersions"],
+        "Resource": "*",
+    }
+    less = {**document, "Statement": [*document["Statement"], forbidden]}
+    iam.put_role_policy(**name, PolicyDocument=json.dumps(less))
+    try:
+        broken = _broken(_examine(organisation))
+    finally:
+        iam.put_role_policy(**name, PolicyDocument=json.dumps(document))
+    assert broken.keys() == {"dev-images", "dev-lineage", "dev-object-versions"}
+    assert "ecr:GetDownloadUrlForLayer" in broken["dev-images"]["statement"]["Action"]
+    assert {one["stack"] for one in broken.values()} == {"stacks/member.yaml"}
+
+
+def test_a_lineage_role_that_trusts_nobody_is_named(organisation: Organisation) -> None:
+    iam = organisation.root(CENTRAL, "iam")
+    role = {"RoleName": "governed-path-lineage"}
+    trust = iam.get_role(**role)["Role"]["AssumeRolePolicyDocument"]
+    nobody = {**trust, "Statement": [{**trust["Statement"][0], "Effect": "Deny"}]}
+    iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(nobody))
+    try:
+        report = _examine(organisation)
+    finally:
+        iam.update_assume_role_policy(**role, PolicyDocument=json.dumps(trust))
+    assert _broken(report).keys() == {"central-lineage-role"}
+    checks = {check["name"]: check for check in report["projects"][0]["checks"]}
+    assert checks["central-lineage"]["status"] == "not tried"
+
+
+def test_a_repository_that_takes_no_copies_is_named(organisation: Organisation) -> None:
+    ecr = organisation.root(CENTRAL, "ecr")
+    place = {"repositoryName": "governed-path/images"}
+    policy = ecr.get_repository_policy(**place)["policyText"]
+    statement = {
+        "Sid": "NobodyPushes",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "ecr:UploadLayerPart",
+    }
+    document = json.loads(policy)
+    closed = {**document, "Statement": [*document["Statement"], statement]}
+    ecr.set_repository_policy(**place, policyText=json.dumps(closed))
+    try:
+        broken = _broken(_examine(organisation))
+    finally:
+        ecr.set_repository_policy(**place, policyText=policy)
+    assert broken.keys() == {"central-image-push"}
+    assert "ecr:PutImage" in broken["central-image-push"]["statement"]["Action"]
+
+
 def test_a_role_that_trusts_nobody_is_named_and_what_needs_it_is_not_tried(
     organisation: Organisation,
 ) -> None:

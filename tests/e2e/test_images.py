@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.organisation import CENTRAL, DEV, PROD, REGION, Organisation, Outcome, denied
+from tests.e2e.organisation import (
+    ARTIFACTS_BUCKET,
+    CENTRAL,
+    DEV,
+    PROD,
+    REGION,
+    Organisation,
+    Outcome,
+    denied,
+)
 from tests.e2e.scenarios import Trained
 from tests.images import push
 
@@ -106,3 +115,29 @@ def test_a_pipeline_is_given_to_test_whole_and_what_cannot_serve_it_says_so(
     validated = organisation.approve("test", pipeline.promoted.entry["model_package_arn"])
     assert validated.entry["kind"] == "ValidationFailed"
     assert "inference pipeline of 2 containers" in json.dumps(validated.entry)
+
+
+def test_a_role_of_the_endpoints_name_in_dev_sees_nothing(
+    organisation: Organisation, own_image: OwnImage
+) -> None:
+    iam, role = organisation.root(DEV, "iam"), {"RoleName": "governed-path-endpoint-execution"}
+    everything = {"Effect": "Allow", "Action": ["ecr:*", "s3:*"], "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [everything]}
+    iam.create_role(**role, AssumeRolePolicyDocument=json.dumps({**document, "Statement": []}))
+    try:
+        iam.put_role_policy(**role, PolicyName="all", PolicyDocument=json.dumps(document))
+        imitation = organisation.borrow(DEV, role["RoleName"])
+        assert denied(
+            imitation.client("ecr").batch_get_image,
+            registryId=CENTRAL,
+            repositoryName=COPIES,
+            imageIds=[{"imageDigest": own_image.digest}],
+        )
+        assert denied(
+            imitation.client("s3").list_objects_v2, Bucket=ARTIFACTS_BUCKET, Prefix="models/"
+        )
+    finally:
+        iam.delete_role_policy(**role, PolicyName="all")
+        iam.delete_role(**role)
+    endpoints = organisation.borrow(PROD, role["RoleName"]).client("s3")
+    assert endpoints.list_objects_v2(Bucket=ARTIFACTS_BUCKET, Prefix="models/")["KeyCount"]

@@ -378,6 +378,13 @@ def test_who_names_candidates_reads_registrations_and_writes_no_ledger(
     assert not roles.allows("build-candidate", "dynamodb:PutItem", _table("ledger"))
 
 
+def test_who_tries_a_push_can_push_nothing(deployed: dict[str, Deployed]) -> None:
+    roles = deployed[CENTRAL]
+    assert roles.allows("check-access", "ecr:UploadLayerPart", IMAGES)
+    for action in ("InitiateLayerUpload", "CompleteLayerUpload", "PutImage"):
+        assert not roles.allows("check-access", f"ecr:{action}", IMAGES)
+
+
 def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
     for action, resource in (
         ("dynamodb:PutItem", _table("ledger")),

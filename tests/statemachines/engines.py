@@ -34,7 +34,10 @@ class EngineUnavailableError(Exception):
 
 @dataclass
 class Run:
-    """How an execution of a test case went. `output` is parsed; `states` are those entered."""
+    """How an execution of a test case went. `output` is parsed; `states` are those entered.
+
+    `sizes` are the bytes of the largest output of each state that was left.
+    """
 
     machine: str
     status: str
@@ -43,6 +46,7 @@ class Run:
     error: str | None
     cause: str | None
     tries: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -317,6 +321,7 @@ class Workflows:
             error=end.get("error"),
             cause=end.get("cause"),
             tries=tries,
+            sizes=_sizes(events),
         )
 
     def _tried_in_maps(self, execution: str) -> dict[str, int]:
@@ -359,6 +364,16 @@ def _visits(events: list[dict[str, Any]], known: set[str]) -> tuple[list[str], d
         elif event["type"].endswith("Scheduled"):
             tries[states[-1]] = tries.get(states[-1], 0) + 1
     return states, tries
+
+
+def _sizes(events: list[dict[str, Any]]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for event in events:
+        left = event.get("stateExitedEventDetails", {})
+        if "name" in left:
+            size = len(left.get("output", "").encode())
+            sizes[left["name"]] = max(size, sizes.get(left["name"], 0))
+    return sizes
 
 
 def _require_mocks(case: str, events: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = ROOT / "statemachines"
+MANY = 600  # batches; that many causes in full would be 300 KB, and a state's output is 256
 NAMES = (
     *("promote_to_central", "validate_in_test", "release_to_prod", "rollback_model"),
     "deploy_endpoint",
@@ -54,7 +55,27 @@ def start_input(machine: str) -> dict[str, Any]:
 
 def mocks(machine: str) -> dict[str, Any]:
     """The machine's mock configuration, in the format of Step Functions Local."""
-    return json.loads((_HERE / "mocks" / f"{machine}.json").read_text())
+    found: dict[str, Any] = json.loads((_HERE / "mocks" / f"{machine}.json").read_text())
+    if machine == "promote_to_central":
+        _add_many_batches(found)
+    return found
+
+
+def _add_many_batches(found: dict[str, Any]) -> None:
+    """The case of a copy whose batches all fail, too many and too long to be written out."""
+    plan = {"batches": MANY, "bucket": "evidence", "key": "copies/plan.jsonl"}
+    cause = json.dumps({"errorMessage": f"no key for s3://b/runs/1/model.tar.gz: {'x' * 3000}"})
+    found["MockedResponses"] |= {
+        "ManyPlanned": {"0": {"Return": {"StatusCode": 200, "Payload": {"plan": plan}}}},
+        "ManyBatches": {"0": {"Return": [{"objects": [], "parts": []}] * MANY}},
+        "ManyDenied": {f"0-{MANY}": {"Throw": {"Error": "AccessError", "Cause": cause}}},
+    }
+    cases = found["StateMachines"][physical_name("promote_to_central")]["TestCases"]
+    cases["EveryBatchFails"] = cases["CopyBatchDenied"] | {
+        "PlanCopy": "ManyPlanned",
+        "CopyObjects": "ManyBatches",
+        "CopyBatch": "ManyDenied",
+    }
 
 
 def test_cases(machine: str) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
 MACHINE = "promote_to_central"
@@ -132,6 +133,19 @@ def test_a_copy_that_may_still_succeed_keeps_its_parts(
     ended = run(case)
     assert ended.states == [*until(after), *ERRORED]
     assert (ended.status, ended.error) == ("FAILED", error)
+
+
+@pytest.mark.parametrize("case", ["EveryBatchFails"])
+def test_the_causes_of_many_batches_fit_what_one_state_may_put_out(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert ended.states == [*until("ObjectsCopied?"), *ERRORED]
+    assert ended.tries["CopyObjects"] == machines.MANY
+    assert ended.sizes["CopyObjects"] < 262_144 * 0.75
+    assert ended.error == "AccessError"
+    assert ended.cause is not None
+    assert "no key for s3://b/runs/1/model.tar.gz" in ended.cause
 
 
 @pytest.mark.parametrize("case", ["CopyBatchDenied"])

@@ -285,6 +285,8 @@ def test_a_card_without_evaluations_may_get_ours(card: dict[str, Any]) -> None:
         [],
         [THEIRS, {"name": "another"}],
         [THEIRS, {"evaluation_observation": "governed-path"}],
+        [THEIRS, {"name": "governed-pathological claims: approved by the FDA"}],
+        [THEIRS, {**OURS, "name": f"{OURS['name']} and more"}],
     ],
     ids=repr,
 )
@@ -343,6 +345,33 @@ def test_a_broken_card_is_refused_by_the_version_it_belongs_to(content: str, pro
     with pytest.raises(InvalidInputError, match=problem) as refused:
         candidate.card_digest(_with_card(content))
     assert samples.version_arn(samples.DEV, 1) in str(refused.value)
+
+
+# ------------------------------------------------------------------ replaced since
+
+
+def test_what_another_version_has_taken_the_place_of_is_named() -> None:
+    one = _object("model-data", "model.tar.gz")
+    pairs = [(one, "v"), (one, "w"), (one, None)]
+    name = "model-data present version of s3://b/model.tar.gz"
+    assert candidate.superseded(pairs) == [
+        {"name": name, "declared": "v", "actual": "w"},
+        {"name": name, "declared": "v", "actual": "deleted"},
+    ]
+
+
+def test_other_bytes_at_the_same_place_are_a_replacement_and_another_place_is_not() -> None:
+    before = _object("baseline/a", "one.json")
+    after = {**before, "sha256": samples.digest("two.json")}
+    registered = {"artifacts": [before]}
+    assert candidate.replaced([before, _object("card/1", "new.png")], registered) == []
+    assert candidate.replaced([after], None) == []
+    (found,) = candidate.replaced([{**after, "role": "baseline/b"}], registered)
+    assert found == {
+        "name": "baseline/b sha256 of s3://b/one.json",
+        "declared": before["sha256"],
+        "actual": after["sha256"],
+    }
 
 
 # ------------------------------------------------------------------ references

@@ -24,6 +24,8 @@ PHASES = {
     "CandidateSuperseded": ("Prod", "Superseded"),
     "ReleaseErrored": ("Prod", "Errored"),
     "ReviewGiven": ("Prod", "Technical-Approved"),
+    "ReviewRevoked": ("Prod", "Technical-Revoked"),
+    "VersionRejected": ("Prod", "Rejected"),
 }
 
 
@@ -130,7 +132,10 @@ def test_an_endpoint_is_cleared_for_what_it_loads(role: str, loaded: bool) -> No
     assert bool(clearance.loaded([{"role": role}])) is loaded
 
 
-@pytest.mark.parametrize("kind", ["VersionRecalled", "VersionRetired", "ApprovalsVoided"])
+@pytest.mark.parametrize(
+    "kind",
+    ["VersionRecalled", "VersionRetired", "VersionRejected", "ApprovalsVoided", "ReviewRevoked"],
+)
 def test_what_was_withdrawn_after_its_approval_is_not_cleared(kind: str) -> None:
     story = _story("ValidationPassed", kind)
     promotion = {"model_package_arn": "arn:m/1", "decided_at": "2026-11-21T09:00:01Z"}

@@ -53,6 +53,12 @@ def test_another_session_is_another_person(said: dict[str, Any] | None, named: s
 
 def test_nothing_confirms_nothing() -> None:
     assert "has not confirmed" in str(confirmations.contradiction(approver(), None))
+    shared = approver(GRACE.replace("/grace", "/SageMaker"), None)
+    assert shared["person"] == ""
+    known = {**shared, "person": "profile-of-grace"}
+    assert "without a source identity" in str(
+        confirmations.contradiction(known, {"approver": shared})
+    )
     nobody = {"approver": identity_of({})}
     assert "names nobody" in str(confirmations.contradiction(identity_of({}), nobody))
 
@@ -89,6 +95,17 @@ def test_the_nearest_record_counts() -> None:
 )
 def test_what_approves_nothing_is_no_record(detail: dict[str, Any]) -> None:
     assert confirmations.approval_record(event(**detail)) is None
+
+
+@pytest.mark.parametrize(
+    "status", ["Technical-Approved", "Compliance-Approved", "BreakGlass-Requested"]
+)
+def test_what_a_signature_rests_on_is_kept_apart_from_the_signature(status: str) -> None:
+    example = event()
+    example["detail"]["requestParameters"]["modelLifeCycle"]["stageStatus"] = status
+    found = confirmations.approval_record(example)
+    assert found is not None
+    assert found["decision"].endswith(f":model-package/clinical-risk-classifier/3#Prod/{status}")
 
 
 @pytest.mark.parametrize("case", ["dev-approved", "dev-approved-by-status"])

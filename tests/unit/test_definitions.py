@@ -154,6 +154,11 @@ def test_a_strategy_that_is_not_built_is_refused(strategy: str) -> None:
             "release.strategy.wait_seconds: adds up to 32400 s",
         ),
         ({"suites": [{"name": "contract"}] * 2}, "suites[1].name: is 'contract' a second time"),
+        ({"suites": [{"name": "contract"}, {"name": "drift"}]}, "suites[1]: there is no suite"),
+        (
+            {"suites": [{"name": "latency", "parameters": {"threads": 2}}]},
+            "suites[0]: suite latency has no parameter 'threads'",
+        ),
     ],
 )
 def test_what_contradicts_itself_is_named_with_its_place(changes: Any, said: str) -> None:

@@ -33,7 +33,10 @@ def test_a_section_counts_if_it_says_something(said: Any, counts: bool) -> None:
 
 
 def test_our_own_results_are_not_the_authors_words() -> None:
-    ours = {"name": "governed-path test of candidate 0123", "evaluation_observation": "Passed"}
+    ours = {
+        "name": "governed-path test of candidate 0123456789ab",
+        "evaluation_observation": "Passed",
+    }
     assert card_sections(_card(evaluation_details=[ours])) == []
     assert card_sections(_card(evaluation_details=[ours, {"name": "holdout"}])) == [
         "evaluation_details"

@@ -64,6 +64,7 @@ def review(kind: str, person: str, **more: Any) -> dict[str, Any]:
         "expires_at": "2026-12-20T06:00:00Z",
         "entry_id": "e" * 64,
         "description": "Read the model card and the test report.",
+        "unconfirmed": None,
         **more,
     }
 
@@ -98,6 +99,7 @@ EMERGENCY = {
     "requested_at": "2026-11-21T05:00:00Z",
     "expires_at": "2026-11-22T05:00:00Z",
     "entry_id": "b" * 64,
+    "unconfirmed": None,
 }
 
 

@@ -48,15 +48,17 @@ def test_the_newest_approval_of_a_stage_counts_and_another_candidates_does_not()
         "person": "dora",
         "decided_at": "2026-11-22T06:00:00Z",
         "unconfirmed": "CloudTrail has not confirmed who approved",
+        "cloudtrail_event_id": None,
     }
 
 
 def test_cloudtrail_confirms_each_earlier_approval_by_its_own_version_and_time() -> None:
-    asked = history.earlier_decisions(STORY, CANDIDATE, "Prod")
+    asked = history.earlier_decisions(STORY, CANDIDATE, "Prod", CENTRAL)
     assert asked == [f"{DEV}#Dev", f"{CENTRAL}#Test"]
-    assert history.earlier_decisions(STORY, CANDIDATE, "Dev") == []
-    dev = {"approver": DANA, "called_at": "2026-11-20T06:00:01Z"}
-    test = {"approver": ALEX, "called_at": "2026-11-21T06:00:00Z"}
+    # Only Prod asks: the others would have to wait for CloudTrail.
+    assert history.earlier_decisions(STORY, CANDIDATE, "Test", CENTRAL) == []
+    dev = {"approver": DANA, "called_at": "2026-11-20T06:00:01Z", "cloudtrail_event_id": "d"}
+    test = {"approver": ALEX, "called_at": "2026-11-21T06:00:00Z", "cloudtrail_event_id": "t"}
 
     def unconfirmed(*records: list[dict[str, Any]]) -> list[Any]:
         told = dict(zip(asked, records, strict=True))
@@ -93,10 +95,21 @@ def test_what_was_tested_was_tested_with_one_definition() -> None:
 
 
 def test_what_was_tested_before_the_approvals_were_voided_counts_no_more() -> None:
-    voided = _entry("ApprovalsVoided")
+    voided = _entry("ApprovalsVoided", decided_at="2026-11-21T07:00:00Z")
     assert history.tests([voided, *STORY], CANDIDATE) == (False, {})
     assert history.tests([{**voided, "candidate_id": "other"}, *STORY], CANDIDATE)[0]
-    assert history.tests([PASSED, voided, *STORY], CANDIDATE)[0]
+    again = {**PASSED, "decided_at": "2026-11-21T08:00:00Z"}
+    assert history.tests([again, voided, *STORY], CANDIDATE)[0]
+
+
+def test_tests_that_end_after_the_tampering_do_not_bring_their_approval_back() -> None:
+    """Changed and put back while the tests ran: they passed on an approval that was voided."""
+    voided = _entry("ApprovalsVoided", decided_at="2026-11-21T06:05:00Z")
+    story = [PASSED, voided, PROMOTED]
+    assert history.tests(story, CANDIDATE) == (False, {})
+    assert [one["stage"] for one in history.approvals(story, CANDIDATE, "Prod", {})] == ["Dev"]
+    same_second = {**voided, "decided_at": PASSED["decided_at"]}
+    assert not history.tests([PASSED, same_second, PROMOTED], CANDIDATE)[0]
 
 
 def test_a_policy_is_recorded_if_it_was_published_last() -> None:

@@ -102,15 +102,20 @@ def test_an_image_is_its_digest_wherever_it_is(
 
 
 @pytest.mark.parametrize(
-    ("registries", "expected"),
-    [([], images.COPIED), (["444455556666"], images.BY_REFERENCE), (["1"], images.COPIED)],
+    ("registries", "region", "expected"),
+    [
+        ([], "us-east-1", images.COPIED),
+        (["444455556666"], "eu-west-1", images.BY_REFERENCE),
+        (["444455556666"], "us-east-1", images.COPIED),
+        (["1"], "us-east-1", images.COPIED),
+    ],
 )
-def test_the_policy_says_which_registries_are_used_where_they_are(
-    registries: list[str], expected: str
+def test_the_policy_says_which_registries_are_used_where_they_are_within_the_region(
+    registries: list[str], region: str, expected: str
 ) -> None:
     image = images.parse(f"{PLACE}@{DIGEST}")
     assert isinstance(image, Image)
-    assert images.handoff(image, registries) == expected
+    assert images.handoff(image, registries, region) == expected
 
 
 def _manifest(media_type: str = IMAGE_TYPES[0], **content: Any) -> Manifest:

@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 
 from governance.adapters import sessions
 from governance.adapters.images import Images
+from governance.domain import images
 from governance.domain.errors import TransientError
 from tests.contracts import samples
 
@@ -24,7 +25,7 @@ def ecr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.client(
         "ecr", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
-    monkeypatch.setattr(sessions, "own_client", lambda service: client)
+    monkeypatch.setattr(sessions, "client_in", lambda region, service, session: client)
     with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
@@ -115,3 +116,21 @@ def test_nobody_elses_registry_is_asked(
     found = Images().scan({"uri": uri}, OURS)
     assert (found["registry"], found["critical"]) == (registry, None)
     assert said in str(found["scan"])
+
+
+def test_a_registry_is_asked_in_the_region_that_the_image_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    sessions._own_session.cache_clear()
+    sessions.own_client.cache_clear()
+    named = images.parse(f"{samples.DEV}.dkr.ecr.eu-west-1.amazonaws.com/risk/serving:1")
+    assert named is not None
+    seen = Images()
+    assert seen._ecr(named).meta.region_name == "eu-west-1"
+    assert seen._ecr(named) is seen._ecr(named)
+    here = images.parse(f"{REPOSITORY}:1")
+    assert here is not None
+    assert seen._ecr(here) is sessions.own_client("ecr")
+    sessions._own_session.cache_clear()
+    sessions.own_client.cache_clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -41,12 +41,16 @@ def identities(draw: st.DrawFn, personas: list[str | None]) -> dict[str, Any]:
     }
 
 
+doubts = st.sampled_from([None, None, "CloudTrail names nobody"])
+
+
 @st.composite
 def reviews(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.sampled_from(KINDS))
     right = "ai-engineer" if kind == "technical" else "governance-engineer"
     identity = draw(identities([right, right, right, "admin", None]))
-    return {**identity, "kind": kind, "given_at": draw(st.one_of(moments, st.just("")))}
+    given_at = draw(st.one_of(moments, st.just("")))
+    return {**identity, "kind": kind, "given_at": given_at, "unconfirmed": draw(doubts)}
 
 
 def rollbacks() -> st.SearchStrategy[dict[str, Any]]:
@@ -131,6 +135,7 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
                         "person": people,
                         "reason": st.sampled_from(["x" * 40, "soon"]),
                         "requested_at": moments,
+                        "unconfirmed": doubts,
                     }
                 ),
             )
@@ -142,7 +147,7 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
                         "stage": st.just("Dev"),
                         "person": people,
                         "decided_at": moments,
-                        "unconfirmed": st.sampled_from([None, "CloudTrail names nobody"]),
+                        "unconfirmed": doubts,
                     }
                 ),
                 max_size=2,
@@ -233,6 +238,7 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
         dict(r)
         for r in facts.reviews
         if _name(dict(r))
+        and not r["unconfirmed"]
         and r["persona"] == ("ai-engineer" if r["kind"] == "technical" else "governance-engineer")
         and account_of(r["role_arn"]) == samples.CENTRAL
         and _age(r["given_at"], valid)
@@ -245,6 +251,7 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
     emergency = facts.break_glass
     waived = (
         emergency is not None
+        and not emergency["unconfirmed"]
         and tier["break_glass"]["allowed"]
         and not same_person(emergency, approver)
         and len(emergency["reason"]) >= tier["description_min_chars"]
@@ -289,13 +296,19 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
             "approvers_are_different_people": "approvers" not in separate
             or (
                 bool(_name(approver))
-                and not any(same_person(approver, dict(a)) for a in facts.approvals)
+                and not any(
+                    same_person(dict(one), dict(other))
+                    for one, other in combinations([approver, *facts.approvals], 2)
+                )
+                and all(_name(dict(a)) for a in facts.approvals)
+                and not any(_name(dict(a)) == _name(dict(facts.trainer)) for a in facts.approvals)
             ),
         }
     if stage == "Prod":
         held |= {
             "approver_confirmed": facts.confirmation is not None
-            and bool(approver.get("session_arn")),
+            and bool(approver.get("session_arn"))
+            and bool(_name(approver)),
             "earlier_approvers_confirmed": not any(a["unconfirmed"] for a in facts.approvals),
             "tests_passed_for_candidate": facts.tests_passed,
             "test_results_meet_thresholds": not facts.tests_passed

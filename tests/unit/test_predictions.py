@@ -69,6 +69,14 @@ def test_a_row_in_no_band_is_named(age: str) -> None:
         predictions.groups([{"age": "1"}, {"age": age}], [BANDS])
 
 
+def test_an_attribute_with_too_many_values_is_named() -> None:
+    rows = [{"patient": str(number)} for number in range(21)]
+    attribute = {"name": "patient", "column": "patient"}
+    assert len(predictions.groups(rows[:20], [attribute])) == 20
+    with pytest.raises(InvalidInputError, match=r"21 values.*bands"):
+        predictions.groups(rows, [attribute])
+
+
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(InvalidInputError, match="no column age"):
         predictions.groups([{"sex": "f"}], [BANDS])

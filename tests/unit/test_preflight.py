@@ -19,6 +19,7 @@ PLACE = preflight.Place(
     registry=CENTRAL,
     external_id="governed-path",
     artifacts_bucket="artifacts",
+    images_repository="governed-path/images",
     key_arn=f"arn:aws:kms:us-east-1:{CENTRAL}:key/k",
     bus="governed-path",
 )
@@ -34,7 +35,9 @@ def test_a_machine_checks_its_own_stage_and_central() -> None:
     central = set(_checks())
     for stages in preflight.STAGES_OF.values():
         (stage,) = stages
-        assert {name.partition("-")[0] for name in set(_checks(stage)) - central} == {stage}
+        # Only a promotion writes images and lineage into Central.
+        own = {"dev", "central"} if stage == "dev" else {stage}
+        assert {name.partition("-")[0] for name in set(_checks(stage)) - central} == own
     assert preflight.STAGES_OF.keys() == {
         "promote_to_central",
         "validate_in_test",
@@ -82,6 +85,22 @@ def test_a_release_asks_for_its_own_version() -> None:
     found = preflight.about_version(list(_checks("prod").values()), arn)
     assert [check.target for check in found if check.name == "prod-versions"] == [arn]
     assert len(found) == len(_checks("prod"))
+
+
+def test_a_promotion_asks_for_the_images_of_its_own_version() -> None:
+    arn = f"arn:aws:sagemaker:us-east-1:{DEV}:model-package/{MODEL}/7"
+    found = preflight.about_version(list(_checks("dev").values()), arn)
+    assert [check.name for check in found if check.target == arn] == ["dev-images"]
+
+
+def test_a_promotion_checks_all_that_it_writes_or_reads_late() -> None:
+    assert {
+        "dev-images",
+        "dev-lineage",
+        "dev-object-versions",
+        "central-image-push",
+        "central-lineage",
+    } <= _checks("dev").keys()
 
 
 def test_what_failed_is_told_from_what_passed() -> None:

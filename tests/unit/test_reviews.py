@@ -68,6 +68,8 @@ def test_a_review_in_force_says_who_what_when_until_when_and_on_what_it_rests() 
             "person": "alex",
             "persona": "ai-engineer",
             "role_arn": samples.identity("ai-engineer", "alex")["role_arn"],
+            "session_arn": samples.identity("ai-engineer", "alex")["session_arn"],
+            "source_identity": "alex",
             "given_at": "2026-11-21T10:00:00Z",
             "expires_at": "2026-12-21T10:00:00Z",
             "entry_id": "ReviewGiven-alex-2",
@@ -184,6 +186,8 @@ def test_a_break_glass_request_says_who_why_and_until_when() -> None:
     assert reviews.break_glass(told(asked("alex", 2)), samples.CANDIDATE, NOW) == {
         "person": "alex",
         "persona": "ai-engineer",
+        "session_arn": samples.identity("ai-engineer", "alex")["session_arn"],
+        "source_identity": "alex",
         "reason": "patients wait",
         "requested_at": "2026-11-21T10:00:00Z",
         "expires_at": "2026-11-22T10:00:00Z",

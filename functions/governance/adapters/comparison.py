@@ -36,8 +36,12 @@ def differences_in_dev(
     evidence_bucket: str,
 ) -> list[dict[str, str]]:
     """The same for the Dev version, whose bytes and images the session's role may read."""
-    built = manifests.build(description, session, evidence_bucket)
     approved = manifests.read(known["manifest_uri"], known["candidate_id"])
+    try:
+        built = manifests.build(description, session, evidence_bucket)
+    except (NotFoundError, InvalidInputError) as error:
+        # What is no candidate at all any more is not the one that was approved.
+        return [{"name": "candidate", "expected": known["candidate_id"], "actual": str(error)}]
     return candidate.differences(approved, description, built.objects, built.images)
 
 
@@ -83,9 +87,13 @@ def _present(kept: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     def located(one: Mapping[str, Any]) -> dict[str, Any]:
         bucket, key = one["bucket"], one["key"]
-        if not locations.is_prefix(one):
-            return central.locate(bucket, key)
-        return locations.prefix_of(bucket, key, central.locate_under(bucket, key))
+        try:
+            if not locations.is_prefix(one):
+                return central.locate(bucket, key)
+            return locations.prefix_of(bucket, key, central.locate_under(bucket, key))
+        except (NotFoundError, InvalidInputError) as error:
+            # Deleted, or replaced by bytes that S3 has no digest of: both are not what was there.
+            return {**one, "sha256": f"unknown: {error}"}
 
     found = parallel.each(located, kept)
     return [{"role": one["role"], **now} for one, now in zip(kept, found, strict=True)]

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from governance.adapters import errors, sessions
 from governance.domain import images
-from governance.domain.errors import AccessError, InvalidInputError, NotFoundError, TransientError
+from governance.domain.errors import AccessError, NotFoundError, TransientError
 from governance.domain.images import Image, Manifest
 
 if TYPE_CHECKING:
@@ -33,29 +33,27 @@ _THERE = {"LayerAlreadyExistsException", "ImageAlreadyExistsException"}
 
 class Images:
     """ECR as a role sees it, without a session as the function's own; other accounts' repositories
-    must let it look."""
+    must let it look. A registry is asked in the region that its images name."""
 
     def __init__(self, session: boto3.Session | None = None) -> None:
-        self._ecr: ECRClient = (
-            sessions.own_client("ecr") if session is None else sessions.client(session, "ecr")
-        )
+        self._session = session
+        self._clients: dict[str, ECRClient] = {}
+
+    def _ecr(self, image: Image) -> ECRClient:
+        if image.region not in self._clients:
+            self._clients[image.region] = sessions.client_in(image.region, "ecr", self._session)
+        return self._clients[image.region]
 
     def manifest(self, image: Image) -> Manifest:
         """The image's manifest; NotFoundError if it is not there.
 
-        InvalidInputError if it is in another region: endpoints pull from their own.
         TransientError if what came is not what the digest says: it was read wrongly.
         """
-        if image.region != self._ecr.meta.region_name:
-            raise InvalidInputError(
-                f"image {image.uri} is in region {image.region}, endpoints are in "
-                f"{self._ecr.meta.region_name}; push it there and register a version that names it"
-            )
         with errors.translated(
             f"read image {image.uri}",
             "it must exist, and its repository's policy must let this role pull it",
         ):
-            answer = self._ecr.batch_get_image(
+            answer = self._ecr(image).batch_get_image(
                 registryId=image.registry,
                 repositoryName=image.repository,
                 imageIds=[_identifier(image)],
@@ -95,7 +93,7 @@ class Images:
         found: dict[str, str] = {}
         with errors.translated(f"look for layers in {image.repository}"):
             for start in range(0, len(layers), _LAYERS_AT_ONCE):
-                answer = self._ecr.batch_check_layer_availability(
+                answer = self._ecr(image).batch_check_layer_availability(
                     registryId=image.registry,
                     repositoryName=image.repository,
                     layerDigests=layers[start : start + _LAYERS_AT_ONCE],
@@ -109,14 +107,15 @@ class Images:
     def _copy_layer(self, image: Image, to: Image, digest: str, origin: Images) -> None:
         what = f"copy layer {digest} of image {image.uri}"
         with errors.translated(what):
-            url = origin._ecr.get_download_url_for_layer(
+            url = origin._ecr(image).get_download_url_for_layer(
                 registryId=image.registry, repositoryName=image.repository, layerDigest=digest
             )["downloadUrl"]
             place: Any = {"registryId": to.registry, "repositoryName": to.repository}
-            upload = self._ecr.initiate_layer_upload(**place)
+            ecr = self._ecr(to)
+            upload = ecr.initiate_layer_upload(**place)
             size = 0
             for part in _read(url, int(upload["partSize"]), what):
-                self._ecr.upload_layer_part(
+                ecr.upload_layer_part(
                     **place,
                     uploadId=upload["uploadId"],
                     partFirstByte=size,
@@ -125,7 +124,7 @@ class Images:
                 )
                 size += len(part)
             _unless_there(
-                lambda: self._ecr.complete_layer_upload(
+                lambda: ecr.complete_layer_upload(
                     **place, uploadId=upload["uploadId"], layerDigests=[digest]
                 )
             )
@@ -134,7 +133,7 @@ class Images:
         """Write the manifest; a tag of its digest keeps lifecycle rules from taking it away."""
         with errors.translated(f"write image {image.uri}"):
             _unless_there(
-                lambda: self._ecr.put_image(
+                lambda: self._ecr(image).put_image(
                     registryId=image.registry,
                     repositoryName=image.repository,
                     imageManifest=manifest.text,
@@ -161,7 +160,7 @@ class Images:
             why = f"registry {registry} is not one of ours, so its scans are not shown to us"
             return _unknown(uri, registry, why)
         try:
-            answer = self._ecr.describe_image_scan_findings(
+            answer = self._ecr(found).describe_image_scan_findings(
                 registryId=registry, repositoryName=found.repository, imageId=_identifier(found)
             )
         except ClientError as error:

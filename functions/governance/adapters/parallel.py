@@ -15,6 +15,9 @@ Result = TypeVar("Result")
 
 def each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """What `do` returns for each item, in order. After an error nothing new begins."""
+    items = list(items)
+    if len(items) == 1:
+        return [do(items[0])]
     with ThreadPoolExecutor(REQUESTS) as pool:
         begun = [pool.submit(do, item) for item in items]
         try:

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from governance.adapters import errors, sessions
 from governance.adapters.sessions import Sessions
+from governance.domain import images
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -33,7 +34,7 @@ from governance.domain.preflight import (
 )
 
 _PROBE = "models/governed-path-doctor"  # a key that nobody writes: its absence is the answer
-_AT_ONCE = 8
+_AT_ONCE = 12
 _ERRORS = (AccessError, IntegrityError, InvalidInputError, NotFoundError, TransientError)
 
 Attempt = Callable[[Any, Check], str]
@@ -58,7 +59,8 @@ class Preflight:
             ready = {n: s for n, s in taken.items() if not isinstance(s, Outcome)}
             outcomes |= {c.name: Outcome(c, PASSED) for c in roles if c.name in ready}
             # boto3 makes clients one after the other, and they are used side by side.
-            tried = [(c, self._client(c, ready)) for c in checks if c.name not in outcomes]
+            made: dict[tuple[str, str], Any] = {}
+            tried = [(c, self._client(c, ready, made)) for c in checks if c.name not in outcomes]
             jobs = [pool.submit(self._try, check, client) for check, client in tried]
             outcomes |= {job.result().check.name: job.result() for job in jobs}
         return [self._settled(outcomes[check.name], outcomes) for check in checks]
@@ -67,22 +69,36 @@ class Preflight:
         try:
             if check.name == "registry-role":
                 return self._sessions.registry()
+            if check.name == "central-lineage-role":
+                return self._sessions.lineage()
             return self._sessions.hub(check.target)
         except _ERRORS as error:
             return _outcome_of(check, error)
 
-    def _client(self, check: Check, ready: Mapping[str, boto3.Session]) -> Any:
-        """The client that the check is made with; None if the role for it cannot be had."""
+    def _client(
+        self, check: Check, ready: Mapping[str, boto3.Session], made: dict[tuple[str, str], Any]
+    ) -> Any:
+        """The client, or two, that the check is made with; None if its role cannot be had.
+
+        `made` keeps one for each role and service: making one costs as much as a call.
+        """
+
+        def client(role: str, service: str) -> Any:
+            if (role, service) not in made:
+                made[role, service] = sessions.client(ready[role], service)
+            return made[role, service]
+
         service = check.call.partition(":")[0]
-        if check.name == "dev-copies":
-            listing = ready.get("dev-role")
-            if listing is None:
-                return None
-            return (sessions.client(listing, "s3"), sessions.own_client("s3"))
         if not check.needs:
             return sessions.own_client(service)
-        session = ready.get(check.needs)
-        return None if session is None else sessions.client(session, service)
+        role = "dev-role" if check.name == "dev-copies" else check.needs
+        if role not in ready:
+            return None
+        if check.name == "dev-copies":
+            return client(role, "s3"), sessions.own_client("s3")
+        if check.name == "dev-images":
+            return client(role, "sagemaker"), client(role, "ecr")
+        return client(role, service)
 
     def _try(self, check: Check, client: Any) -> Outcome:
         if client is None:
@@ -148,6 +164,79 @@ def _copies(clients: Any, check: Check) -> str:
     return ""
 
 
+def _object_versions(s3: Any, check: Check) -> str:
+    s3.list_object_versions(Bucket=check.target, Prefix=_PROBE, MaxKeys=1)
+    return ""
+
+
+def _pull(clients: Any, check: Check) -> str:
+    """Each image of the version and, where it is copied from, a layer; else a repository of none.
+
+    A version or an image that is not there is for BuildCandidate to say.
+    """
+    sagemaker, ecr = clients
+    if not check.target.startswith("arn:"):
+        absent = {"registryId": check.target, "repositoryName": _PROBE}
+        nothing = f"sha256:{'0' * 64}"
+        _or_absent(ecr.batch_get_image, **absent, imageIds=[{"imageDigest": nothing}])
+        return _or_absent(ecr.get_download_url_for_layer, **absent, layerDigest=nothing)
+    try:
+        description = sagemaker.describe_model_package(ModelPackageName=check.target)
+    except ClientError as error:
+        if not errors.is_absent(error):
+            raise
+        return ""
+    parsed = (images.parse(uri, digest) for uri, digest in images.named_by(description).items())
+    for image in parsed:
+        if image is not None and image.region == ecr.meta.region_name:
+            _pull_image(ecr, image, check.account)
+    return ""
+
+
+def _pull_image(ecr: Any, image: images.Image, account: str) -> None:
+    place = {"registryId": image.registry, "repositoryName": image.repository}
+    which = {"imageDigest": image.digest} if image.digest else {"imageTag": image.tag}
+    try:
+        found = ecr.batch_get_image(
+            **place, imageIds=[which], acceptedMediaTypes=list(images.IMAGE_TYPES)
+        )["images"]
+    except ClientError as error:
+        if not errors.is_absent(error):
+            raise
+        return
+    # Of a registry of others only policy says whether anything is copied.
+    if found and image.registry == account:
+        manifest = images.Manifest(found[0]["imageManifest"], found[0]["imageManifestMediaType"])
+        ecr.get_download_url_for_layer(**place, layerDigest=manifest.layers()[0])
+
+
+def _push(ecr: Any, check: Check) -> str:
+    """A part for an upload that nobody began, so none can be left behind."""
+    absent = "00000000-0000-0000-0000-000000000000"
+    try:
+        ecr.upload_layer_part(
+            repositoryName=check.target,
+            uploadId=absent,
+            partFirstByte=0,
+            partLastByte=0,
+            layerPartBlob=b"0",
+        )
+    except ClientError as error:
+        if errors.code_of(error) != "UploadNotFoundException":
+            raise
+    return ""
+
+
+def _lineage(sagemaker: Any, check: Check) -> str:
+    sagemaker.query_lineage(Filters={"LineageTypes": ["Artifact"]}, MaxResults=1)
+    return ""
+
+
+def _artifacts(sagemaker: Any, check: Check) -> str:
+    sagemaker.list_artifacts(SourceUri=f"s3://{_PROBE}", MaxResults=1)
+    return ""
+
+
 def _group(sagemaker: Any, check: Check) -> str:
     sagemaker.describe_model_package_group(ModelPackageGroupName=check.target)
     return ""
@@ -198,10 +287,15 @@ _BY_NAME: Mapping[str, Attempt] = {"dev-copies": _copies}
 _BY_CALL: Mapping[str, Attempt] = {
     "kms:GenerateDataKey": _key,
     "s3:GetObject": _absent_object,
+    "s3:ListObjectVersions": _object_versions,
     "sagemaker:DescribeModelPackageGroup": _group,
     "sagemaker:DescribeEndpoint": _endpoint,
     "sagemaker:DescribeModelPackage": _version,
+    "sagemaker:QueryLineage": _lineage,
+    "sagemaker:ListArtifacts": _artifacts,
     "ecr:DescribeRepositories": _repositories,
+    "ecr:BatchGetImage": _pull,
+    "ecr:UploadLayerPart": _push,
     "events:ListTargetsByRule": _forwarding,
     "events:DescribeEventBus": _on_the_bus,
 }

@@ -106,6 +106,13 @@ def client(session: boto3.Session, service: str, config: Config | None = None) -
     return cast(Any, session).client(service, config=config)
 
 
+def client_in(region: str, service: str, session: boto3.Session | None = None) -> Any:
+    """A client for a region, of that session or with the function's own role."""
+    if session is None and region == _own_session().region_name:
+        return own_client(service)
+    return client(session or _own_session(), service, CONFIG.merge(Config(region_name=region)))
+
+
 @cache
 def _own_session() -> boto3.Session:
     core = botocore.session.Session()

@@ -40,7 +40,7 @@ _NOT_SEEN = "no gate has looked yet"
 ASSUMED = (
     f"signed now by a Governance Engineer: {SOMEBODY}",
     "the signature sets ModelApprovalStatus=Approved, gives a reason that is long enough, and "
-    "CloudTrail confirms it, as it has confirmed the approvals for Dev and Test",
+    "CloudTrail confirms it, as it has confirmed the approvals for Dev and Test and the reviews",
     "the objects in S3 are those that were promoted, and the image's scan is what the last gate "
     "saw: both are looked at again when it is signed",
 )
@@ -216,7 +216,13 @@ def _facts(
         recalls=setting.recalls,
     )
     # Only the gate reads CloudTrail's records: beside them are the tokens of waiting executions.
-    facts = replace(facts, approvals=[{**one, "unconfirmed": None} for one in facts.approvals])
+    assumed = {"unconfirmed": None}
+    facts = replace(
+        facts,
+        approvals=[{**one, **assumed} for one in facts.approvals],
+        reviews=[{**one, **assumed} for one in facts.reviews],
+        break_glass=facts.break_glass and {**facts.break_glass, **assumed},
+    )
     return replace(facts, phase="Test/Passed") if _before_tests(facts.phase) else facts
 
 

@@ -21,7 +21,8 @@ from governance.domain.errors import InvalidInputError
 
 SCHEMA = "governed-path/candidate/v1"
 # Our own write-back adds entries of this name to the card; they are evidence, not the candidate.
-OUR_EVALUATION = "governed-path"
+# The card's evaluation that `write_results` adds; every other one is its authors'.
+_OUR_EVALUATION = re.compile(r"governed-path test of candidate [0-9a-f]{12}")
 
 # Metadata that the training pipeline declares about an artefact, by role.
 _DECLARED = {role: role for role in ("model-data", "evaluation", "holdout", parts.LIBRARIES)}
@@ -291,7 +292,7 @@ def canonical_card(
         details = card.pop("evaluation_details", None) or []
         if not isinstance(details, list):
             raise InvalidInputError(f"evaluation_details of {what} is not a list")
-        theirs = [entry for entry in details if not _is_ours(entry)]
+        theirs = [entry for entry in details if not is_our_evaluation(entry)]
         said = {**card, "evaluation_details": theirs}
         return rfc8785.dumps(_with_attachments(said, lambda uri: roles.get(uri, uri)))
     # No JSON at all, or numbers that canonical JSON does not know.
@@ -299,9 +300,15 @@ def canonical_card(
         raise InvalidInputError(f"{what} is not JSON: {error}") from error
 
 
-def _is_ours(evaluation: Any) -> bool:
+def our_evaluation_name(candidate_id: str) -> str:
+    """The name of the evaluation that we add to a candidate's card."""
+    return f"governed-path test of candidate {candidate_id[:12]}"
+
+
+def is_our_evaluation(evaluation: Any) -> bool:
+    """True for the evaluation of a card that we added, by its name."""
     name = evaluation.get("name") if isinstance(evaluation, Mapping) else None
-    return str(name).startswith(OUR_EVALUATION)
+    return isinstance(name, str) and _OUR_EVALUATION.fullmatch(name) is not None
 
 
 def declared_mismatches(

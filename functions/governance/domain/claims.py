@@ -11,6 +11,7 @@ import rfc8785
 
 from governance.domain.errors import InvalidInputError
 
+LAST_MODIFIED = "last modified"
 _LAST_SECOND = 253402300799  # 9999-12-31; a number beyond it is in milliseconds
 
 
@@ -46,7 +47,7 @@ def changed_since(decided_at: str, description: Mapping[str, Any]) -> list[dict[
     modified = decision_time(description.get("LastModifiedTime"))
     if modified == decided_at:
         return []
-    return [{"name": "last modified", "expected": decided_at, "actual": modified}]
+    return [{"name": LAST_MODIFIED, "expected": decided_at, "actual": modified}]
 
 
 def _moment(value: object) -> datetime | None:

@@ -26,7 +26,10 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
 }
-_WITHDRAWN = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided"})
+# What a gate would have said no to, had it come before the gate and not after.
+_WITHDRAWN = frozenset(
+    {"VersionRecalled", "VersionRetired", "VersionRejected", "ApprovalsVoided", "ReviewRevoked"}
+)
 # How the roles of what an endpoint's containers load begin; a holdout has patients in it, and no
 # endpoint needs one.
 LOADED = ("model-data", "channel", "additional-data")
@@ -59,7 +62,10 @@ def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str
 def check_not_withdrawn(
     story: Sequence[Mapping[str, Any]], promotion: Mapping[str, Any], stage: str
 ) -> None:
-    """AccessError if the version was recalled, retired or changed after it was approved."""
+    """AccessError if the version was recalled, retired, rejected or changed after its approval.
+
+    And if a review of it was taken back.
+    """
     for entry in story:
         if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]:
             raise AccessError(

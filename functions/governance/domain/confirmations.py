@@ -10,10 +10,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from governance.domain import claims
+from governance.domain import claims, phases
 from governance.domain.errors import InvalidInputError
 from governance.domain.identity import account_of, identity_of
 
+APPROVED = "Approved"
+# Reviews and requests of an emergency: a signature rests on them as on the approvals before it.
+_SUPPORTING = tuple(
+    sorted(
+        phase.status
+        for phase in phases.PHASES
+        if phase.stage == "Prod"
+        and (phase.status.endswith("-Approved") or phase.status == "BreakGlass-Requested")
+    )
+)
+STATUSES = (APPROVED, *_SUPPORTING)
 DETAIL_TYPE = "AWS API Call via CloudTrail"
 # Seconds between the call that CloudTrail saw and the LastModifiedTime that it caused. Both are
 # whole seconds of AWS's clocks; one more on each side is room enough, and a person who decides
@@ -21,13 +32,16 @@ DETAIL_TYPE = "AWS API Call via CloudTrail"
 TOLERANCE = 2
 
 
-def decision_key(model_package_arn: str, stage: str) -> str:
-    """What a record and a wait have in common: the version and the stage it was approved for."""
-    return f"{model_package_arn}#{stage}"
+def decision_key(model_package_arn: str, stage: str, status: str = APPROVED) -> str:
+    """What a record and who looks for it have in common: the version, and what it was set to.
+
+    `status` is that of a review or an emergency where it is no approval.
+    """
+    return f"{model_package_arn}#{stage}" + ("" if status == APPROVED else f"/{status}")
 
 
 def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """CloudTrail's record of an approval, or None if it is none.
+    """CloudTrail's record of an approval, a review or an emergency; None if it is none.
 
     {decision, model_package_arn, stage, approver (an identity), called_at, source_ip, user_agent,
     cloudtrail_event_id}. A call that failed decided nothing. InvalidInputError names what an
@@ -45,8 +59,9 @@ def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
     life_cycle = request.get("modelLifeCycle") or {}
     if not life_cycle and request.get("modelApprovalStatus") == "Approved":
         # Teams that do not use ModelLifeCycle approve Dev versions by the status alone.
-        life_cycle = {"stage": "Dev", "stageStatus": "Approved"}
-    if life_cycle.get("stageStatus") != "Approved":
+        life_cycle = {"stage": "Dev", "stageStatus": APPROVED}
+    status = life_cycle.get("stageStatus")
+    if status not in STATUSES:
         return None
     arn, stage = request.get("modelPackageArn"), life_cycle.get("stage")
     required = {
@@ -67,7 +82,7 @@ def approval_record(event: Mapping[str, Any]) -> dict[str, Any] | None:
             "only the version's own account tells who approved it"
         )
     return {
-        "decision": decision_key(str(arn), str(stage)),
+        "decision": decision_key(str(arn), str(stage), str(status)),
         "model_package_arn": arn,
         "stage": stage,
         "approver": identity_of(_user_context(detail.get("userIdentity") or {})),
@@ -98,8 +113,8 @@ def contradiction(
 ) -> str | None:
     """What CloudTrail says otherwise than the registry about who approved, or None.
 
-    Both have to name the same session, and the same source identity if there is one: a role alone
-    is shared by many.
+    Both have to name the same session, the same source identity if there is one, and a person: a
+    role alone is shared by many, and so is a session name that a tool made up.
     """
     if confirmation is None:
         return "CloudTrail has not confirmed who approved"
@@ -111,7 +126,18 @@ def contradiction(
                 f"CloudTrail {seen.get(name) or 'none'} "
                 f"(event {confirmation.get('cloudtrail_event_id')})"
             )
-    return None if seen.get("session_arn") else "CloudTrail's record names nobody"
+    if not seen.get("session_arn") or not _name(seen):
+        return (
+            f"CloudTrail's record names nobody: session {seen.get('session_arn') or 'none'} "
+            "without a source identity"
+        )
+    if _name(said) != _name(seen):
+        return f"the registry names {said.get('person') or 'nobody'}, CloudTrail {seen['person']}"
+    return None
+
+
+def _name(identity: Mapping[str, Any]) -> str:
+    return str(identity.get("person") or "").strip().casefold()
 
 
 def _user_context(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.domain.candidate import OUR_EVALUATION, training_data
+from governance.domain.candidate import is_our_evaluation, training_data
 from governance.domain.images import containers_of
 
 
@@ -44,9 +44,7 @@ def card_sections(description: Mapping[str, Any]) -> list[str]:
     details = card.get("evaluation_details") or []
     theirs = {
         **card,
-        "evaluation_details": [
-            entry for entry in details if not str(entry.get("name", "")).startswith(OUR_EVALUATION)
-        ],
+        "evaluation_details": [entry for entry in details if not is_our_evaluation(entry)],
     }
     return sorted(section for section, said in theirs.items() if _says_something(said))
 

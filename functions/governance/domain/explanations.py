@@ -11,12 +11,14 @@ from typing import Any
 
 from governance.domain import phases
 from governance.domain import policy_request as asked
+from governance.domain.claims import LAST_MODIFIED
 from governance.domain.confirmations import contradiction
 from governance.domain.facts import Facts
 from governance.domain.identity import account_of
 from governance.domain.policies import Policy
 from governance.domain.thresholds import threshold_misses
 
+_FEW = 5  # registries that are named one by one
 Answer = tuple[str, str, str]  # fact, expected, remedy
 Explanation = Callable[[Facts, Policy], Answer]
 
@@ -27,6 +29,7 @@ TITLES = {
     "ai-engineer": "AI Engineer",
     "governance-engineer": "Governance Engineer",
 }
+_SIGN_AGAIN = "CloudTrail may be late: the Governance Engineer signs again in some minutes"
 _PERSONA_OF_STAGE = {
     "Dev": "data-scientist",
     "Test": "ai-engineer",
@@ -79,16 +82,16 @@ def earlier_approvers_confirmed(facts: Facts, policy: Policy) -> Answer:
         f"{_who(one)} for {one.get('stage')}: {one.get('unconfirmed') or 'nothing is known'}"
         for one in found
     )
-    stages = {str(one.get("stage")) for one in found}
-    again = (
-        "The Data Scientist approves the Dev version again"
-        if "Dev" in stages
-        else ("An AI Engineer approves the version for Test again")
-    )
+    again = {
+        "Dev": "the Data Scientist approves the Dev version again",
+        "Test": "an AI Engineer approves the version for Test again",
+    }
+    for_each = " and ".join(again[str(one.get("stage"))] for one in found)
     return (
         said or "all are confirmed",
-        "CloudTrail's record of each approval to name the session that approved",
-        f"An Admin sees that a trail of management events is on in the stage's account; {again}",
+        "CloudTrail's record of each approval to name the session and the person that approved",
+        f"{_SIGN_AGAIN}. If it stays so, an Admin sees that a trail of management events is on in "
+        f"that account, and {for_each}",
     )
 
 
@@ -101,11 +104,7 @@ def follows_the_stage_machine(facts: Facts, policy: Policy) -> Answer:
             expected,
             "The Data Scientist approves it in Dev again, so that its promotion comes to its end",
         )
-    return (
-        f"the version is {facts.phase}",
-        expected,
-        f"A version that is {facts.phase} stays so; the Data Scientist promotes a new one",
-    )
+    return f"the version is {facts.phase}", expected, _way_back(facts)
 
 
 def nothing_in_it_is_recalled(facts: Facts, policy: Policy) -> Answer:
@@ -141,10 +140,16 @@ def candidate_unchanged(facts: Facts, policy: Policy) -> Answer:
         f"{d.get('name')} is {d.get('actual')} but the candidate has {d.get('expected')}"
         for d in facts.differences
     )
+    remedy = (
+        "CloudTrail has who changed it. Once it is as it was, an AI Engineer approves it for Test "
+        "again; otherwise the Data Scientist promotes a new version"
+    )
+    if all(d.get("name") == LAST_MODIFIED for d in facts.differences):
+        remedy = f"A {_approver(facts)} looks at the version again and approves it again"
     return (
         changed or "the version is the candidate that was promoted",
         f"the version to be candidate {facts.candidate_id}",
-        "The Data Scientist promotes a new version; who changed this one is in CloudTrail",
+        remedy,
     )
 
 
@@ -283,7 +288,9 @@ def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
         if critical is None
         else f"its scan has {critical} critical findings"
     )
-    accepted = _listed(scan["accepted_registries"])
+    registries = scan["accepted_registries"]
+    few = len(registries) <= _FEW
+    accepted = _listed(registries) if few else f"that is among the {len(registries)} accepted ones"
     return (
         f"image {facts.image.get('uri') or 'unknown'}: {seen}",
         f"a finished scan with at most {scan['critical_max']} critical findings, or an image of "
@@ -359,10 +366,18 @@ def approvals_not_expired(facts: Facts, policy: Policy) -> Answer:
 def approvers_are_different_people(facts: Facts, policy: Policy) -> Answer:
     """Dev, Test and Prod are approved by different people, where the tier says so."""
     earlier = ", ".join(f"{_who(a)} for {a.get('stage')}" for a in facts.approvals)
+    remedy = f"Another {_approver(facts)} approves the version"
+    if not asked.separate(facts):
+        remedy = (
+            "Somebody else, who did not train it, approves the Dev version or the version for Test "
+            "again; then the path goes on from there"
+        )
     return (
-        f"{_who(facts.approver)} approved for {facts.stage} after {earlier or 'nobody'}",
-        f"different, known people for each stage (tier {policy.tier['tier']})",
-        f"Another {_approver(facts)} approves the version",
+        f"{_who(facts.approver)} approved for {facts.stage} after {earlier or 'nobody'}; "
+        f"{_who(facts.trainer)} trained",
+        f"different, known people for each stage before, none of whom trained it "
+        f"(tier {policy.tier['tier']})",
+        remedy,
     )
 
 
@@ -370,11 +385,18 @@ def required_reviews_given(facts: Facts, policy: Policy) -> Answer:
     """Every review that the tier requires is in force."""
     missing = missing_reviews(facts, policy)
     valid = policy.tier["review_valid_days"]
+    unconfirmed = [
+        f"{_who(review)} gave {review['kind']}, but {review['unconfirmed']}"
+        for review in facts.reviews
+        if review["kind"] in missing and review.get("unconfirmed")
+    ]
+    ask = "; ".join(f"{kind}: {reviewer_of(kind)}" for kind in missing) + " (`govern review`)"
     return (
-        f"no {_listed(missing)} review is in force" + _why_no_emergency(facts, policy),
+        "; ".join([f"no {_listed(missing)} review is in force", *unconfirmed])
+        + _why_no_emergency(facts, policy),
         f"{_listed(policy.tier['required_reviews'])} review of this candidate, each not older "
-        f"than {valid} days",
-        "; ".join(f"{kind}: {reviewer_of(kind)}" for kind in missing) + " (`govern review`)"
+        f"than {valid} days and confirmed by CloudTrail",
+        (f"{_SIGN_AGAIN}; if it stays so, {ask}" if unconfirmed else ask)
         if missing
         else "The Governance Engineer asks for the reviews",
     )
@@ -527,6 +549,16 @@ def _person(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def _who(identity: Mapping[str, Any]) -> str:
     return str(identity.get("person") or "an unknown person")
+
+
+def _way_back(facts: Facts) -> str:
+    """What brings a version from where it is to where it could be approved for the stage."""
+    phase = str(facts.phase)
+    if phase in ("Test/Validating", "Prod/Releasing"):
+        return "A run is at work on it: wait for its end (`govern history`), then approve again"
+    if facts.stage == "Prod" and phases.may_follow(phase, "Test/Approved"):
+        return "An AI Engineer approves the version for Test; once it has passed, it is signed off"
+    return f"A version that is {phase} stays so; the Data Scientist promotes a new one"
 
 
 def _approver(facts: Facts) -> str:

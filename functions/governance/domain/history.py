@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
 from typing import Any
 
 from governance.domain import ledger, reviews
@@ -42,6 +41,8 @@ def facts(
     stage, candidate_id = promotion["stage"], candidate["candidate_id"]
     described = candidate.get("described") or {}
     passed, measured = tests(story, candidate_id)
+    arn = promotion["model_package_arn"]
+    emergency = reviews.break_glass(story, candidate_id, now, _LONGEST_DAYS * 24)
     return Facts(
         stage=stage,
         model_package_arn=promotion["model_package_arn"],
@@ -62,8 +63,13 @@ def facts(
         suites_passed=suites_passed(story, candidate_id),
         phase=ledger.phase(story),
         recalls=[{key: mark.get(key) for key in _OF_A_RECALL} for mark in recalls],
-        reviews=reviews.standing(story, candidate_id, now, _LONGEST_DAYS),
-        break_glass=reviews.break_glass(story, candidate_id, now, _LONGEST_DAYS * 24),
+        reviews=[
+            one | _confirmed(one, one["given_at"], records or {}, _review_key(arn, one["kind"]))
+            for one in reviews.standing(story, candidate_id, now, _LONGEST_DAYS)
+        ],
+        break_glass=emergency
+        and emergency
+        | _confirmed(emergency, emergency["requested_at"], records or {}, _emergency_key(arn)),
         approvals=approvals(story, candidate_id, stage, records or {}),
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
@@ -78,36 +84,80 @@ def facts(
 def approvals(
     story: Sequence[Entry], candidate_id: str, stage: str, records: Records
 ) -> list[dict[str, Any]]:
-    """[{stage, person, decided_at, unconfirmed}] of the stages before `stage`, the newest of each.
+    """The approvals for the stages before `stage`, the newest of each.
 
-    `story` is the entries about the version, the newest first. `unconfirmed` is what keeps
-    CloudTrail's `records` from confirming who approved, None if they do.
+    [{stage, person, decided_at, unconfirmed, cloudtrail_event_id}]: `unconfirmed` is what keeps
+    CloudTrail's `records` from confirming who approved, None if they do. `story` is the entries
+    about the version, the newest first.
     """
     found = []
     for earlier, entry in _earlier(story, candidate_id, stage):
         approver = entry.get("approver") or {}
-        decided = confirmation_of(entry["decided_at"], records.get(_decision(earlier, entry), ()))
         found.append(
             {
                 "stage": earlier,
                 "person": approver.get("person") or "",
                 "decided_at": entry["decided_at"],
-                "unconfirmed": contradiction(approver, decided),
+                **_confirmed(approver, entry["decided_at"], records, _decision(earlier, entry)),
             }
         )
     return found
 
 
-def earlier_decisions(story: Sequence[Entry], candidate_id: str, stage: str) -> list[str]:
-    """The `decision_key`s of the approvals that one for `stage` rests on."""
-    return [_decision(earlier, entry) for earlier, entry in _earlier(story, candidate_id, stage)]
+def earlier_decisions(
+    story: Sequence[Entry], candidate_id: str, stage: str, model_package_arn: str
+) -> list[str]:
+    """The `decision_key`s of what an approval for `stage` rests on; only Prod's does.
+
+    The approvals for the stages before, the reviews, and an emergency.
+    """
+    if stage != "Prod":
+        return []
+    return [
+        *(_decision(earlier, entry) for earlier, entry in _earlier(story, candidate_id, stage)),
+        *sorted(
+            {
+                _review_key(model_package_arn, entry["review"])
+                for entry in reviews.in_force(story, candidate_id)
+            }
+        ),
+        *(
+            [_emergency_key(model_package_arn)]
+            if any(entry["kind"] == "BreakGlassRequested" for entry in story)
+            else []
+        ),
+    ]
+
+
+def _confirmed(
+    person: Mapping[str, Any], decided_at: str, records: Records, key: str
+) -> dict[str, Any]:
+    """{unconfirmed, cloudtrail_event_id} of a decision: what is against it, what is for it."""
+    found = confirmation_of(decided_at, records.get(key, ()))
+    return {
+        "unconfirmed": contradiction(person, found),
+        "cloudtrail_event_id": (found or {}).get("cloudtrail_event_id"),
+    }
+
+
+def _review_key(model_package_arn: str, kind: str) -> str:
+    return decision_key(model_package_arn, "Prod", f"{kind.capitalize()}-Approved")
+
+
+def _emergency_key(model_package_arn: str) -> str:
+    return decision_key(model_package_arn, "Prod", "BreakGlass-Requested")
 
 
 def _earlier(story: Sequence[Entry], candidate_id: str, stage: str) -> list[tuple[str, Entry]]:
     """(stage, entry) of the newest approval for each stage before this one."""
     before = [one for one in _APPROVED if _STAGES.index(one[0]) < _STAGES.index(stage)]
     found = [(earlier, _newest(story, kind, candidate_id)) for earlier, kind in before]
-    return [(earlier, entry) for earlier, entry in found if entry is not None]
+    return [
+        (earlier, entry)
+        for earlier, entry in found
+        if entry is not None
+        and (entry["kind"] == "CandidatePromoted" or _still_stands(entry, story, candidate_id))
+    ]
 
 
 def _decision(stage: str, entry: Entry) -> str:
@@ -119,12 +169,14 @@ def _decision(stage: str, entry: Entry) -> str:
 def tests(story: Sequence[Entry], candidate_id: str) -> tuple[bool, dict[str, Any]]:
     """(whether the tests passed, what they measured) of this candidate and version.
 
-    What was found before the approvals of the candidate were voided counts no more.
+    What was found on an approval from before the approvals were voided counts no more, also when
+    it was found afterwards.
     """
-    since = list(takewhile(lambda entry: not _voids(entry, candidate_id), story))
-    if not ledger.tests_passed(since, candidate_id):
+    passed = _newest(story, "ValidationPassed", candidate_id)
+    if passed is None or not _still_stands(passed, story, candidate_id):
         return False, {}
-    passed = _newest(since, "ValidationPassed", candidate_id) or {}
+    if not ledger.tests_passed(story, candidate_id):
+        return False, {}
     return True, dict((passed.get("summary") or {}).get("metrics") or {})
 
 
@@ -160,5 +212,11 @@ def _newest(story: Iterable[Entry], kind: str, candidate_id: str) -> Entry | Non
     )
 
 
-def _voids(entry: Entry, candidate_id: str) -> bool:
-    return entry["kind"] == "ApprovalsVoided" and entry.get("candidate_id") == candidate_id
+def _still_stands(decided: Entry, story: Iterable[Entry], candidate_id: str) -> bool:
+    """True if the approvals of the candidate were voided before that decision or never."""
+    voided = (
+        entry["decided_at"]
+        for entry in story
+        if entry["kind"] == "ApprovalsVoided" and entry.get("candidate_id") == candidate_id
+    )
+    return all(moment < decided["decided_at"] for moment in voided)

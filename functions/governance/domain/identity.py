@@ -18,7 +18,11 @@ PERSONA_ROLES = {
     "governed-path-training": "training-pipeline",
 }
 # Session names that SDKs, the CLI and SageMaker make up: they say nothing of who it was.
-_MADE_UP = re.compile(r"(botocore-session|AWSCLI-Session|aws-sdk|SageMaker)(-.*)?", re.IGNORECASE)
+# Numbers are clocks (the SDKs of Go and PHP), i-... are instances.
+_MADE_UP = re.compile(
+    r"((botocore-session|AWSCLI-Session|aws-(go-)?sdk(-\w+)?|SageMaker)(-.*)?|[\d.]+|i-[0-9a-f]+)",
+    re.IGNORECASE,
+)
 _ASSUMED_ROLE = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):sts::(?P<account>\d{12}):assumed-role/"
     r"(?P<role>[^/]+)/(?P<session>.+)"

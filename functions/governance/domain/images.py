@@ -187,9 +187,13 @@ def named_by(description: Mapping[str, Any]) -> dict[str, str | None]:
     return named
 
 
-def handoff(image: Image, by_reference: Collection[str]) -> str:
-    """Whether Central uses the image where it is, or gets a copy: the tier's policy says."""
-    return BY_REFERENCE if image.registry in by_reference else COPIED
+def handoff(image: Image, by_reference: Collection[str], region: str) -> str:
+    """Whether Central uses the image where it is, or gets a copy: the tier's policy says.
+
+    Endpoints pull from their own `region` alone, so an image of another one is always copied.
+    """
+    here = image.registry in by_reference and image.region == region
+    return BY_REFERENCE if here else COPIED
 
 
 def _digest(entry: Mapping[str, Any]) -> str:

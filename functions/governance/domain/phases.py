@@ -7,8 +7,10 @@ command line are tested against it (DESIGN.md, section 3).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 # botocore's pattern for ModelLifeCycle.Stage and StageStatus.
 STAGE_PATTERN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -199,6 +201,13 @@ def may_follow(before: str, after: str) -> bool:
     """True if a version may go directly from phase `before` to phase `after` ("Stage/Status")."""
     phase = BY_NAME.get(after)
     return phase is not None and before in phase.after
+
+
+def is_taken_back(description: Mapping[str, Any]) -> bool:
+    """True if a version (DescribeModelPackage) is recalled or retired; no workflow undoes that."""
+    life_cycle = description.get("ModelLifeCycle") or {}
+    present = f"{life_cycle.get('Stage')}/{life_cycle.get('StageStatus')}"
+    return present in ("Prod/Recalled", "Retired/Retired")
 
 
 def statuses_of(setter: Setter, stage: str) -> frozenset[str]:

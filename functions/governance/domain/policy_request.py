@@ -27,6 +27,7 @@ _LONGEST_ID = 200  # characters of an entity's id; it decides nothing
 GOOD_WHEN_LARGE = frozenset({"auc"})
 _METRICS = ("auc", "brier", "calibration_error", "subgroup_auc_gap", "latency_p95_ms")
 _DAY, _HOUR = 86_400, 3_600
+_UNKNOWN = "nothing is known of CloudTrail's record"
 
 
 def request(facts: Facts, policy: Policy) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "model_approval_status": facts.approval.get("model_approval_status"),
             "description_chars": description_length(facts),
             "earlier_approvers": sorted({name(a) for a in facts.approvals} - {""}),
-            "earlier_approvers_known": all(name(a) for a in facts.approvals),
+            "earlier_approvers_separate": separate(facts),
             "approvals_age_seconds": approvals_age(facts),
             "reviews_given": sorted({str(review["kind"]) for review in counted}),
             "reviewers": sorted(reviewers(counted, required)),
@@ -123,10 +124,19 @@ def holdout_metrics(facts: Facts) -> dict[str, Any]:
     }
 
 
+def separate(facts: Facts) -> bool:
+    """True if the approvers of the stages before are known, different, and none of them trained.
+
+    Who may approve for this stage says nothing of them. An approval that is not there is missed by
+    the rules about what it would have led to: the version's phase, and its tests.
+    """
+    people = [name(approval) for approval in facts.approvals]
+    return all(people) and len(set(people) - {name(facts.trainer)}) == len(people)
+
+
 def unconfirmed(facts: Facts) -> list[Mapping[str, Any]]:
     """The earlier approvals of which CloudTrail has not said who gave them."""
-    unknown = "nothing is known of CloudTrail's record"
-    return [one for one in facts.approvals if one.get("unconfirmed", unknown) is not None]
+    return [one for one in facts.approvals if one.get("unconfirmed", _UNKNOWN) is not None]
 
 
 def phases_before(stage: str) -> frozenset[str]:
@@ -148,7 +158,8 @@ def approvals_age(facts: Facts) -> int | None:
 
 
 def counted_reviews(facts: Facts, policy: Policy) -> list[Mapping[str, Any]]:
-    """The reviews that count: in force, by a known person, in a role that may give that kind.
+    """The reviews that count: in force, by a known person, in a role that may give that kind, and
+    confirmed by CloudTrail.
 
     The role must be one of the version's own account, as an approver's.
     """
@@ -157,6 +168,7 @@ def counted_reviews(facts: Facts, policy: Policy) -> list[Mapping[str, Any]]:
         review
         for review in facts.reviews
         if name(review)
+        and review.get("unconfirmed", _UNKNOWN) is None
         and _may_review(review)
         and account_of(str(review.get("role_arn") or "")) == account_of(facts.model_package_arn)
         and _is_younger(seconds_between(review.get("given_at"), facts.asked_at), valid)
@@ -253,6 +265,8 @@ def _emergency(facts: Facts) -> dict[str, Any] | None:
     asked = facts.break_glass
     age = seconds_between((asked or {}).get("requested_at"), facts.asked_at)
     if asked is None or not name(asked) or age is None:
+        return None
+    if asked.get("unconfirmed", _UNKNOWN) is not None:
         return None
     return {
         "person": name(asked),

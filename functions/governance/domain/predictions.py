@@ -12,6 +12,7 @@ from typing import Any
 
 from governance.domain.errors import IntegrityError, InvalidInputError
 
+MOST_SUBGROUPS = 20  # of one attribute; all results together pass through the workflow
 SCHEMA = "governed-path/predictions/v1"
 
 
@@ -76,7 +77,7 @@ def groups(
     """[(attribute, value, numbers of its rows)] by the attributes [{name, column, bands?}].
 
     Bands are [{value, from}], each from its first number on. InvalidInputError names the column
-    or the row that does not fit.
+    or the row that does not fit, or an attribute with too many values.
     """
     found = []
     for attribute in attributes:
@@ -88,6 +89,11 @@ def groups(
         members: dict[str, list[int]] = {}
         for number, row in enumerate(rows):
             members.setdefault(_value(row[column], attribute, number), []).append(number)
+        if len(members) > MOST_SUBGROUPS:
+            raise InvalidInputError(
+                f"attribute {attribute['name']} has {len(members)} values in column {column}; at "
+                f"most {MOST_SUBGROUPS} are told apart: give it bands"
+            )
         found += [(str(attribute["name"]), value, members[value]) for value in sorted(members)]
     return found
 

@@ -31,6 +31,7 @@ class Place:
     registry: str
     external_id: str
     artifacts_bucket: str
+    images_repository: str
     key_arn: str
     bus: str
 
@@ -86,7 +87,7 @@ def checks(
     for stage in stages:
         account = str(project["accounts"][stage])
         found += _member(stage, account, place)
-        found += _dev(account, model, place) if stage == "dev" else []
+        found += [*_dev(account, model, place), *_handoff(place)] if stage == "dev" else []
         found += _serving(stage, account, model, project, place) if stage != "dev" else []
     return found
 
@@ -300,13 +301,91 @@ def _dev(account: str, model: str, place: Place) -> list[Check]:
             **common,
         ),
         Check(
-            name="dev-images",
-            call="ecr:DescribeRepositories",
-            target=account,
-            means="images of candidates cannot be found in Dev",
-            statement=_allow("ecr:DescribeRepositories", place.arn("ecr", account, "repository/*")),
+            name="dev-object-versions",
+            call="s3:ListObjectVersions",
+            target=project_bucket(account, place),
+            means="nobody can tell whether what is under a prefix was replaced while it was copied",
+            statement=_allow("s3:ListBucketVersions", bucket),
             needs="dev-role",
             **common,
+        ),
+        Check(
+            name="dev-images",
+            call="ecr:BatchGetImage",
+            target=account,
+            means="the version's images cannot be pinned or copied: no pull from their registry",
+            statement=_allow(
+                ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                f"arn:{place.partition}:ecr:*:*:repository/*",
+            ),
+            needs="dev-role",
+            **common,
+        ),
+        Check(
+            name="dev-lineage",
+            call="sagemaker:QueryLineage",
+            target=account,
+            means="what led to a version in Dev cannot be read, so Central's lineage lacks it",
+            statement=_allow(["sagemaker:QueryLineage", "sagemaker:ListArtifacts"], "*"),
+            needs="dev-role",
+            **common,
+        ),
+    ]
+
+
+def _handoff(place: Place) -> list[Check]:
+    """What a promotion writes in Central besides objects: images and lineage."""
+    role = Check(
+        name="central-lineage-role",
+        account=place.registry,
+        call="sts:AssumeRole",
+        target=place.registry,
+        means="the candidate's lineage cannot be made in Central",
+        statement=_trust(place, "check-access"),
+        stack=CENTRAL_STACK,
+        parameter=f"HubExternalId={place.external_id}",
+    )
+    repository = place.arn("ecr", place.hub, f"repository/{place.images_repository}")
+    return [
+        role,
+        Check(
+            name="central-lineage",
+            account=place.registry,
+            call="sagemaker:ListArtifacts",
+            target=place.registry,
+            means="the candidate's lineage cannot be made in Central",
+            statement=_allow(
+                [
+                    f"sagemaker:{action}"
+                    for action in ("ListArtifacts", "CreateArtifact", "AddAssociation")
+                ],
+                "*",
+            ),
+            stack=CENTRAL_STACK,
+            parameter="",
+            needs=role.name,
+        ),
+        Check(
+            name="central-image-push",
+            account=place.hub,
+            call="ecr:UploadLayerPart",
+            target=place.images_repository,
+            means="images of candidates cannot be copied to Central",
+            statement=_allow(
+                [
+                    f"ecr:{action}"
+                    for action in (
+                        "BatchCheckLayerAvailability",
+                        "InitiateLayerUpload",
+                        "UploadLayerPart",
+                        "CompleteLayerUpload",
+                        "PutImage",
+                    )
+                ],
+                repository,
+            ),
+            stack=CENTRAL_STACK,
+            parameter="",
         ),
     ]
 
@@ -356,11 +435,9 @@ def project_bucket(account: str, place: Place) -> str:
 
 
 def about_version(found: Sequence[Check], version_arn: str) -> list[Check]:
-    """The same checks, about this Central version where one is named."""
-    return [
-        replace(check, target=version_arn) if check.name == "prod-versions" else check
-        for check in found
-    ]
+    """The same checks, about this version where one is named: Central's in Prod, Dev's images."""
+    about = ("prod-versions", "dev-images")
+    return [replace(check, target=version_arn) if check.name in about else check for check in found]
 
 
 def _allow(action: Any, resource: Any) -> dict[str, Any]:

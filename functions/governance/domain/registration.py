@@ -7,12 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.domain.candidate import OF_THE_PLACE, with_attachments
+from governance.domain import phases
+from governance.domain.candidate import (
+    OF_THE_PLACE,
+    is_our_evaluation,
+    our_evaluation_name,
+    with_attachments,
+)
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
-
-OUR_EVALUATION = "governed-path test"
 
 # What CreateModelPackage takes over from the Dev version as it is, and what with new locations.
 _TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task", "SourceUri")
@@ -191,7 +195,8 @@ def results_update(
     """The UpdateModelPackage fields that record a test: stage, metadata and model card at once.
 
     `summary` {metrics: {name: number}}; `report` {uri, version_id, sha256} or None. A version
-    without a model card does not get one: a card that was not approved would void the approval.
+    without a model card does not get one: a card that was not approved would void the approval. One
+    that was recalled while it was tested stays recalled.
     """
     why = "; ".join(reasons) or f"All suites passed for candidate {candidate_id}"
     present = description.get("CustomerMetadataProperties", {})
@@ -212,6 +217,8 @@ def results_update(
     }
     if stale:
         fields["CustomerMetadataPropertiesToRemove"] = stale
+    if phases.is_taken_back(description):
+        del fields["ModelLifeCycle"]
     card = _card_with_results(description, candidate_id, status, summary, report)
     if card:
         fields["ModelCard"] = card
@@ -318,12 +325,10 @@ def _card_with_results(
         return None
     card = json.loads(content)
     others = [
-        entry
-        for entry in card.get("evaluation_details") or []
-        if not str(entry.get("name")).startswith(OUR_EVALUATION)
+        entry for entry in card.get("evaluation_details") or [] if not is_our_evaluation(entry)
     ]
     entry: dict[str, Any] = {
-        "name": f"{OUR_EVALUATION} of candidate {candidate_id[:12]}",
+        "name": our_evaluation_name(candidate_id),
         "evaluation_observation": _observation(candidate_id, status, summary),
         "metric_groups": [
             {

@@ -76,6 +76,8 @@ def break_glass(
     return {
         "person": newest["approver"]["person"],
         "persona": newest["approver"].get("persona"),
+        "session_arn": newest["approver"].get("session_arn"),
+        "source_identity": newest["approver"].get("source_identity"),
         "reason": newest["reason"],
         "requested_at": newest["decided_at"],
         "expires_at": expires_at,
@@ -195,6 +197,8 @@ def _review(entry: Entry, valid_days: int) -> dict[str, Any]:
         "person": approver["person"],
         "persona": approver.get("persona"),
         "role_arn": approver.get("role_arn"),
+        "session_arn": approver.get("session_arn"),
+        "source_identity": approver.get("source_identity"),
         "given_at": entry["decided_at"],
         "expires_at": _later(entry["decided_at"], timedelta(days=valid_days)),
         "entry_id": entry["entry_id"],

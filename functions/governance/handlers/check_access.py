@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     project = Directory(settings.project_directory_table).find(model)
     stages = preflight.STAGES_OF[promotion["workflow"]] if promotion else ("dev", "test", "prod")
     checks = preflight.checks(project, model, _place(), stages)
-    if promotion and promotion["workflow"] == "release_to_prod":
+    if promotion:
         checks = preflight.about_version(checks, promotion["model_package_arn"])
     outcomes = Preflight(Sessions(settings, claim_of(event)), project is not None).run(checks)
     if promotion is None:
@@ -52,6 +52,7 @@ def _place() -> preflight.Place:
         registry=settings.registry_account_id,
         external_id=settings.hub_external_id,
         artifacts_bucket=settings.artifacts_bucket,
+        images_repository=settings.images_repository_uri.partition("/")[2],
         key_arn=settings.kms_key_arn,
         bus=settings.event_bus_name,
     )

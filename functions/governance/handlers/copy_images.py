@@ -31,10 +31,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     handed_over = []
     for named in request["candidate"]["images"]:
         image = images.pinned(named["uri"], named["digest"])
-        how = images.handoff(image, by_reference)
-        to = image
+        central = images.pinned(settings.images_repository_uri, image.digest)
+        how = images.handoff(image, by_reference, central.region)
+        to = central if how == images.COPIED else image
         if how == images.COPIED:
-            to = images.pinned(settings.images_repository_uri, image.digest)
             Images().copy(image, to, origin, lambda: context.get_remaining_time_in_millis() / 1000)
         else:
             Images().manifest(image)

@@ -32,11 +32,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     project = Directory(settings.project_directory_table).project_of(model)
     policy = policy_of(project, Artifacts())
     ours = Ledger(settings.ledger_table)
-    story = list(ours.story(model, promotion["model_package_arn"]))
     candidate_id, stage = request["candidate"]["candidate_id"], promotion["stage"]
+    arn = promotion["model_package_arn"]
+    story = list(ours.story(model, arn))
     made_of = request["candidate"].get("parts") or [f"{parts.CANDIDATE}{candidate_id}"]
     confirmed = Confirmations(settings.confirmations_table)
-    earlier = history.earlier_decisions(story, candidate_id, stage) if stage == "Prod" else ()
+    earlier = history.earlier_decisions(story, candidate_id, stage, arn)
     accounts = {settings.registry_account_id, *project["accounts"].values()}
     named = which.chosen(request["approval"].get("definition"), project, settings.evidence_bucket)
     facts = history.facts(

@@ -7,6 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
+from governance.domain import phases
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -15,7 +16,10 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Set ModelLifeCycle of the version; setting it twice changes nothing more."""
+    """Set ModelLifeCycle of the version; setting it twice changes nothing more.
+
+    A version that was recalled or retired while a workflow was at it stays so.
+    """
     request = contracts.request("set_stage", event)
     arn, stage, status = (
         request["model_package_arn"],
@@ -23,5 +27,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         request["stage_status"],
     )
     registry = Registry(Sessions(settings, claim_of(request)).registry())
+    found = registry.describe(arn)
+    if phases.is_taken_back(found):
+        life_cycle = found["ModelLifeCycle"]
+        return {
+            "model_package_arn": arn,
+            "stage": life_cycle["Stage"],
+            "stage_status": life_cycle["StageStatus"],
+        }
     registry.set_stage(arn, stage, status, request.get("description") or "")
     return {"model_package_arn": arn, "stage": stage, "stage_status": status}

@@ -30,6 +30,7 @@ TARGET = {
 }
 # This emulator has no SageMaker; tests/e2e has those, and tests/contracts their requests.
 OTHERS = "sagemaker:"
+OF_THE_HUBS_ROLE = {"dev-forwarding", "dev-objects", "dev-object-versions", "dev-images"}
 
 
 class Checked:
@@ -46,6 +47,7 @@ class Checked:
             registry=CENTRAL,
             external_id=EXTERNAL_ID,
             artifacts_bucket=ARTIFACTS,
+            images_repository="governed-path/images",
             key_arn=self._key_arn,
             bus="governed-path",
         )
@@ -129,7 +131,7 @@ def test_a_role_that_does_not_trust_the_hub(checked: Checked) -> None:
     assert outcomes["dev-role"].status == FAILED
     assert "AccessDenied" in outcomes["dev-role"].detail
     needing = {name for name, found in outcomes.items() if found.status == NOT_TRIED}
-    assert needing == {"dev-forwarding", "dev-objects", "dev-copies", "dev-images"}
+    assert needing == {"dev-copies", *OF_THE_HUBS_ROLE}
     assert checked.failed() == {}
 
 
@@ -142,7 +144,7 @@ def test_a_role_without_its_policy(checked: Checked) -> None:
         failed = checked.failed()
     finally:
         iam.put_role_policy(**name, PolicyDocument=json.dumps(document))
-    assert failed.keys() == {"dev-forwarding", "dev-objects", "dev-images"}
+    assert failed.keys() == OF_THE_HUBS_ROLE
     assert all("AccessDenied" in said for said in failed.values())
 
 

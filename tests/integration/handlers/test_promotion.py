@@ -227,6 +227,19 @@ class Organisation:
             "execution_arn": EXECUTION,
         }
 
+    def seen(self, approver: dict[str, Any], stage: str, arn: str) -> None:
+        """CloudTrail tells of an approval; what its events are like, test_confirmations.py says."""
+        record = {
+            "decision": f"{arn}#{stage}",
+            "item": f"record#{DECIDED}#one",
+            "approver": approver,
+            "called_at": DECIDED,
+            "cloudtrail_event_id": "one",
+        }
+        self._aws("dynamodb").put_item(
+            TableName="governed-path-confirmations", Item=items.to_item(record)
+        )
+
     def _put(self, name: str, body: bytes) -> dict[str, Any]:
         key = f"{self.model}/{name}"
         answer = self._aws("s3").put_object(
@@ -492,9 +505,12 @@ def test_a_pipeline_of_containers_goes_to_central_whole(here: Organisation) -> N
     (additional,) = version["AdditionalInferenceSpecifications"]
     assert additional["Containers"][0]["ModelDataUrl"] == urls[1]
     assert here.verified(arn)["differences"] == []
-    asked = {"promotion": here.in_central(arn), "candidate": candidate}
-    asked["candidate"] = here.verified(arn)["candidate"]
-    planned = here.call("plan_deployment", **asked)["deployment"]["containers"]
+    planned = here.call(
+        "plan_deployment",
+        promotion=here.in_central(arn),
+        candidate=here.verified(arn)["candidate"],
+        definition=here.directory_entry["definition"]["digest"],
+    )["deployment"]["containers"]
     assert [container["ModelDataUrl"] for container in planned] == urls
     assert planned[1]["ContainerHostname"] == "features"
 
@@ -616,7 +632,9 @@ def test_our_own_results_do_not_change_the_candidate(here: Organisation) -> None
     assert here.call("verify_candidate", promotion=here.in_central(arn))["differences"] == []
 
 
-@pytest.mark.parametrize("what", ["image", "card", "bytes", "model data"])
+@pytest.mark.parametrize(
+    "what", ["image", "card", "bytes", "bytes without a digest", "no bytes", "model data"]
+)
 def test_a_change_after_the_promotion_is_found(
     here: Organisation, aws: Callable[..., Any], what: str
 ) -> None:
@@ -631,7 +649,13 @@ def test_a_change_after_the_promotion_is_found(
         container["ModelDataUrl"] = f"s3://{ARTIFACTS}/other/model.tar.gz"
     else:
         bucket, _, key = container["ModelDataUrl"].removeprefix("s3://").partition("/")
-        aws("s3").put_object(Bucket=bucket, Key=key, Body=b"other", ChecksumAlgorithm="SHA256")
+        place = {"Bucket": bucket, "Key": key}
+        if what == "bytes":
+            aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="SHA256")
+        elif what == "no bytes":
+            aws("s3").delete_object(**place)
+        else:
+            aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="CRC32")
     verified = here.call("verify_candidate", promotion=here.in_central(arn))
     assert len(verified["differences"]) == 1
 
@@ -688,6 +712,12 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
         },
     }
     assert here.call("record", **passed) == here.call("record", **passed)
+    # The approval for Test was never seen by CloudTrail.
+    unseen = here.call("evaluate_gate", **facts)["verdict"]
+    (reason,) = unseen["reasons"]
+    assert reason["rule"] == "earlier_approvers_confirmed"
+    assert "alex for Test: CloudTrail has not confirmed who approved" in reason["fact"]
+    here.seen(passed["approver"], "Test", arn)
     verdict = here.call("evaluate_gate", **facts)["verdict"]
     assert verdict["allowed"]
     default = here.directory_entry["definition"]
@@ -1297,7 +1327,11 @@ def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
         differences=[],
     )["verdict"]
     rules = {reason["rule"] for reason in verdict["reasons"]}
-    assert rules == {"follows_the_stage_machine", "tests_passed_for_candidate"}
+    assert rules == {
+        "follows_the_stage_machine",
+        "earlier_approvers_confirmed",
+        "tests_passed_for_candidate",
+    }
     assert verdict["leaves"] == {"stage": "Test", "stage_status": "Failed"}
 
 

@@ -214,3 +214,32 @@ def test_a_list_of_libraries_that_is_none_is_a_reason_not_a_crash(
 def test_a_version_without_a_list_of_libraries_has_no_such_part(here: Organisation) -> None:
     _, candidate, _ = here.promoted()
     assert not [part for part in candidate["parts"] if part.startswith(parts.LIBRARY)]
+
+
+@pytest.mark.parametrize(("stage", "status"), [("Prod", "Recalled"), ("Retired", "Retired")])
+def test_what_is_taken_back_while_a_workflow_is_at_it_stays_so_in_the_registry(
+    made_of: Organisation, stage: str, status: str
+) -> None:
+    _, candidate, central = made_of.promoted()
+    version = made_of.registry.versions[central]
+    version["ModelLifeCycle"] = {"Stage": stage, "StageStatus": status}
+    promotion = made_of.in_central(central)
+    made_of.call(
+        "set_stage",
+        promotion=promotion,
+        model_package_arn=central,
+        stage="Test",
+        stage_status="Validating",
+        description="",
+    )
+    made_of.call(
+        "write_results",
+        promotion=promotion,
+        candidate_id=candidate["candidate_id"],
+        status="Passed",
+        summary={"metrics": {"auc": 0.9}},
+        report=None,
+        reasons=[],
+    )
+    assert version["ModelLifeCycle"] == {"Stage": stage, "StageStatus": status}
+    assert version["CustomerMetadataProperties"]["test-status"] == "Passed"

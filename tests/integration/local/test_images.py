@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import boto3
 import pytest
 
 from governance.adapters.images import Images
@@ -94,6 +96,22 @@ def test_every_layer_arrives_also_one_of_many_parts(
         ("AVAILABLE", len(large)),
         ("AVAILABLE", 5),
     ]
+
+
+def test_an_image_of_another_region_is_copied_from_there(aws: Aws) -> None:
+    origin, central = f"team/elsewhere-{next(_NUMBER)}", f"images-{next(_NUMBER)}"
+    there = boto3.Session(DEV, "local", region_name="eu-west-1").client(
+        "ecr", endpoint_url=aws.endpoint_url
+    )
+    there.create_repository(repositoryName=origin)
+    aws.client("ecr", CENTRAL).create_repository(repositoryName=central)
+    push(there, origin, b"of another region", tag="1")
+    source = replace(_image(DEV, origin), region="eu-west-1")
+    copied = _copy(aws, source, central)
+    (found,) = aws.client("ecr", CENTRAL).batch_get_image(
+        repositoryName=central, imageIds=[{"imageDigest": copied.digest}]
+    )["images"]
+    assert digest(found["imageManifest"].encode()) == copied.digest
 
 
 def test_what_is_there_is_not_copied_again(

@@ -290,6 +290,18 @@ def test_what_the_registry_is_told(session: Stubbed) -> None:
     recalls.recall(session, row, "why", "b" * 64)
 
 
+def test_what_only_dev_has_cannot_be_recalled_and_that_is_said(
+    govern: Govern, seen: list[dict[str, Any]], reader: Stubbed
+) -> None:
+    holds(reader, PART, arn(4, DEV))
+    story(reader)
+    scans(reader, directory())
+    result = govern(*ASKED, *BECAUSE, "--yes")
+    assert result.exit_code == 1
+    assert f"only versions of Dev hold {PART}: {MODEL}/4" in result.output
+    assert "govern reject" in result.output
+
+
 def test_nothing_that_holds_it_is_an_answer_that_says_so(
     govern: Govern, seen: list[dict[str, Any]], reader: Stubbed
 ) -> None:
