@@ -218,3 +218,110 @@ def test_an_endpoint_that_never_served_fails_the_validation(outcome: str | None)
         "reasons": ["the endpoint did not serve: the container did not pass the ping"],
     }
     assert suites.aggregate(samples.results(), deployment, NO_PLAN)["status"] == "Failed"
+
+
+# ------------------------------------------------------------------ fairness and comparison
+
+
+def _group(attribute: str, value: str, **numbers: Any) -> dict[str, Any]:
+    auc = {"value": numbers.pop("auc", 0.8), "low": None, "high": None}
+    return {
+        "attribute": attribute,
+        "value": value,
+        "auc": auc,
+        "brier": {"value": 0.1, "low": None, "high": None},
+        "mean_probability": 0.3,
+        "observed": 0.3,
+        "selection_rate": 0.2,
+        "true_positive_rate": 0.6,
+        **numbers,
+    }
+
+
+def test_gaps_are_within_an_attribute_and_a_bias_is_of_one_group() -> None:
+    found = suites.fairness_metrics(
+        [
+            _group("sex", "f", auc=0.9, mean_probability=0.5),
+            _group("sex", "m", auc=0.8, true_positive_rate=None),
+            _group("age", "old", auc=0.1),
+            _group("age", "young", auc=None),
+        ]
+    )
+    assert found["subgroup_auc_gap"] == pytest.approx(0.1)
+    assert found["subgroup_bias"] == pytest.approx(0.2)
+    assert found["selection_rate_gap"] == 0
+    assert found["true_positive_rate_gap"] == 0
+    nobody = suites.fairness_metrics([])
+    assert nobody["subgroup_auc_gap"] is None
+    assert _failed(suites.fairness_checks(nobody, {"subgroup_bias_max": 0.1})) == [
+        "subgroups can be compared",
+        "subgroup_bias meets the threshold",
+    ]
+
+
+_DECISIONS = {"only_champion_right": 3, "only_challenger_right": 3, "p_value": 1.0, "alpha": 0.01}
+
+
+def _difference(low: float, high: float) -> dict[str, float]:
+    return {"value": (low + high) / 2, "low": low, "high": high}
+
+
+@pytest.mark.parametrize(
+    ("auc", "brier", "failed"),
+    [
+        ((-0.1, 0.1), (-0.1, 0.1), []),
+        ((0.0, 0.0), (0.0, 0.0), []),
+        ((-0.2, -0.02), (0.0, 0.1), []),
+        ((-0.2, -0.021), (0.0, 0.1), ["AUC"]),
+        ((0.0, 0.1), (0.021, 0.1), ["Brier score"]),
+        # Better is never worse, however sure.
+        ((0.2, 0.3), (-0.3, -0.2), []),
+    ],
+)
+def test_only_what_is_proven_to_be_worse_by_more_than_allowed_fails(
+    auc: tuple[float, float], brier: tuple[float, float], failed: list[str]
+) -> None:
+    overall = {
+        "auc_difference": _difference(*auc),
+        "brier_difference": _difference(*brier),
+        "decisions": _DECISIONS,
+    }
+    checks = suites.comparison_checks(overall, [], {"champion_loss_max": 0.02})
+    names = [f"{name} is not proven to be worse than the champion's" for name in failed]
+    assert _failed(checks) == names
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "p_value", "failed"),
+    [(20, 3, 0.0005, True), (3, 20, 0.0005, False), (20, 3, 0.05, False)],
+)
+def test_decisions_are_worse_where_mcnemar_says_so_and_in_that_direction(
+    champion: int, challenger: int, p_value: float, failed: bool
+) -> None:
+    decisions = {
+        "only_champion_right": champion,
+        "only_challenger_right": challenger,
+        "p_value": p_value,
+        "alpha": 0.01,
+    }
+    same = _difference(0, 0)
+    overall = {"auc_difference": same, "brier_difference": same, "decisions": decisions}
+    assert bool(_failed(suites.comparison_checks(overall, [], {}))) is failed
+
+
+def test_a_subgroup_that_lost_is_named_and_what_was_not_measured_is_not_passed() -> None:
+    same = _difference(0, 0)
+    group = {"attribute": "sex", "value": "f", "auc_difference": _difference(-0.3, -0.1)}
+    unknown = {"attribute": "sex", "value": "m", "auc_difference": None}
+    overall = {"auc_difference": None, "brier_difference": same, "decisions": _DECISIONS}
+    found = _failed(suites.comparison_checks(overall, [group, unknown], {}))
+    assert [name.partition(" is not")[0] for name in found] == ["AUC", "sex f: AUC"]
+
+
+def test_one_other_answer_is_not_the_same_answer() -> None:
+    same = [0.1, 0.2]
+    assert _failed(suites.determinism_checks([same, list(same)])) == []
+    assert _failed(suites.determinism_checks([same, [0.1, 0.2000001]])) == [
+        "the same request gets the same answer"
+    ]
+    assert "every call is answered" in _failed(suites.determinism_checks([same, None]))

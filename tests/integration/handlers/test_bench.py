@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from governance.adapters import statistics
+from governance.adapters import generated, statistics
 from governance.adapters.bench import Bench, sample_check
 from governance.adapters.runtime import Runtime
-from governance.domain import suites
+from governance.domain import probes, suites
 from governance.domain.errors import (
     InvalidInputError,
     NotFoundError,
@@ -201,3 +201,14 @@ def test_an_error_of_the_model_is_its_answer(lambdas: Callable[..., Any]) -> Non
         stub.add_client_error("invoke_endpoint", "ModelError", "x", 424, modeled_fields=said)
         answer = runtime.invoke(b"a,b", "text/csv")
     assert (answer.status, answer.body) == (415, b"only JSON")
+
+
+def test_made_up_requests_are_the_same_every_time_and_of_every_kind() -> None:
+    sample = {"instances": [{"age": 0.1, "bmi": 0.02}]}
+    found = generated.requests(sample, 40)
+    assert generated.requests(sample, 40) == found
+    assert len(set(found)) > 30
+    counts = [probes.count_of(body) for body in found]
+    assert None in counts
+    assert any(count for count in counts if count)
+    assert any(not body.isascii() or b"\\u" in body for body in found)

@@ -708,7 +708,10 @@ def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> 
                 "brier": 0.18,
                 "calibration_error": 0.05,
                 "latency_p95_ms": 12.5,
-            }
+            },
+            "suites": [
+                {"suite": name, "status": "passed"} for name in ("contract", "golden", "quality")
+            ],
         },
     }
     assert here.call("record", **passed) == here.call("record", **passed)
