@@ -27,7 +27,7 @@ ENDS = {
     "Dev": {"CandidatePromoted", "PromotionRejected", "PromotionErrored"},
     "Test": {"ValidationPassed", "ValidationFailed", "ValidationRejected", "ValidationErrored"},
     "Prod": {
-        *("CandidateReleased", "ReleaseRejected", "ReleaseErrored"),
+        *("CandidateReleased", "ReleaseRejected", "ReleaseRolledBack", "ReleaseErrored"),
         *("CandidateRolledBack", "RollbackRejected", "RollbackErrored"),
     },
 }

@@ -125,6 +125,8 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append({"rule": "tampering", "fact": fact, "expected": one["expected"]})
     for objection in entry.get("objections") or []:
         found.append({"rule": "counts for nothing", "fact": str(objection)})
+    if entry["kind"] == "ReleaseRolledBack":
+        found.append({"rule": "guardrails", "fact": str(entry.get("reason") or "")})
     failure = entry.get("failure")
     if failure:
         found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})

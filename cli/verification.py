@@ -30,8 +30,8 @@ KINDS: Mapping[str, str] = {
     "not-in-table": "the table lacks what the archive has",
     "archive-mismatch": "the archive has other bytes than the table",
     "archive-altered": "something in the archive was deleted or overwritten",
-    "evidence-missing": "a manifest or report that an entry names is not there",
-    "evidence-mismatch": "a manifest or report is not the one whose digest was signed",
+    "evidence-missing": "a manifest, report or definition that an entry names is not there",
+    "evidence-mismatch": "a manifest, report or definition is not the one whose digest was signed",
     "version-changed": "the Central version is not the candidate any more",
 }
 ALL_KINDS: Mapping[str, str] = {**dossiers.ALL_KINDS, **KINDS}
@@ -307,7 +307,7 @@ def _check_evidence(
     entries: Sequence[Mapping[str, Any]],
     progress: Progress,
 ) -> None:
-    """Every manifest and report that an entry names is there with its digest."""
+    """Every manifest, report and definition that an entry names is there with its digest."""
     named: dict[tuple[str, str | None], str] = {}
     for entry in entries:
         digest = entry.get("candidate_id")
@@ -316,6 +316,9 @@ def _check_evidence(
             named[uri, None] = digest
         if entry.get("report"):
             named[entry["report"]["uri"], entry["report"]["version_id"]] = entry["report"]["sha256"]
+        # One that was refused may be one that nobody ever published.
+        if entry.get("definition") and (entry.get("verdict") or {}).get("allowed"):
+            named[entry["definition"]["uri"], None] = entry["definition"]["digest"]
     findings = []
     for count, ((uri, version_id), digest) in enumerate(sorted(named.items(), key=str), 1):
         body = evidence.document(where.reader, uri, version_id)
@@ -324,7 +327,9 @@ def _check_evidence(
             findings.append(Finding("evidence-missing", uri, f"sha256 {digest}", "nothing"))
         elif _digest(body) != f"sha256 {digest}":
             findings.append(Finding("evidence-mismatch", uri, f"sha256 {digest}", _digest(body)))
-    report.add("evidence", f"{len(named)} manifests and reports that entries name", findings)
+    report.add(
+        "evidence", f"{len(named)} manifests, reports and definitions that entries name", findings
+    )
 
 
 def _check_version(

@@ -39,7 +39,10 @@ def card() -> dict[str, Any]:
             "intended_uses": "Rank diabetes patients for a follow-up by a clinician.",
             "risk_rating": "High",
         },
-        "evaluation_details": [{"name": "Fixed holdout"}, {"name": "governed-path test of x"}],
+        "evaluation_details": [
+            {"name": "Fixed holdout"},
+            {"name": "governed-path test of candidate 000000000000"},
+        ],
         "additional_information": {"caveats_and_recommendations": "Weakest for 60 and over."},
     }
 

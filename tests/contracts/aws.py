@@ -487,6 +487,31 @@ class Aws:
         }
         return {"EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{request['EndpointName']}"}
 
+    def _on_DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **request,
+            "CreationTime": "2026-11-21T08:00:00.000000Z",
+            "ProductionVariants": [{"VariantName": "AllTraffic", "InitialInstanceCount": 1}],
+        }
+
+    def _on_PutScalingPolicy(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"PolicyARN": "arn:aws:autoscaling:policy"}
+
+    def _on_DescribeAlarms(self, request: dict[str, Any]) -> dict[str, Any]:
+        states = dict.fromkeys(request["AlarmNames"], "OK")
+        if not any(call.operation == "SetAlarmState" for call in self.calls):
+            states[request["AlarmNames"][-1]] = "ALARM"  # somebody stopped the release before
+        return {
+            "MetricAlarms": [
+                {"AlarmName": name, "StateValue": state} for name, state in states.items()
+            ]
+        }
+
+    def _on_DescribeAlarmHistory(self, request: dict[str, Any]) -> dict[str, Any]:
+        was = "ALARM" if request["AlarmName"].endswith("-slow") else "OK"
+        state = {"newState": {"stateValue": was, "stateReason": "p95 was greater"}}
+        return {"AlarmHistoryItems": [{"HistoryData": json.dumps(state)}]}
+
     def _on_InvokeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         answer = {"predictions": [{"probability": 0.3, "high_risk": False}]}
         return {"ContentType": "application/json", "Body": io.BytesIO(json.dumps(answer).encode())}

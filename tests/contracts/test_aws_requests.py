@@ -45,7 +45,13 @@ OPERATIONS = {
         "TransactWriteItems",
     ],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
-    "cloudwatch": ["PutMetricData", "SetAlarmState"],
+    "cloudwatch": [
+        *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
+        *("DescribeAlarms", "DescribeAlarmHistory"),
+    ],
+    "application-autoscaling": [
+        *("RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget"),
+    ],
     "ecr": [
         *("BatchGetImage", "DescribeImageScanFindings", "DescribeRepositories"),
         *("GetDownloadUrlForLayer", "UploadLayerPart"),
@@ -57,7 +63,7 @@ OPERATIONS = {
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
         "DescribeModelPackageGroup",
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
-        *("DescribeEndpoint", "AddTags", "DescribeAction"),
+        *("DescribeEndpoint", "DescribeEndpointConfig", "AddTags", "DescribeAction"),
         *("ListArtifacts", "QueryLineage", "DescribeArtifact", "DescribeContext"),
         *("DescribeTrialComponent", "CreateArtifact", "CreateAction", "CreateContext"),
         *("UpdateArtifact", "AddAssociation", "ListAssociations"),
@@ -291,6 +297,14 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     deployment = _deploy(aws, promotion, candidate)
     again = {**deployment, "config_name": "clinical-risk-prod-another"}
     aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
+    # The endpoint still serves the first config: taken back, by the alarm that has calmed down.
+    served = aws.handler("check_served_config")({"deployment": again})["served"]
+    assert served["alarms"] == ["governed-path-clinical-risk-slow"]
+    assert "p95 was greater" in served["taken_back"]
+    assert aws.handler("watch_endpoint")({"deployment": deployment})["scaled"]
+    unscaled = {**deployment, "autoscaling": None}
+    assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]
+    assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)

@@ -221,7 +221,13 @@ class Organisation:
     def publish(self, model: str, **parts: Any) -> dict[str, Any]:
         """An AI engineer publishes the template's deployment definition, with these parts."""
         where = self.persona("ai-engineer")
-        definition = samples.definition(**parts)
+        # The shortest that tier high lets pass: every scenario waits for it.
+        release = {
+            **samples.definition()["release"],
+            "strategy": {"type": "canary", "percent": 10, "wait_seconds": 60},
+            "bake_seconds": 300,
+        }
+        definition = samples.definition(**{"release": release, **parts})
         deployments.publish(where.session, CENTRAL, model, definition)
         return definition
 
@@ -289,6 +295,7 @@ class Organisation:
         because: str = REASON,
         person: str | None = None,
         persona: str | None = None,
+        definition: str | None = None,
     ) -> tuple[approvals.Decision, int]:
         """Approve the version for the stage: (decision, the ledger's head before it)."""
         model, _, version = arn.rpartition(":model-package/")[2].partition("/")
@@ -302,12 +309,16 @@ class Organisation:
             approvals.APPROVED,
             because,
             account=arn.split(":")[4],
+            definition=definition,
         )
         return decision, after
 
     def approve(self, stage: str, arn: str, **options: Any) -> Outcome:
         """Approve the version for the stage and follow the workflow to its end."""
-        decision, after = self.decide(stage, arn, **options)
+        return self.follow(*self.decide(stage, arn, **options))
+
+    def follow(self, decision: approvals.Decision, after: int) -> Outcome:
+        """The end of the workflow that the decision started."""
         entry = approvals.follow(
             self.reader,
             decision,

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.domain import definitions
 from governance.domain.reviews import KINDS as REVIEWS
 from tests.e2e.organisation import (
     CENTRAL,
     DEV,
+    PROD,
     PROJECT_BUCKET,
     Organisation,
     Outcome,
@@ -35,9 +37,10 @@ TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
 REVIEWED = "reviewed-model"
 ROLLED_BACK = "rolled-back-model"
+GUARDED = "guarded-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
-    *(REVIEWED, OVERWRITTEN, ROLLED_BACK),
+    *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK),
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
@@ -175,6 +178,50 @@ def _tested(organisation: Organisation, origin: str) -> str:
     central = str(organisation.approve("dev", origin).entry["model_package_arn"])
     organisation.approve("test", central)
     return central
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A version that serves, and one that an alarm took back while traffic moved to it.
+
+    `definition` is the second's own; `meanwhile` is Prod's endpoint when the alarm was raised.
+    """
+
+    first: Outcome
+    second: Outcome
+    definition: dict[str, Any]
+    meanwhile: dict[str, Any]
+
+
+def guarded(organisation: Organisation, trained: Trained) -> Guarded:
+    """The second version has a deployment definition of its own, which moves traffic slowly."""
+    first = _tested(organisation, organisation.register_again(trained.first, GUARDED))
+    for kind in REVIEWS:
+        organisation.review(first, kind)
+    released = organisation.approve("prod", first)
+    slowly = {"type": "linear", "step_percent": 25, "wait_seconds": 600}
+    release = {**organisation.publish(GUARDED)["release"], "strategy": slowly}
+    definition = organisation.publish(GUARDED, release=release)
+    origin = organisation.register_again(trained.second, GUARDED)
+    second = str(organisation.approve("dev", origin).entry["model_package_arn"])
+    organisation.approve("test", second, definition=definitions.digest(definition))
+    for kind in REVIEWS:
+        organisation.review(second, kind)
+    decision, after = organisation.decide("prod", second)
+    endpoint = f"{GUARDED}-endpoint"
+    sagemaker = organisation.root(PROD, "sagemaker")
+
+    def moving() -> dict[str, Any] | None:
+        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=endpoint)
+        return found if found["EndpointStatus"] == "Updating" else None
+
+    meanwhile = eventually(moving, "the second release moves traffic")
+    organisation.root(PROD, "cloudwatch").set_alarm_state(
+        AlarmName=f"governed-path-{endpoint}-server-errors",
+        StateValue="ALARM",
+        StateReason="7 patients got no answer",
+    )
+    return Guarded(released, organisation.follow(decision, after), definition, meanwhile)
 
 
 @dataclass(frozen=True)
@@ -410,5 +457,6 @@ SCENARIOS = (
     tampered,
     reviewed,
     rolled_back,
+    guarded,
     crashing,
 )

@@ -37,6 +37,7 @@ VERSION = f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/{MODEL}/1"
 DEV_VERSION = f"arn:aws:sagemaker:{REGION}:{DEV}:model-package/{MODEL}/1"
 MODELS = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate/model-data/model.tar.gz"
 MANIFEST = f"arn:aws:s3:::{EVIDENCE_BUCKET}/manifests/{MODEL}/candidate.json"
+DEFINITION = f"arn:aws:s3:::{EVIDENCE_BUCKET}/deployments/{MODEL}/definition.json"
 MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 IMAGES = f"arn:aws:ecr:{REGION}:{CENTRAL}:repository/governed-path/images"
 COPY_PLAN = f"arn:aws:s3:::{EVIDENCE_BUCKET}/copies/{MODEL}/candidate/plan.jsonl"
@@ -301,6 +302,8 @@ FUNCTIONS = {
     "remove-endpoint": _TAKE_HUB,
     "remove-abandoned-endpoint": ("dynamodb:GetItem", _table("project-directory")),
     "smoke-test": ("s3:GetObject", MODELS),
+    "watch-endpoint": _TAKE_HUB,
+    "check-alarms": _TAKE_HUB,
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", f"{_table('ledger')}/index/by-kind"),
     "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
@@ -339,6 +342,8 @@ FOREIGN = [
     ("s3:DeleteObject", REPORT),
     ("s3:DeleteObject", MODELS),
     ("s3:PutObject", POLICY),
+    ("s3:PutObject", DEFINITION),
+    ("cloudwatch:PutMetricAlarm", _alarm("governed-path-x")),
     ("s3:DeleteObjectVersionTagging", MODELS),
     ("s3:BypassGovernanceRetention", REPORT),
     ("iam:PassRole", role_arn(PROD, "endpoint-execution")),
@@ -480,6 +485,14 @@ def test_workflow_calls_functions_and_nothing_else(
     assert statement["Principal"] == {"Service": "states.amazonaws.com"}
 
 
+CAPTURED = f"arn:aws:s3:::governed-path-capture-{PROD}-{REGION}"
+SCALED = f"arn:aws:application-autoscaling:{REGION}:{PROD}:scalable-target/any"
+
+
+def _scaling(service: str) -> dict[str, str]:
+    return {"application-autoscaling:service-namespace": service}
+
+
 def _update(stage: str, status: str, approval: str = "") -> dict[str, str]:
     keys = {STAGE: stage, STAGE_STATUS: status}
     return keys | ({APPROVAL: approval} if approval else {})
@@ -563,6 +576,31 @@ OTHERS = [
     (TEST, "endpoint-execution", "sagemaker:CreateEndpoint", _endpoint(TEST), {}, False),
     (PROD, "hub", "sagemaker:UpdateEndpoint", _endpoint(PROD), {}, True),
     (PROD, "hub", "sagemaker:UpdateModelPackage", VERSION, {}, False),
+    *(
+        (PROD, "hub", f"cloudwatch:{action}", _alarm(name), {}, name == "governed-path-x")
+        for action in ("PutMetricAlarm", "SetAlarmState", "DescribeAlarmHistory")
+        for name in ("governed-path-x", "another")
+    ),
+    (PROD, "hub", "cloudwatch:DeleteAlarms", _alarm("governed-path-x"), {}, False),
+    *(
+        (PROD, "hub", f"application-autoscaling:{action}", SCALED, _scaling(service), allowed)
+        for action, service, allowed in (
+            ("RegisterScalableTarget", "sagemaker", True),
+            ("PutScalingPolicy", "sagemaker", True),
+            ("RegisterScalableTarget", "dynamodb", False),
+            ("DeleteScalingPolicy", "sagemaker", False),
+        )
+    ),
+    (PROD, "hub", "s3:GetObject", f"{CAPTURED}/x", {}, False),
+    (PROD, "endpoint-execution", "s3:PutObject", f"{CAPTURED}/x", {}, True),
+    (PROD, "endpoint-execution", "s3:GetObject", f"{CAPTURED}/x", {}, False),
+    (CENTRAL, "reader", "s3:GetObject", DEFINITION, {}, True),
+    (CENTRAL, "reader", "s3:PutObject", DEFINITION, {}, False),
+    (CENTRAL, "ai-engineer", "s3:PutObject", DEFINITION, {}, True),
+    (CENTRAL, "ai-engineer", "s3:DeleteObject", DEFINITION, {}, False),
+    (CENTRAL, "ai-engineer", "s3:PutObject", POLICY, {}, False),
+    (CENTRAL, "admin", "s3:GetObject", DEFINITION, {}, True),
+    (CENTRAL, "admin", "s3:PutObject", DEFINITION, {}, False),
     (PROD, "hub", "sagemaker:StopTrainingJob", _endpoint(PROD), {}, False),
     (PROD, "endpoint-execution", "s3:GetObject", MODELS, {}, True),
     (PROD, "endpoint-execution", "s3:DeleteObject", MODELS, {}, False),

@@ -16,6 +16,15 @@ ROLLED_BACK = [*TASKS, "ServedAsIntended?", "ReportSilentRollback", "DeploymentF
 DEPLOYMENT = machines.start_input(MACHINE)["deployment"]
 
 
+def served(case: str) -> dict[str, object]:
+    """What CheckServedConfig found out, handed on as it is; nothing bakes that is not there."""
+    mocks = machines.mocks(MACHINE)
+    name = mocks["StateMachines"]["governed-path-deploy-endpoint"]["TestCases"][case]
+    answer = mocks["MockedResponses"][name["CheckServedConfig"]]["0"]["Return"]["Payload"]["served"]
+    left = 0 if case == "SilentRollback" else answer["bake_left"]
+    return {"taken_back": answer["taken_back"], "alarms": answer["alarms"], "bake_left": left}
+
+
 @pytest.mark.parametrize(
     ("case", "states", "outcome", "reason"),
     [
@@ -40,6 +49,7 @@ def test_how_a_deployment_ended_is_its_output(
         "outcome": outcome,
         "failure_reason": reason,
         "deployment": DEPLOYMENT,
+        **served(case),
     }
 
 

@@ -38,6 +38,10 @@ TO_SUPERSEDED = [
     *TO_SERVICE,
     "VerifyCandidateInService",
     "ServedCandidateUnchanged?",
+    "WatchEndpoint",
+    "Bake",
+    "CheckAlarms",
+    "AlarmsQuiet?",
     "SmokeTest",
     "SmokeTestPassed?",
     "TagEndpoint",
@@ -52,6 +56,8 @@ FIRST = [*TO_SUPERSEDED, *RELEASED]
 TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
 NO_WAY_BACK = TO_SERVICE[: TO_SERVICE.index("RollbackTargetProven?") + 1]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
+# The guardrails did their work: a no like any other, and Prod serves what it served.
+ROLLED_BACK = [*TO_SERVICE, "SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
 ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
 OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
 
@@ -75,6 +81,7 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
         # Rule 11: what cannot be taken back is not deployed.
         ("WayBackBroken", [*NO_WAY_BACK, *REJECTED[len(TO_GATE) :]], "rejected"),
+        ("EndpointRolledBack", ROLLED_BACK, "rolled_back"),
         ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
     ],
 )
@@ -114,6 +121,8 @@ def test_a_release_names_what_it_replaced(
                 "ProveRollbackTarget",
                 "GrantClearance",
                 "VerifyCandidateInService",
+                "WatchEndpoint",
+                "CheckAlarms",
                 "SmokeTest",
                 "TagEndpoint",
                 "SupersedeVersion",
@@ -122,6 +131,8 @@ def test_a_release_names_what_it_replaced(
                 "RecordRelease",
             )
         ),
+        ("SetStageRolledBackFails", [*until("SetStageRolledBack", ROLLED_BACK), *ERRORED]),
+        ("RecordRolledBackFails", [*until("RecordRolledBack", ROLLED_BACK), *ERRORED]),
         ("RecordMandatoryReviewFails", [*until("RecordMandatoryReview", EMERGENCY), *ERRORED]),
         ("SetStageRejectedFails", [*until("SetStageRejected", REJECTED), *ERRORED]),
         ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
@@ -155,10 +166,10 @@ def test_an_error_is_recorded_queued_and_alarms(
             "failed: the container did not answer /ping",
         ),
         (
-            "EndpointRolledBack",
-            "EndpointInService?",
-            "DeploymentFailed",
-            "rolled_back: an alarm went off",
+            "AlarmWhileItBakes",
+            "AlarmsQuiet?",
+            "AlarmAfterRelease",
+            "alarm governed-path-clinical-risk-classifier-prod-server-errors",
         ),
         (
             "SmokeTestFailed",

@@ -138,6 +138,8 @@ def _requests() -> dict[str, dict[str, Any]]:
             "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
             "check_served_config": only_deployment,
+            "watch_endpoint": only_deployment,
+            "check_alarms": only_deployment,
             "plan_suites": {**only_deployment, "candidate": candidate, **only_promotion},
             "run_suite": {
                 "suites": samples.suite_plan()["holdout_suites"],

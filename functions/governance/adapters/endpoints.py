@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from governance.adapters import errors, sessions
 from governance.adapters.registry import plain
-from governance.domain import outcomes
+from governance.domain import guardrails, outcomes
 from governance.domain.errors import TransientError
 
 if TYPE_CHECKING:
@@ -45,18 +45,19 @@ class Endpoints:
         endpoint: dict[str, Any] = plain(answer)
         return endpoint
 
-    def deploy(
-        self, found: Mapping[str, Any] | None, name: str, config_name: str, tags: Mapping[str, str]
-    ) -> None:
+    def deploy(self, found: Mapping[str, Any] | None, deployment: Mapping[str, Any]) -> None:
         """Start to create the endpoint, or to move it to the config; it comes to rest later.
 
-        `found` is what `find` returned. An endpoint that is on its way already is left alone. A
-        failed one can only be deleted: that is done, and TransientError asks to come again.
+        `found` is what `find` returned, `deployment` the plan. An endpoint that is on its way
+        already is left alone. A failed one can only be deleted: that is done, and TransientError
+        asks to come again.
         """
+        name, config_name = deployment["endpoint_name"], deployment["config_name"]
         if found is None:
+            tags = tag_list(deployment["tags"])
             with errors.translated(f"create endpoint {name}"):
                 self._sagemaker.create_endpoint(
-                    EndpointName=name, EndpointConfigName=config_name, Tags=tag_list(tags)
+                    EndpointName=name, EndpointConfigName=config_name, Tags=tags
                 )
         elif outcomes.is_heading_for(found, config_name):
             return
@@ -67,14 +68,35 @@ class Endpoints:
                 "it is created anew when the state machine retries"
             )
         else:
-            self._update(name, config_name)
+            self._update(found, deployment)
 
-    def _update(self, name: str, config_name: str) -> None:
-        with errors.translated(f"update endpoint {name} to config {config_name}"):
+    def find_config(self, name: str) -> dict[str, Any] | None:
+        """The endpoint config as DescribeEndpointConfig returns it; None if there is none."""
+        with errors.translated(f"describe endpoint config {name}"):
+            try:
+                answer = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            except ClientError as error:
+                if errors.is_absent(error):
+                    return None
+                raise
+        config: dict[str, Any] = plain(answer)
+        return config
+
+    def _update(self, found: Mapping[str, Any], deployment: Mapping[str, Any]) -> None:
+        name, config_name = deployment["endpoint_name"], deployment["config_name"]
+        before = self.find_config(str(found.get("EndpointConfigName")))
+        request: dict[str, Any] = {
+            "EndpointName": name,
+            "EndpointConfigName": config_name,
             # Autoscaling has set the instance count since; the config's would throw that away.
-            self._sagemaker.update_endpoint(
-                EndpointName=name, EndpointConfigName=config_name, RetainAllVariantProperties=True
-            )
+            "RetainAllVariantProperties": True,
+            "ExcludeRetainedVariantProperties": guardrails.not_retained(deployment, before),
+        }
+        steps = guardrails.deployment_config(deployment)
+        if steps is not None:
+            request["DeploymentConfig"] = steps
+        with errors.translated(f"update endpoint {name} to config {config_name}"):
+            self._sagemaker.update_endpoint(**request)
 
     def tag(self, endpoint_arn: str, tags: Mapping[str, str]) -> None:
         """Set these tags on the endpoint; others stay."""

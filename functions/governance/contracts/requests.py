@@ -93,6 +93,9 @@ _DEPLOYMENT = _object(
         "instance_count": {"type": "integer", "minimum": 1},
         "environment": {"type": "object"},
         "definition": _closed({"digest": _SHA256, "uri": _TEXT}),
+        "release": _OPTIONAL_OBJECT,
+        "autoscaling": _OPTIONAL_OBJECT,
+        "data_capture": _OPTIONAL_OBJECT,
         "execution_role_arn": _TEXT,
         "claim_id": _SHA256,
         "tags": {"type": "object"},
@@ -236,6 +239,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
     "check_served_config": _ONLY_DEPLOYMENT,
+    "watch_endpoint": _ONLY_DEPLOYMENT,
+    "check_alarms": _ONLY_DEPLOYMENT,
     "plan_suites": _closed(
         {"deployment": _DEPLOYMENT, "candidate": _CANDIDATE, "promotion": _PROMOTION}
     ),
@@ -302,6 +307,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "waived": _OPTIONAL_LIST,
             "rollback": _OPTIONAL_OBJECT,
             "rollback_target": _OPTIONAL_OBJECT,
+            "alarms": _OPTIONAL_LIST,
             **dict.fromkeys(_DETAILS, _OPTIONAL_OBJECT),
         },
     ),

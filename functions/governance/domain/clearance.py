@@ -20,6 +20,7 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "ValidationPassed": ("Test",),
     "ValidationFailed": ("Test",),
     "ValidationErrored": ("Test",),
+    "ReleaseRolledBack": ("Prod",),
     "VersionRecalled": STAGES,
     "VersionRetired": STAGES,
     "ApprovalsVoided": STAGES,

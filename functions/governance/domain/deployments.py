@@ -54,6 +54,7 @@ def plan(
         "instance_count": endpoint_of["instance_count"],
         "environment": dict(endpoint_of.get("environment", {})),
         "definition": dict(reference),
+        **_of_stage(stage, definition, arn),
         "execution_role_arn": f"arn:{partition}:iam::{account}:role/{execution_role_name}",
         "claim_id": promotion["claim_id"],
         "tags": {
@@ -61,6 +62,25 @@ def plan(
             "model-package-arn": promotion["model_package_arn"],
             "candidate-id": candidate["candidate_id"],
             "claim-id": promotion["claim_id"],
+        },
+    }
+
+
+def _of_stage(stage: str, definition: Mapping[str, Any], arn: str) -> dict[str, Any]:
+    """{release, autoscaling, data_capture}: a Test endpoint is new, small and nobody's."""
+    if stage != "Prod":
+        return dict.fromkeys(("release", "autoscaling", "data_capture"))
+    _, _, _, region, account, endpoint = arn.split(":")
+    capture = definition["endpoint"].get("data_capture")
+    bucket = f"governed-path-capture-{account}-{region}"
+    return {
+        "release": definition["release"],
+        "autoscaling": definition["endpoint"].get("autoscaling"),
+        "data_capture": capture
+        and {
+            "percent": capture["percent"],
+            "uri": f"s3://{bucket}/{endpoint.partition('/')[2]}",
+            "kms_key": "alias/governed-path",
         },
     }
 

@@ -30,6 +30,7 @@ KINDS = (
     "CandidateRestored",
     "RollbackRejected",
     "RollbackErrored",
+    "ReleaseRolledBack",
     "CandidateSuperseded",
     "VersionRejected",
     "ApprovalsVoided",
@@ -94,6 +95,7 @@ _OPTIONAL = (
     "rollback_target",
     "recall",
     "definition",
+    "alarms",
 )
 
 

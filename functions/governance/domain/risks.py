@@ -167,6 +167,7 @@ def _before(about: Sequence[Entry]) -> Iterable[Risk]:
         "VersionRejected": "Rejected before",
         "VersionRecalled": "Recalled",
         "ReleaseErrored": "A release broke off before",
+        "ReleaseRolledBack": "A release was taken back before",
     }
     for entry in about:
         if entry["kind"] in told:
@@ -174,6 +175,7 @@ def _before(about: Sequence[Entry]) -> Iterable[Risk]:
             said += [
                 str(reason["rule"]) for reason in (entry.get("verdict") or {}).get("reasons") or []
             ]
+            said += [str(alarm) for alarm in entry.get("alarms") or []]
             what = f"{told[entry['kind']]} (entry {entry['sequence']})"
             graver = entry["kind"].startswith(("Version", "Release"))
             yield _risk("medium" if graver else "low", what, _few(said))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
+from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.sessions import Sessions
-from governance.domain import outcomes
+from governance.domain import guardrails, outcomes
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -16,16 +17,27 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Compare the config that is served with the one that was intended."""
+    """Compare the config that is served with the intended one; name the alarm if it is another."""
     deployment = contracts.request("check_served_config", event)["deployment"]
-    endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
+    session = Sessions(settings, claim_of(event)).hub(deployment["account"])
+    endpoints = Endpoints(session)
     endpoint = endpoints.find(deployment["endpoint_name"]) or {"EndpointStatus": "Absent"}
     status = outcomes.pascal_status(endpoint["EndpointStatus"])
     served = endpoint.get("EndpointConfigName")
+    intended = served == deployment["config_name"] and status == "InService"
+    raised: list[dict[str, str]] = []
+    if not intended and deployment["release"]:
+        # Made for this deployment, just before it began.
+        config = endpoints.find_config(deployment["config_name"]) or {}
+        names = guardrails.alarm_names(deployment)
+        raised = Alarms(session).raised(names, config.get("CreationTime"))
     return {
         "served": {
             "config_name": served,
-            "intended": served == deployment["config_name"] and status == "InService",
+            "intended": intended,
             "endpoint_status": status,
+            "alarms": [one["name"] for one in raised],
+            "taken_back": None if intended else guardrails.taken_back(raised, served),
+            "bake_left": guardrails.bake_left(deployment, endpoint),
         }
     }

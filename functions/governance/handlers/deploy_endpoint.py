@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
+from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
+from governance.adapters.scaling import Scaling
 from governance.adapters.sessions import Sessions
 from governance.adapters.waits import Waits
+from governance.domain import guardrails, outcomes
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -16,7 +19,7 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Store the task token, then create or update the endpoint, then look once ourselves.
+    """Put the alarms, store the task token, create or update the endpoint, then look once.
 
     The token is there before anything can happen, so no event finds nobody waiting; the look
     afterwards catches an endpoint that came to rest before its wait was visible.
@@ -24,9 +27,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     request = contracts.request("deploy_endpoint", event)
     deployment = request["deployment"]
     name, config_name = deployment["endpoint_name"], deployment["config_name"]
-    endpoints = Endpoints(Sessions(settings, claim_of(request)).hub(deployment["account"]))
+    session = Sessions(settings, claim_of(request)).hub(deployment["account"])
+    endpoints = Endpoints(session)
     waits = Waits(settings.endpoint_waits_table)
     found = endpoints.find(name)
+    if deployment["release"] and not (found and outcomes.is_heading_for(found, config_name)):
+        alarms = Alarms(session)
+        alarms.put(guardrails.alarms(deployment, of_new_fleet=True))
+        # What was raised before says nothing about instances that do not exist yet.
+        names = guardrails.alarm_names(deployment)
+        alarms.calm(names, f"a new release begins, claim {deployment['claim_id']}")
+        before = endpoints.find_config(found["EndpointConfigName"]) if found else None
+        if guardrails.changes_instances(deployment, before):
+            Scaling(session).end(deployment)
     wait = {
         "endpoint_arn": deployment["endpoint_arn"],
         "task_token": request["task_token"],
@@ -37,7 +50,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "modified_before": found["LastModifiedTime"] if found else "",
     }
     with waits.held(wait):
-        endpoints.deploy(found, name, config_name, deployment["tags"])
+        endpoints.deploy(found, deployment)
         endpoint = endpoints.find(name)
     settled = endpoint is not None and waits.settle(wait, endpoint)
     return {"endpoint_arn": deployment["endpoint_arn"], "settled": settled}

@@ -43,6 +43,7 @@ class Cleared:
             "containers": None,
             "instance_count": 1,
             "environment": {},
+            **dict.fromkeys(("release", "autoscaling", "data_capture")),
             "definition": {"digest": "d" * 64, "uri": "s3://evidence/deployments/m/d.json"},
             "claim_id": promotion["claim_id"],
             "tags": {},

@@ -47,8 +47,9 @@ class Hosting:
     def find(self, name: str) -> dict[str, Any] | None:
         return self.endpoint
 
-    def deploy(self, found: Any, name: str, config_name: str, tags: Any) -> None:
+    def deploy(self, found: Any, deployment: dict[str, Any]) -> None:
         self.calls.append("deploy")
+        config_name = deployment["config_name"]
         if found is not None and outcomes.is_heading_for(found, config_name):
             return
         if found is None:
@@ -87,6 +88,7 @@ def _deploy(token: str, name: str, claim_id: str = "a" * 64) -> dict[str, Any]:
             "instance_type": "ml.m5.large",
             "instance_count": 1,
             "environment": {},
+            **dict.fromkeys(("release", "autoscaling", "data_capture")),
             "definition": {"digest": "d" * 64, "uri": "s3://evidence/deployments/m/d.json"},
             "execution_role_arn": f"arn:aws:iam::{DEV}:role/governed-path-endpoint-execution",
             "claim_id": claim_id,

@@ -10,12 +10,22 @@ from botocore.stub import Stubber
 
 from governance.adapters import sessions
 from governance.adapters.endpoints import Endpoints
+from governance.domain import guardrails
 from governance.domain.errors import InvalidInputError, TransientError
+from tests.contracts import samples
 
 from .conftest import DEV, REGION
 
 NAME, OLD, NEW = "clinical-risk", "config-old", "config-new"
 ARN = f"arn:aws:sagemaker:{REGION}:{DEV}:endpoint/{NAME}"
+DEPLOYMENT = {
+    "endpoint_name": NAME,
+    "config_name": NEW,
+    "instance_count": 2,
+    "tags": {"model": "m"},
+    "release": None,
+}
+FOUND = {"EndpointStatus": "InService", "EndpointConfigName": OLD}
 
 
 @pytest.fixture
@@ -94,19 +104,61 @@ def test_a_new_endpoint_is_created(hosting: tuple[Endpoints, Stubber]) -> None:
             "Tags": [{"Key": "model", "Value": "m"}],
         },
     )
-    endpoints.deploy(None, NAME, NEW, {"model": "m"})
+    endpoints.deploy(None, DEPLOYMENT)
 
 
+def _served(stub: Stubber, count: int) -> None:
+    """The config that serves now has so many instances."""
+    variant = {"VariantName": "AllTraffic", "InitialInstanceCount": count}
+    answer = {
+        "EndpointConfigName": OLD,
+        "EndpointConfigArn": ARN,
+        "ProductionVariants": [variant],
+        "CreationTime": 0,
+    }
+    stub.add_response("describe_endpoint_config", answer, {"EndpointConfigName": OLD})
+
+
+@pytest.mark.parametrize(
+    ("count", "changed"), [(2, []), (3, [{"VariantPropertyType": "DesiredInstanceCount"}])]
+)
 def test_a_serving_endpoint_is_updated_and_keeps_its_capacity(
-    hosting: tuple[Endpoints, Stubber],
+    hosting: tuple[Endpoints, Stubber], count: int, changed: list[dict[str, str]]
 ) -> None:
     endpoints, stub = hosting
+    _served(stub, count)
     stub.add_response(
         "update_endpoint",
         {"EndpointArn": ARN},
-        {"EndpointName": NAME, "EndpointConfigName": NEW, "RetainAllVariantProperties": True},
+        {
+            "EndpointName": NAME,
+            "EndpointConfigName": NEW,
+            "RetainAllVariantProperties": True,
+            "ExcludeRetainedVariantProperties": [
+                {"VariantPropertyType": "DataCaptureConfig"},
+                *changed,
+            ],
+        },
     )
-    endpoints.deploy({"EndpointStatus": "InService", "EndpointConfigName": OLD}, NAME, NEW, {})
+    endpoints.deploy(FOUND, DEPLOYMENT)
+
+
+def test_guardrails_go_with_the_update(hosting: tuple[Endpoints, Stubber]) -> None:
+    endpoints, stub = hosting
+    guarded = {**DEPLOYMENT, "release": samples.definition()["release"]}
+    _served(stub, 2)
+    stub.add_response(
+        "update_endpoint",
+        {"EndpointArn": ARN},
+        {
+            "EndpointName": NAME,
+            "EndpointConfigName": NEW,
+            "RetainAllVariantProperties": True,
+            "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DataCaptureConfig"}],
+            "DeploymentConfig": guardrails.deployment_config(guarded),
+        },
+    )
+    endpoints.deploy(FOUND, guarded)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +177,7 @@ def test_a_repeated_deployment_asks_for_nothing(
     hosting: tuple[Endpoints, Stubber], found: dict[str, Any]
 ) -> None:
     endpoints, _ = hosting
-    endpoints.deploy(found, NAME, NEW, {})
+    endpoints.deploy(found, DEPLOYMENT)
 
 
 def test_a_failed_endpoint_of_before_makes_room(hosting: tuple[Endpoints, Stubber]) -> None:
@@ -133,13 +185,14 @@ def test_a_failed_endpoint_of_before_makes_room(hosting: tuple[Endpoints, Stubbe
     endpoints, stub = hosting
     stub.add_response("delete_endpoint", {}, {"EndpointName": NAME})
     with pytest.raises(TransientError, match="created anew"):
-        endpoints.deploy({"EndpointStatus": "Failed", "EndpointConfigName": OLD}, NAME, NEW, {})
+        endpoints.deploy({**FOUND, "EndpointStatus": "Failed"}, DEPLOYMENT)
 
 
 def test_an_endpoint_that_somebody_is_updating_is_waited_for(
     hosting: tuple[Endpoints, Stubber],
 ) -> None:
     endpoints, stub = hosting
+    _served(stub, 2)
     _refuse(stub, "update_endpoint", f'Cannot update in-progress endpoint "{ARN}".')
     with pytest.raises(TransientError, match="in-progress"):
-        endpoints.deploy({"EndpointStatus": "Updating", "EndpointConfigName": OLD}, NAME, NEW, {})
+        endpoints.deploy({**FOUND, "EndpointStatus": "Updating"}, DEPLOYMENT)

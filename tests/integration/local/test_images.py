@@ -203,7 +203,7 @@ def test_a_registry_of_others_is_read_only_where_its_policy_lets(
     aws.client("ecr", DEV).set_repository_policy(repositoryName=origin, policyText=document(policy))
     assert foreign.manifest(source).layers()
     with denied("AccessDenied"):
-        foreign._ecr.initiate_layer_upload(registryId=DEV, repositoryName=origin)
+        foreign._ecr(source).initiate_layer_upload(registryId=DEV, repositoryName=origin)
 
 
 def test_sagemakers_own_image_is_there_for_everybody(aws: Aws) -> None:

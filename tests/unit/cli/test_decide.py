@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import Result
 from cli import approvals
 from cli.errors import GovernError
 from governance.domain import phases
+from tests.contracts import samples
 from tests.unit.cli.conftest import (
     CANDIDATE,
     CENTRAL,
@@ -412,3 +414,32 @@ def test_decide_checks_the_reason_before_it_calls_aws(session: Stubbed) -> None:
     with pytest.raises(GovernError, match="needs a reason"):
         approvals.decide(session, MODEL, 1, "prod", "Approved")
     assert session.made == {}
+
+
+def test_a_definition_is_published_and_approved_with_the_version_in_one_update(
+    govern: Govern, where: list[Any], session: Stubbed, reader: Stubbed
+) -> None:
+    reader.stub("dynamodb").add_response("get_item", {})  # no tier is known of the model yet
+    session.stub("s3").add_response("put_object", {"VersionId": "v1"})
+    digest = samples.definition_reference()["digest"]
+    accepts(
+        *(session, CENTRAL, 1),
+        ModelLifeCycle=life_cycle("Test", "Approved"),
+        CustomerMetadataProperties={"deployment-definition": digest},
+    )
+    file = samples.ROOT / "templates/classical-regression/deploy/deployment.yaml"
+    chosen = ("--stage", "test", "--as", "ai-engineer", "--deployment", str(file))
+    result = govern("approve", f"{MODEL}/1", *chosen)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_version_is_not_approved_with_a_definition_that_is_wrong(
+    govern: Govern, where: list[Any], reader: Stubbed, tmp_path: Path
+) -> None:
+    reader.stub("dynamodb").add_response("get_item", {})
+    file = tmp_path / "deployment.yaml"
+    file.write_text("version: 2\n")
+    chosen = ("--stage", "test", "--as", "ai-engineer", "--deployment", str(file))
+    result = govern("approve", f"{MODEL}/1", *chosen)
+    assert result.exit_code == 1
+    assert f"{file}:1:10: version: is 2; expected const 1" in result.output

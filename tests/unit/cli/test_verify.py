@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from cli import dossier, dossier_page, evidence, verification
-from governance.domain import attestations, candidate
+from governance.domain import attestations, candidate, definitions
 from tests import chains
 from tests.contracts import samples
 from tests.evidence import Evidence
@@ -19,6 +19,7 @@ from tests.unit.cli.conftest import MODEL
 
 Govern = Callable[..., Result]
 EVIDENCE = Evidence()
+DEFINITION = samples.definition_reference()["uri"].split("/", 3)[3]
 CHAIN = EVIDENCE.chain()
 FINGERPRINT = EVIDENCE.signer.keyid
 LAST = len(CHAIN.envelopes)
@@ -69,6 +70,7 @@ def central(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "description": EVIDENCE.central,
         "documents": {
             f"manifests/{MODEL}/{EVIDENCE.candidate_id}.json": manifest,
+            DEFINITION: definitions.canonical(samples.definition()),
             evaluation["key"]: EVIDENCE.evaluation,
             **{uri.split("/", 3)[3]: body for uri, body in reports.items()},
         },
@@ -255,12 +257,14 @@ def test_evidence_that_is_gone_or_replaced_is_found(
 ) -> None:
     manifest = f"manifests/{MODEL}/{EVIDENCE.candidate_id}.json"
     del central["documents"][manifest]
+    central["documents"][DEFINITION] = b"{}"
     name = next(key for key in central["documents"] if key.startswith("reports/"))
     central["documents"][name] = b"{}"
     found = failures(report(central, govern, MODEL))
     assert {(what, where_.partition("/")[2][-20:]) for _, what, where_ in found} == {
         ("evidence-missing", manifest[-20:]),
         ("evidence-mismatch", name[-20:]),
+        ("evidence-mismatch", DEFINITION[-20:]),
     }
 
 

@@ -1,0 +1,31 @@
+"""CheckAlarms: was an alarm of the release raised while it baked?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance import contracts
+from governance.adapters.alarms import Alarms
+from governance.adapters.endpoints import Endpoints
+from governance.adapters.sessions import Sessions
+from governance.domain import guardrails
+from governance.entry import claim_of, entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Look at every alarm since the release began; one that has calmed down counts as well."""
+    deployment = contracts.request("check_alarms", event)["deployment"]
+    session = Sessions(settings, claim_of(event)).hub(deployment["account"])
+    # Made for this deployment, just before it began.
+    config = Endpoints(session).find_config(deployment["config_name"]) or {}
+    names = guardrails.alarm_names(deployment)
+    raised = Alarms(session).raised(names, config.get("CreationTime"))
+    said = "; ".join(f"{one['name']} ({one['reason']})" for one in raised)
+    return {
+        "alarms": [one["name"] for one in raised],
+        "said": f"{guardrails.plural(raised)} {said}" if raised else "no alarm was raised",
+    }
