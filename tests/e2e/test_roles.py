@@ -283,6 +283,12 @@ FUNCTIONS = {
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
+    "claim-rollback": ("dynamodb:PutItem", _table("claims")),
+    "stop-release": (
+        "states:StopExecution",
+        f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path-release-to-prod:one",
+    ),
+    "prove-rollback-target": ("s3:GetObjectVersionTagging", MODELS),
     "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
     "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),

@@ -28,6 +28,8 @@ TO_SERVICE = [
     "SetStageReleasing",
     "RecordReleaseStarted",
     "PlanDeployment",
+    "ProveRollbackTarget",
+    "RollbackTargetProven?",
     "GrantClearance",
     "TrialFirst?",
     "DeployToProd",
@@ -53,6 +55,7 @@ EMERGENCY = [*HAPPY[:-1], "RecordMandatoryReview", "ReleaseSucceeded"]
 FIRST = [*TO_SUPERSEDED, *RELEASED]
 # Found at the gate, recorded before the gate says no.
 TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
+NO_WAY_BACK = TO_SERVICE[: TO_SERVICE.index("RollbackTargetProven?") + 1]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
 # The guardrails did their work: a no like any other, and Prod serves what it served.
 ROLLED_BACK = [*TO_SERVICE, "SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
@@ -83,6 +86,8 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
         # Somebody else changes the endpoint by a later decision: a no, with who and since when.
         ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
+        # Rule 11: what cannot be taken back is not deployed.
+        ("WayBackBroken", [*NO_WAY_BACK, *REJECTED[len(TO_GATE) :]], "rejected"),
         ("EndpointRolledBack", ROLLED_BACK, "rolled_back"),
         # A trial comes first, and the release goes as every other from there.
         ("TrialWon", [*TRY, *LOOK, *LOOK, *AFTER_TRIAL, *FROM_DEPLOYMENT], "released"),
@@ -126,6 +131,7 @@ def test_a_release_names_what_it_replaced(
                 "SetStageReleasing",
                 "RecordReleaseStarted",
                 "PlanDeployment",
+                "ProveRollbackTarget",
                 "GrantClearance",
                 "VerifyCandidateInService",
                 "WatchEndpoint",

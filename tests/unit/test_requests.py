@@ -112,6 +112,21 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "description": "",
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
+            "prove_rollback_target": only_promotion,
+            "claim_rollback": {
+                "workflow": "rollback_model",
+                "execution_arn": "arn:execution",
+                "event": {},
+            },
+            "stop_release": {
+                **only_promotion,
+                "endpoint_arn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/m",
+                "release": {
+                    "execution_arn": "arn:execution",
+                    "claim_id": "a" * 64,
+                    "model_package_arn": samples.version_arn(),
+                },
+            },
             "plan_deployment": {
                 **only_promotion,
                 "candidate": candidate,
