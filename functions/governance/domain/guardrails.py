@@ -153,6 +153,16 @@ def changes_instances(deployment: Deployment, before: Mapping[str, Any] | None) 
     return bool(types) and types != {deployment["instance_type"]}
 
 
+def has_same_variants(deployment: Deployment, before: Mapping[str, Any] | None) -> bool:
+    """False if what serves has other variants, as in a trial that was stopped.
+
+    SageMaker takes a deployment with steps and alarms between variants of the same names alone;
+    without one it moves all traffic at once.
+    """
+    names = [variant["VariantName"] for variant in (before or {}).get("ProductionVariants", [])]
+    return before is None or names == [deployment["variant_name"]]
+
+
 def data_capture(deployment: Deployment) -> dict[str, Any] | None:
     """CreateEndpointConfig's DataCaptureConfig, None if nothing is to be kept."""
     capture = deployment.get("data_capture")
