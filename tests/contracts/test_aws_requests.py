@@ -301,6 +301,9 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     served = aws.handler("check_served_config")({"deployment": again})["served"]
     assert served["alarms"] == ["governed-path-clinical-risk-slow"]
     assert "p95 was greater" in served["taken_back"]
+    put = [call.request for call in aws.calls if call.operation == "PutMetricAlarm"][-3:]
+    looked_at = {one["Name"] for request in put for one in request["Dimensions"]}
+    assert looked_at == {"EndpointName", "VariantName"}, "what serves stays watched"
     assert aws.handler("watch_endpoint")({"deployment": deployment})["scaled"]
     unscaled = {**deployment, "autoscaling": None}
     assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]

@@ -30,7 +30,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         # Made for this deployment, just before it began.
         config = endpoints.find_config(deployment["config_name"]) or {}
         names = guardrails.alarm_names(deployment)
-        raised = Alarms(session).raised(names, config.get("CreationTime"))
+        alarms = Alarms(session)
+        raised = alarms.raised(names, config.get("CreationTime"))
+        # The new instances that they looked at are gone; what serves stays watched.
+        alarms.put(guardrails.alarms(deployment, of_new_fleet=False))
     return {
         "served": {
             "config_name": served,
