@@ -26,9 +26,14 @@ _VERBS = {APPROVED: "approve", REJECTED: "reject"}
 ENDS = {
     "Dev": {"CandidatePromoted", "PromotionRejected", "PromotionErrored"},
     "Test": {"ValidationPassed", "ValidationFailed", "ValidationRejected", "ValidationErrored"},
-    "Prod": {"CandidateReleased", "ReleaseRejected", "ReleaseRolledBack", "ReleaseErrored"},
+    "Prod": {
+        *("CandidateReleased", "ReleaseRejected", "ReleaseRolledBack", "ReleaseErrored"),
+        *("CandidateRolledBack", "RollbackRejected", "RollbackErrored"),
+    },
 }
-GOOD_ENDS = frozenset({"CandidatePromoted", "ValidationPassed", "CandidateReleased"})
+GOOD_ENDS = frozenset(
+    {"CandidatePromoted", "ValidationPassed", "CandidateReleased", "CandidateRolledBack"}
+)
 
 Progress = Callable[[float, Mapping[str, Any] | None], None]
 
@@ -148,7 +153,8 @@ def refusal(entry: Mapping[str, Any], decision: Decision) -> GovernError | None:
     """What to raise for the entry with which the workflow ended; None if it ended well."""
     if entry["kind"] in GOOD_ENDS:
         return None
-    status = str(entry["stage_status"])
+    # A rollback that was refused leaves the version as it was.
+    status = "Rejected" if entry["kind"] == "RollbackRejected" else str(entry["stage_status"])
     found = ledger.reasons(entry)
     said = "\n".join(f"  {line}" for line in reason_lines(found))
     return GovernError(

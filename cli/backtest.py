@@ -15,11 +15,13 @@ from cli import policies
 from cli.errors import USAGE, GovernError, usage
 from cli.options import TIERS
 from governance.adapters.policy_engine import engine
-from governance.domain import gates, locks
+from governance.domain import gates, locks, rollbacks
 from governance.domain.facts import from_dict
 from governance.domain.policies import Policy
 
 Entry = Mapping[str, Any]
+# What a release is refused by beside its policy.
+_NO_POLICY = frozenset({locks.RULE, rollbacks.RULE})
 
 
 def backtest(entries: Iterable[Entry], directory: Path) -> dict[str, Any]:
@@ -97,8 +99,8 @@ def _change(entry: Entry, policy: Policy) -> dict[str, Any] | None:
     before = entry["verdict"]
     decide = engine(policy.cedar, policy.schema).decide
     after = gates.evaluate(from_dict(before["facts"]), policy, decide)
-    # That an endpoint was busy is no rule of a policy: by the policy it was allowed.
-    denied = [reason["rule"] for reason in before["reasons"] if reason["rule"] != locks.RULE]
+    # That an endpoint was busy, or had no way back, is no rule of a policy: it was allowed.
+    denied = [reason["rule"] for reason in before["reasons"] if reason["rule"] not in _NO_POLICY]
     allowed = before["allowed"] or not denied
     denies = {reason.rule for reason in after.reasons}
     if allowed == after.allowed and denies == set(denied):

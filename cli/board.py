@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli import endpoints, ledger, reviews, versions
 from cli.aws import calling
 from governance.domain.identity import account_of, identity_of
-from governance.domain.ledger import ABOUT_ACCESS, UNMOVING, phase
+from governance.domain.ledger import ABOUT_ACCESS, SERVES, UNMOVING, phase
 
 if TYPE_CHECKING:
     import boto3
@@ -182,7 +182,7 @@ def _unrecorded(row: Mapping[str, Any], models: set[str]) -> Row:
 
 def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
     """What each Prod endpoint of a model serves, by the model's ledger entries."""
-    released = {e["endpoint"]["endpoint_arn"]: e for e in found if e["kind"] == "CandidateReleased"}
+    released = {e["endpoint"]["endpoint_arn"]: e for e in found if e["kind"] in SERVES}
     return [
         {
             "endpoint_name": entry["endpoint"]["endpoint_name"],

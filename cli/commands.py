@@ -560,7 +560,7 @@ def _decide(
         if done.workflow:
             text += f"; that starts {done.workflow}"
         present.console().print(text)
-    entry = _follow(where, done, after, timeout, options.as_json) if timeout else None
+    entry = follow(where, done, after, timeout, options.as_json) if timeout else None
     if options.as_json:
         output({"decision": done.to_dict(), **({"entry": entry} if entry else {})})
     return 0
@@ -611,7 +611,7 @@ def _say(options: Options, reference: str, phase: Phase, because: str, timeout: 
     return 0
 
 
-def _follow(
+def follow(
     where: Target, done: Decision, after: int, timeout: float, quiet: bool
 ) -> dict[str, Any]:
     """The entry with which the workflow ended well; GovernError if it did not."""

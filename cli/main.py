@@ -32,6 +32,7 @@ from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
 from cli.recall_commands import recall
+from cli.rollback_commands import rollback
 
 
 class _Govern(click.Group):
@@ -87,6 +88,7 @@ for command in (
     reject,
     review,
     break_glass,
+    rollback,
     recall,
     status,
     history,

@@ -103,6 +103,7 @@ class Aws:
     tables: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     endpoint: dict[str, Any] | None = None
+    running: bool = False  # every execution
     entries: list[dict[str, Any]] = field(default_factory=list)
     signing_key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
@@ -256,6 +257,10 @@ class Aws:
         self.objects[request["Bucket"], request["Key"]] = body
         return {"CopyObjectResult": {"ChecksumSHA256": _checksum(body)}}
 
+    def _on_GetObjectTagging(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = {"cleared-prod": "yes", "prod-account": samples.PROD}
+        return {"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
     def _object(self, request: dict[str, Any]) -> bytes:
         place = request["Bucket"], request["Key"]
         if place not in self.objects:
@@ -280,7 +285,7 @@ class Aws:
         key = {name: request["Item"][name] for name in keys}
         place = (request["TableName"], json.dumps(key, sort_keys=True))
         held = self.tables.get(place, {}).get("execution_arn")
-        if held and held != request["ExpressionAttributeValues"][":execution"]:
+        if held and held != request.get("ExpressionAttributeValues", {}).get(":execution"):
             raise Refused("ConditionalCheckFailedException", "The conditional request failed")
         self.tables[place] = request["Item"]
         return {}
@@ -301,8 +306,13 @@ class Aws:
             return {"Items": [items.to_item(samples.row(entry)) for entry in self.policy_changes]}
         return {"Items": [items.to_item(samples.row(entry)) for entry in self.entries]}
 
+    def _on_Scan(self, request: dict[str, Any]) -> dict[str, Any]:
+        table = request["TableName"]
+        return {"Items": [item for (name, _), item in self.tables.items() if name == table]}
+
     def _on_DescribeExecution(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"executionArn": request["executionArn"], "status": "ABORTED"}
+        status = "RUNNING" if self.running else "ABORTED"
+        return {"executionArn": request["executionArn"], "status": status}
 
     # -------------------------------------------------------------- KMS
 
@@ -474,6 +484,7 @@ class Aws:
             "EndpointConfigName": request["EndpointConfigName"],
             "EndpointStatus": "InService",
             "LastModifiedTime": "2026-11-21T09:00:00.000000Z",
+            "ProductionVariants": [{"VariantName": "AllTraffic", "DesiredWeight": 1.0}],
         }
         return {"EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{request['EndpointName']}"}
 
@@ -481,7 +492,18 @@ class Aws:
         return {
             **request,
             "CreationTime": "2026-11-21T08:00:00.000000Z",
-            "ProductionVariants": [{"VariantName": "AllTraffic", "InitialInstanceCount": 1}],
+            "ProductionVariants": [
+                {"VariantName": "AllTraffic", "ModelName": "old", "InitialInstanceCount": 1}
+            ],
+        }
+
+    def _on_GetMetricData(self, request: dict[str, Any]) -> dict[str, Any]:
+        values = {"requests": [4000.0, 1000.0], "errors": [0.0, 1.0]}
+        return {
+            "MetricDataResults": [
+                {"Id": query["Id"], "Values": values[query["Id"]]}
+                for query in request["MetricDataQueries"]
+            ]
         }
 
     def _on_PutScalingPolicy(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -33,13 +33,21 @@ OPERATIONS = {
         *("HeadObject", "GetObject", "PutObject", "CopyObject", "GetObjectAttributes"),
         *("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts"),
         *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
-        *("AbortMultipartUpload", "PutObjectTagging"),
+        *("AbortMultipartUpload", "PutObjectTagging", "GetObjectTagging"),
     ],
-    "dynamodb": ["BatchGetItem", "GetItem", "PutItem", "DeleteItem", "Query", "TransactWriteItems"],
+    "dynamodb": [
+        "BatchGetItem",
+        "GetItem",
+        "PutItem",
+        "DeleteItem",
+        "Query",
+        "Scan",
+        "TransactWriteItems",
+    ],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": [
         *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
-        *("DescribeAlarms", "DescribeAlarmHistory"),
+        *("DescribeAlarms", "DescribeAlarmHistory", "GetMetricData"),
     ],
     "application-autoscaling": [
         *("RegisterScalableTarget", "PutScalingPolicy", "DeregisterScalableTarget"),
@@ -49,7 +57,7 @@ OPERATIONS = {
         *("GetDownloadUrlForLayer", "UploadLayerPart"),
     ],
     "events": ["PutEvents", "DescribeEventBus", "DescribeRule", "ListTargetsByRule"],
-    "stepfunctions": ["SendTaskSuccess", "DescribeExecution"],
+    "stepfunctions": ["SendTaskSuccess", "DescribeExecution", "StopExecution"],
     "sagemaker-runtime": ["InvokeEndpoint"],
     "sagemaker": [
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
@@ -285,6 +293,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert not denied["allowed"]
     _set_stage(aws, promotion, "Rejected", denied["description"])
     _lock(aws, promotion)
+    _prove(aws, promotion)
     deployment = _deploy(aws, promotion, candidate)
     again = {**deployment, "config_name": "clinical-risk-prod-another"}
     aws.handler("deploy_endpoint")({"deployment": again, "task_token": "t" * 64})
@@ -299,6 +308,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     unscaled = {**deployment, "autoscaling": None}
     assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]
     assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
+    _try(aws, deployment)
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)
@@ -309,6 +319,43 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
         {"promotion": promotion, "deployment": deployment}
     )
     assert superseded == {"superseded": previous}
+
+
+def _try(aws: Aws, deployment: dict[str, Any]) -> None:
+    """Both trials, as far as a function calls AWS for them."""
+    line = {
+        "captureData": {"endpointInput": {"data": "1"}, "endpointOutput": {"data": "[0.5]"}},
+        "eventMetadata": {"eventId": "e", "inferenceTime": "2026-11-21T09:00:00Z"},
+        "eventVersion": "0",
+    }
+    for strategy, decision in (
+        (
+            {
+                "type": "a-b",
+                "challenger_percent": 10,
+                "look_seconds": 60,
+                "looks": 1,
+                "alpha": 0.05,
+                "undecided": "ask",
+            },
+            "promote",
+        ),
+        ({"type": "shadow", "sample_percent": 50, "seconds": 60, "max_disagreement": 0.5}, "ask"),
+    ):
+        tried = {**deployment, "release": {**deployment["release"], "strategy": strategy}}
+        plan = aws.handler("plan_trial")({"deployment": tried})["trial"]
+        trial = plan["deployment"]
+        aws.handler("create_endpoint_config")({"deployment": trial})
+        for variant in ("AllTraffic", "Challenger"):
+            key = f"trials/{trial['config_name']}/{trial['endpoint_name']}/{variant}/a.jsonl"
+            bucket = f"governed-path-capture-{trial['account']}-{trial['region']}"
+            aws.objects[bucket, key] = f"{json.dumps(line)}\n".encode()
+        compared = {"deployment": tried, "trial": trial, "look": 1}
+        assert aws.handler("compare_variants")(compared)["decision"] == decision
+        made = len(aws.calls)
+        for name in ("create_model", "create_endpoint_config"):
+            aws.handler(name)({"deployment": plan["champion"]})
+        assert len(aws.calls) == made  # what serves already is there
 
 
 def _lock(aws: Aws, promotion: dict[str, Any]) -> None:
@@ -324,6 +371,56 @@ def _lock(aws: Aws, promotion: dict[str, Any]) -> None:
         "outcome": "released",
         "endpoint_arn": locked["endpoint_arn"],
     }
+
+
+def _prove(aws: Aws, promotion: dict[str, Any]) -> None:
+    """The way back of another release is the version that was promoted here."""
+    released = events.example("governed-path-candidate-released.first-release")["detail"]
+    arn = f"arn:aws:sagemaker:{samples.REGION}:{samples.PROD}:endpoint/clinical-risk"
+    aws.entries = [{**released, "endpoint": {**released["endpoint"], "endpoint_arn": arn}}]
+    aws.versions[samples.version_arn()]["ModelApprovalStatus"] = "Approved"
+    another = {**promotion, "model_package_arn": samples.version_arn(version=4)}
+    found = aws.handler("prove_rollback_target")({"promotion": another})
+    assert found["refusal"] is None, found
+    names = [check["name"] for check in found["rollback_target"]["checks"]]
+    assert sorted(set(names)) == ["approval", "bytes", "clearance", "definition", "image"]
+    _go_back(aws, another, released)
+
+
+def _go_back(aws: Aws, promotion: dict[str, Any], released: dict[str, Any]) -> None:
+    """The request of a rollback is claimed, its way back found, a running release stopped."""
+    asked = events.example("sagemaker-model-package-state-change.prod-rollback-requested")
+    claimed = aws.handler("claim_rollback")(
+        {
+            "workflow": "rollback_model",
+            "execution_arn": promotion["execution_arn"].replace(
+                "release-to-prod", "rollback-model"
+            ),
+            "event": asked,
+        }
+    )
+    assert claimed["outcome"] == "claimed"
+    alarm = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
+    by_alarm = aws.handler("claim_rollback")(
+        {"workflow": "rollback_model", "execution_arn": "arn:execution:alarm", "event": alarm}
+    )
+    assert (by_alarm["outcome"], by_alarm["trigger"]) == ("claimed", "alarm")
+    gone = samples.version_arn(version=4)
+    aws.versions[gone] = aws.versions[samples.version_arn()]
+    back = {**claimed["promotion"], "model_package_arn": gone}
+    found = aws.handler("prove_rollback_target")({"promotion": back})
+    assert found["rollback"]["to"] == samples.version_arn()
+    assert found["rollback"]["unproven"] == []
+    assert found["definition"] == released["definition"]["digest"]
+    stop = {
+        "promotion": back,
+        "endpoint_arn": f"arn:aws:sagemaker:{samples.REGION}:{samples.PROD}:endpoint/m",
+        "release": promotion,
+    }
+    aws.endpoint, aws.running = {"EndpointName": "m", "EndpointStatus": "Updating"}, True
+    stopped = aws.handler("stop_release")(stop)
+    aws.endpoint, aws.running = None, False
+    assert (len(stopped["stopped"]), stopped["shift_taken_back"]) == (2, True)
 
 
 def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:

@@ -24,7 +24,11 @@ from tests.contracts import events, samples
 ROOT = Path(__file__).parents[2]
 CENTRAL_TEMPLATE, MEMBER_TEMPLATE = "template.yaml", "stacks/member.yaml"
 MEMBERS = {"Dev": samples.DEV, "Test": samples.TEST, "Prod": samples.PROD}
-WORKFLOWS = ("PromoteToCentral", "ValidateInTest", "ReleaseToProd")
+# The event of each machine's rule.
+WORKFLOWS = {
+    **dict.fromkeys(("PromoteToCentral", "ValidateInTest", "ReleaseToProd"), "Approved"),
+    "RollbackModel": "Requested",
+}
 LAMBDA_AND_TOPIC_RULES = (
     "Decision",
     "EndpointState",
@@ -69,13 +73,13 @@ def _resolved(value: Any, values: dict[str, Any], conditions: dict[str, bool]) -
     return {key: _resolved(entry, values, conditions) for key, entry in value.items()}
 
 
-def _workflow_rule(workflow: str) -> Any:
+def _workflow_rule(workflow: str, name: str = "") -> Any:
     resource = f"{workflow}StateMachine"
     machine = _properties(CENTRAL_TEMPLATE, resource, "AWS::Serverless::StateMachine")
-    approved = machine.get("Events", {}).get("Approved")
-    assert approved is not None, f"{resource} of {CENTRAL_TEMPLATE} has no event Approved"
-    assert approved["Type"] == "EventBridgeRule"
-    return approved["Properties"]
+    event = machine.get("Events", {}).get(name or WORKFLOWS[workflow])
+    assert event is not None, f"{resource} of {CENTRAL_TEMPLATE} has no event {name or workflow}"
+    assert event["Type"] == "EventBridgeRule"
+    return event["Properties"]
 
 
 def _rule(template: str, resource: str) -> Any:
@@ -86,6 +90,7 @@ def _rule(template: str, resource: str) -> Any:
 def _hub_patterns() -> dict[str, str]:
     """The patterns on the hub bus, as JSON, by the name of their rule."""
     rules = {workflow: _workflow_rule(workflow)["Pattern"] for workflow in WORKFLOWS}
+    rules["RollbackModelAlarm"] = _workflow_rule("RollbackModel", "Alarm")["Pattern"]
     for name in LAMBDA_AND_TOPIC_RULES:
         rules[name] = _rule(CENTRAL_TEMPLATE, f"{name}Rule")["EventPattern"]
     return {name: json.dumps(_resolved(rule, PARAMETERS, {})) for name, rule in rules.items()}
@@ -127,8 +132,11 @@ def _on_hub(event: dict[str, Any]) -> set[str]:
 
 def _rules_of(event: dict[str, Any]) -> set[str]:
     """The hub's rules that match, and Forwarding if the event leaves its account's own bus."""
-    forwarding = _forwarding_pattern(event["account"])
-    forwarded = forwarding is not None and _matches(forwarding, json.dumps(event))
+    patterns = [_forwarding_pattern(event["account"])]
+    if event["account"] in (samples.TEST, samples.PROD):
+        alarms = _rule(MEMBER_TEMPLATE, "AlarmForwardingRule")["EventPattern"]
+        patterns.append(json.dumps(_resolved(alarms, {}, {})))
+    forwarded = any(p is not None and _matches(p, json.dumps(event)) for p in patterns)
     return _on_hub(event) | ({FORWARDED} if forwarded else set())
 
 
@@ -189,6 +197,7 @@ AWS_EVENTS: dict[str, set[str]] = {
     PACKAGE + "prod-business-revoked": {FORWARDED, "Decision"},
     PACKAGE + "prod-break-glass-requested": {FORWARDED, "Decision"},
     PACKAGE + "prod-recalled": {FORWARDED, "Decision"},
+    PACKAGE + "prod-rollback-requested": {FORWARDED, "RollbackModel"},
     PACKAGE + "retired": {FORWARDED, "Decision"},
     # Anything else that happens to a version starts nothing.
     PACKAGE + "dev-registered": ONLY_FORWARDED,
@@ -217,6 +226,11 @@ AWS_EVENTS: dict[str, set[str]] = {
     "cloudtrail-update-model-package.dev-approved": {"Confirmation", FORWARDED},
     "cloudtrail-update-model-package.dev-approved-by-status": {"Confirmation", FORWARDED},
     "cloudtrail-update-model-package.denied": set(),
+    # An alarm of an endpoint takes it back after its release.
+    "cloudwatch-alarm-state-change.endpoint-alarm": {FORWARDED, "RollbackModelAlarm"},
+    "cloudwatch-alarm-state-change.endpoint-ok": set(),
+    "cloudwatch-alarm-state-change.stop": set(),
+    "cloudwatch-alarm-state-change.unknown-account": set(),
     # Central's default bus: nothing of it goes to the hub's.
     "step-functions-execution-status-change.release-aborted": set(),
     "step-functions-execution-status-change.release-succeeded": set(),
@@ -254,8 +268,8 @@ def test_an_event_matches_exactly_its_rules(name: str, rules: set[str]) -> None:
 
 @pytest.mark.parametrize(("name", "rules"), EXPECTED.items(), ids=EXPECTED)
 def test_at_most_one_workflow_is_started(name: str, rules: set[str]) -> None:
-    assert len(_on_hub(events.example(name)) & set(WORKFLOWS)) <= 1
-    assert len(rules & set(WORKFLOWS)) <= 1
+    assert len(_on_hub(events.example(name)) & WORKFLOWS.keys()) <= 1
+    assert len(rules & WORKFLOWS.keys()) <= 1
 
 
 @pytest.mark.parametrize("rule", [*_hub_patterns(), FORWARDED])
@@ -270,11 +284,12 @@ def _moved(name: str, account: str) -> dict[str, Any]:
     return moved
 
 
-@pytest.mark.parametrize("case", ["test-approved", "prod-approved"])
+@pytest.mark.parametrize("case", ["test-approved", "prod-approved", "prod-rollback-requested"])
 @pytest.mark.parametrize("account", MEMBERS.values(), ids=MEMBERS)
 def test_a_member_account_cannot_approve_for_test_or_prod(case: str, account: str) -> None:
     """A version called Prod / Approved in somebody's own registry releases nothing."""
-    assert _on_hub(_moved(PACKAGE + case, account)) & {"ValidateInTest", "ReleaseToProd"} == set()
+    starting = {"ValidateInTest", "ReleaseToProd", "RollbackModel"}
+    assert _on_hub(_moved(PACKAGE + case, account)) & starting == set()
 
 
 @pytest.mark.parametrize("case", ["dev-approved", "dev-approved-by-status"])
@@ -286,7 +301,7 @@ def test_a_dev_approval_in_the_central_registry_promotes_nothing(case: str) -> N
 @pytest.mark.parametrize("case", ["dev-approved", "test-approved", "prod-approved"])
 def test_only_sagemaker_says_that_a_version_was_approved(case: str, source: str) -> None:
     event = {**events.example(PACKAGE + case), "source": source}
-    assert _on_hub(event) & set(WORKFLOWS) == set()
+    assert _on_hub(event) & WORKFLOWS.keys() == set()
 
 
 @pytest.mark.parametrize("phase", phases.PHASES, ids=lambda phase: phase.name)
@@ -298,7 +313,7 @@ def test_a_decision_is_recorded_by_its_workflow_or_by_the_one_function(phase: ph
     matched = _on_hub({**event, "detail": {**event["detail"], "ModelLifeCycle": life_cycle}})
     recorded = phase.name in approval_events.DECISIONS
     assert ("Decision" in matched) is recorded
-    assert bool(matched & set(WORKFLOWS)) is (phase.causes is not None)
+    assert bool(matched & WORKFLOWS.keys()) is (phase.causes is not None)
     people = phase.set_by - {phases.Setter.SYSTEM, phases.Setter.TRAINING_PIPELINE}
     assert bool(people) is (recorded or phase.causes is not None)
 
@@ -316,8 +331,9 @@ def test_the_hub_takes_from_members_what_they_forward_and_nothing_else() -> None
         for branch in pattern.get("$or", [pattern])
         for detail_type in branch["detail-type"]
     }
-    assert set(allowed["events:detail-type"]) == forwarded
-    assert allowed["events:source"] == "aws.sagemaker"
+    alarms = _rule(MEMBER_TEMPLATE, "AlarmForwardingRule")["EventPattern"]
+    assert set(allowed["events:detail-type"]) == forwarded | set(alarms["detail-type"])
+    assert set(allowed["events:source"]) == {"aws.sagemaker", *alarms["source"]}
     assert policy["Statement"]["Principal"] == {"AWS": {"Ref": "TrustedAccountIds"}}
 
 

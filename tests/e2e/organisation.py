@@ -25,7 +25,7 @@ from urllib.parse import unquote
 import boto3
 from botocore.exceptions import ClientError
 
-from cli import approvals, deployments, ledger, provisioning, reviews
+from cli import approvals, deployments, ledger, provisioning, reviews, rollbacks
 from cli.target import Target, at_endpoint, local_target
 from governance.domain import phases
 from local import organisation as places
@@ -326,6 +326,22 @@ class Organisation:
             timeout=PATIENCE,
             interval=0.3,
         )
+        return Outcome(entry, self.ended(entry["execution_arn"]))
+
+    def roll_back(
+        self,
+        endpoint: str,
+        because: str,
+        to: int | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """A governance engineer asks for the rollback of an endpoint; how that ended."""
+        where = self.persona("governance-engineer")
+        model = str(rollbacks.model_of(where.reader, endpoint)["model"])
+        after = ledger.head(where.reader, model)
+        asked = rollbacks.ask(where, endpoint, because, to)
+        meanwhile()
+        entry = approvals.follow(self.reader, asked, after=after, timeout=PATIENCE, interval=0.3)
         return Outcome(entry, self.ended(entry["execution_arn"]))
 
     def review(

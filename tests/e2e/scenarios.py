@@ -36,14 +36,16 @@ UNPROVEN = "unproven-model"
 TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
 REVIEWED = "reviewed-model"
+ROLLED_BACK = "rolled-back-model"
 GUARDED = "guarded-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
-    *(REVIEWED, OVERWRITTEN, GUARDED),
+    *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK),
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
 EMIL = "emil"
+WRONG_RISKS = "Risks of patients over 80 are far too low since noon. Incident 4712."
 EMERGENCY = "Version 1 gives wrong risks for patients over 80; version 2 repairs it. Incident 4711."
 
 
@@ -126,6 +128,7 @@ def replayed(organisation: Organisation, path: DemoPath) -> Replayed:
 
 
 _NEWS = "notifications"
+_WAITS = "governed-path-endpoint-waits"
 
 
 @dataclass(frozen=True)
@@ -275,6 +278,55 @@ def reviewed(organisation: Organisation, trained: Trained) -> Reviewed:
     )
 
 
+@dataclass(frozen=True)
+class RolledBack:
+    """Two releases, the way back from the second, and what else was asked for there."""
+
+    first: Outcome
+    second: Outcome
+    went_back: Outcome
+    nothing_left: Outcome  # the rollback of what is the only good one then
+    stopped: dict[str, Any]  # the execution of a release that a rollback stopped
+    stopped_by: Outcome
+
+
+def rolled_back(organisation: Organisation, trained: Trained) -> RolledBack:
+    """Grace goes back from version 2 to 1; then, while 2 is released once more, back again."""
+    first = _tested(organisation, organisation.register_again(trained.first, ROLLED_BACK))
+    for kind in REVIEWS:
+        organisation.review(first, kind)
+    one = organisation.approve("prod", first)
+    second = _tested(organisation, organisation.register_again(trained.second, ROLLED_BACK))
+    for kind in REVIEWS:
+        organisation.review(second, kind)
+    two = organisation.approve("prod", second)
+    endpoint = f"{ROLLED_BACK}-endpoint"
+    back = organisation.roll_back(endpoint, WRONG_RISKS)
+    nothing = organisation.roll_back(endpoint, WRONG_RISKS)
+    # A release that waits for SageMaker, as one does that shifts traffic for half an hour.
+    waits = organisation.root(CENTRAL, "dynamodb")
+    arn = one.entry["endpoint"]["endpoint_arn"]
+    key = {"endpoint_arn": {"S": arn}}
+    busy = {"claim_id": {"S": "another"}, "expires_at": {"S": "2999-01-01T00:00:00Z"}}
+    waits.put_item(TableName=_WAITS, Item=key | busy)
+    _, after = organisation.decide("prod", second)
+
+    def recorded(kind: str) -> list[dict[str, Any]]:
+        found = organisation.story(ROLLED_BACK)
+        return [e for e in found if e["kind"] == kind and int(e["sequence"]) > after]
+
+    running = eventually(lambda: recorded("ReleaseStarted"), "the second release of version 2")
+
+    def let_go() -> None:
+        eventually(lambda: recorded("ReleaseStopped"), "the end of the release")
+        waits.delete_item(TableName=_WAITS, Key=key)
+
+    stopping = organisation.roll_back(endpoint, WRONG_RISKS, meanwhile=let_go)
+    return RolledBack(
+        *(one, two, back, nothing, organisation.ended(running[0]["execution_arn"]), stopping)
+    )
+
+
 def own_work(organisation: Organisation, trained: Trained) -> Outcome:
     """Theo approves, as a data scientist, the version that he trained."""
     origin = organisation.register_again(trained.first, OWN_WORK)
@@ -404,6 +456,7 @@ SCENARIOS = (
     replaced,
     tampered,
     reviewed,
+    rolled_back,
     guarded,
     crashing,
 )

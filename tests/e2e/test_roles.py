@@ -64,6 +64,10 @@ def _endpoint(account: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{account}:endpoint/{MODEL}"
 
 
+def _captured(key: str) -> str:
+    return f"arn:aws:s3:::governed-path-capture-{PROD}-{REGION}/{key}"
+
+
 def _alarm(name: str) -> str:
     return f"arn:aws:cloudwatch:{REGION}:{PROD}:alarm:{name}"
 
@@ -279,6 +283,12 @@ FUNCTIONS = {
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
     "set-stage": _TAKE_REGISTRY,
+    "claim-rollback": ("dynamodb:PutItem", _table("claims")),
+    "stop-release": (
+        "states:StopExecution",
+        f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path-release-to-prod:one",
+    ),
+    "prove-rollback-target": ("s3:GetObjectVersionTagging", MODELS),
     "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
     "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
@@ -298,6 +308,8 @@ FUNCTIONS = {
     "smoke-test": ("s3:GetObject", MODELS),
     "watch-endpoint": _TAKE_HUB,
     "check-alarms": _TAKE_HUB,
+    "plan-trial": _TAKE_HUB,
+    "compare-variants": _TAKE_HUB,
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", f"{_table('ledger')}/index/by-kind"),
     "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
@@ -569,6 +581,12 @@ OTHERS = [
     (TEST, "endpoint-execution", "s3:PutObject", MODELS, {}, False),
     (TEST, "endpoint-execution", "sagemaker:CreateEndpoint", _endpoint(TEST), {}, False),
     (PROD, "hub", "sagemaker:UpdateEndpoint", _endpoint(PROD), {}, True),
+    # A trial's metrics, and what its shadow answered; not what else is captured.
+    (PROD, "hub", "cloudwatch:GetMetricData", "*", {}, True),
+    (TEST, "hub", "cloudwatch:GetMetricData", "*", {}, False),
+    (PROD, "hub", "s3:GetObject", _captured("trials/x/a.jsonl"), {}, True),
+    (PROD, "hub", "s3:GetObject", _captured("endpoint/a.jsonl"), {}, False),
+    (PROD, "hub", "s3:PutObject", _captured("trials/x/a.jsonl"), {}, False),
     (PROD, "hub", "sagemaker:UpdateModelPackage", VERSION, {}, False),
     *(
         (PROD, "hub", f"cloudwatch:{action}", _alarm(name), {}, name == "governed-path-x")

@@ -75,3 +75,13 @@ def test_rejected_release_can_be_decided_again(replaced: Replaced) -> None:
     assert replaced.refused.entry["kind"] == "ReleaseRejected"
     assert replaced.first.entry["kind"] == "CandidateReleased"
     assert replaced.first.entry["model_package_arn"] == replaced.refused.entry["model_package_arn"]
+
+
+def test_a_release_names_its_way_back_and_what_proves_it(replaced: Replaced) -> None:
+    """Rule 11: the first release has none, and says so; the second would go back to the first."""
+    assert replaced.first.entry["rollback_target"].keys() == {"said"}
+    target = replaced.second.entry["rollback_target"]
+    assert target["model_package_arn"] == replaced.first.entry["model_package_arn"]
+    assert target["entry"] == replaced.first.entry["sequence"]
+    proven = {check["name"]: check["proven"] for check in target["checks"]}
+    assert proven == dict.fromkeys(("approval", "bytes", "clearance", "image", "definition"), True)

@@ -28,7 +28,10 @@ TO_SERVICE = [
     "SetStageReleasing",
     "RecordReleaseStarted",
     "PlanDeployment",
+    "ProveRollbackTarget",
+    "RollbackTargetProven?",
     "GrantClearance",
+    "TrialFirst?",
     "DeployToProd",
     "EndpointInService?",
 ]
@@ -52,9 +55,16 @@ EMERGENCY = [*HAPPY[:-1], "RecordMandatoryReview", "ReleaseSucceeded"]
 FIRST = [*TO_SUPERSEDED, *RELEASED]
 # Found at the gate, recorded before the gate says no.
 TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
+NO_WAY_BACK = TO_SERVICE[: TO_SERVICE.index("RollbackTargetProven?") + 1]
 REJECTED = [*TO_GATE, "SetStageRejected", "RecordRejection", "ReleaseRejected"]
 # The guardrails did their work: a no like any other, and Prod serves what it served.
 ROLLED_BACK = [*TO_SERVICE, "SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
+LOOK = ["ObserveTrial", "CompareVariants", "Decided?"]
+PLAN_TRIAL = [*TO_SERVICE[:-2], "PlanTrial", "ChampionServes?"]
+TRY = [*PLAN_TRIAL, "DeployTrial", "TrialInService?"]
+AFTER_TRIAL = ["RestoreChampion", "TrialPassed?"]
+FROM_DEPLOYMENT = HAPPY[HAPPY.index("DeployToProd") :]
+TAKEN_BACK = ["SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
 ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
 OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
 
@@ -76,7 +86,15 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
         # Somebody else changes the endpoint by a later decision: a no, with who and since when.
         ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
+        # Rule 11: what cannot be taken back is not deployed.
+        ("WayBackBroken", [*NO_WAY_BACK, *REJECTED[len(TO_GATE) :]], "rejected"),
         ("EndpointRolledBack", ROLLED_BACK, "rolled_back"),
+        # A trial comes first, and the release goes as every other from there.
+        ("TrialWon", [*TRY, *LOOK, *LOOK, *AFTER_TRIAL, *FROM_DEPLOYMENT], "released"),
+        ("TrialOfAFirstRelease", [*PLAN_TRIAL, *FROM_DEPLOYMENT], "released"),
+        ("TrialLost", [*TRY, *LOOK, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
+        ("TrialUndecided", [*TRY, *LOOK * 3, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
+        ("ChallengerDoesNotComeUp", [*TRY, *TAKEN_BACK], "rolled_back"),
         ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
     ],
 )
@@ -113,6 +131,7 @@ def test_a_release_names_what_it_replaced(
                 "SetStageReleasing",
                 "RecordReleaseStarted",
                 "PlanDeployment",
+                "ProveRollbackTarget",
                 "GrantClearance",
                 "VerifyCandidateInService",
                 "WatchEndpoint",
@@ -125,6 +144,7 @@ def test_a_release_names_what_it_replaced(
                 "RecordRelease",
             )
         ),
+        ("PlanTrialFails", [*until("PlanTrial", TRY), *ERRORED]),
         ("SetStageRolledBackFails", [*until("SetStageRolledBack", ROLLED_BACK), *ERRORED]),
         ("RecordRolledBackFails", [*until("RecordRolledBack", ROLLED_BACK), *ERRORED]),
         ("RecordMandatoryReviewFails", [*until("RecordMandatoryReview", EMERGENCY), *ERRORED]),
@@ -181,6 +201,49 @@ def test_a_release_that_does_not_serve_alarms(
     assert (ended.states, ended.status) == ([*until(last), *ERRORED], "FAILED")
     assert ended.error == error
     assert cause in str(ended.cause)
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "error", "cause"),
+    [
+        ("TrialBreaksTheEndpoint", TRY, "TrialFailed", "failed: the endpoint is Failed"),
+        ("DeployTrialFails", until("DeployTrial", TRY), "States.TaskFailed", "does not trust"),
+        # We could not look, so nobody knows; the champion serves alone again all the same.
+        (
+            "CompareVariantsFails",
+            [*TRY, *LOOK[:2], *AFTER_TRIAL],
+            "TrialNotJudged",
+            "IntegrityError: sha256",
+        ),
+        (
+            "ChampionNotRestored",
+            [*TRY, *LOOK, *LOOK, *AFTER_TRIAL],
+            "ChampionNotRestored",
+            "does not serve alone again: failed",
+        ),
+        (
+            "RestoreChampionFails",
+            [*TRY, *LOOK, *LOOK, "RestoreChampion"],
+            "States.TaskFailed",
+            "does not trust the hub",
+        ),
+    ],
+)
+def test_a_trial_that_cannot_be_held_or_ended_alarms(
+    run: Callable[[str], Run], case: str, states: list[str], error: str, cause: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == ([*states, *ERRORED], "FAILED")
+    assert ended.error == error
+    assert cause in str(ended.cause)
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [("TrialLost", "the challenger is worse"), ("TrialUndecided", "approve again to release")],
+)
+def test_a_trial_that_nobody_won_says_why(run: Callable[[str], Run], case: str, said: str) -> None:
+    assert said in run(case).output["reason"]
 
 
 def test_a_decision_that_cloudtrail_does_not_confirm_is_errored_and_never_an_approval(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from governance.domain import approval_events, claims, ledger, phases, reviews
 from governance.domain.errors import InvalidInputError
-from tests.contracts import samples
+from tests.contracts import events, samples
 
 ARN = samples.version_arn(samples.DEV, 1)
 ABSENT = object()
@@ -217,7 +217,7 @@ def test_what_persons_set_is_a_decision_or_an_approval() -> None:
     system = {phases.Setter.SYSTEM, phases.Setter.TRAINING_PIPELINE}
     by_people = {phase.name for phase in phases.PHASES if phase.set_by - system}
     approvals = {phase.name for phase in phases.APPROVALS.values()}
-    assert by_people == approvals | approval_events.DECISIONS.keys()
+    assert by_people == approvals | {approval_events.ROLLBACK} | approval_events.DECISIONS.keys()
     assert {kind for kind, _ in approval_events.DECISIONS.values()} <= set(ledger.KINDS)
 
 
@@ -315,3 +315,31 @@ def test_a_change_in_the_second_of_an_approval_is_told_apart_from_it() -> None:
     assert changed["decided_at"] == approved["decided_at"]
     assert changed["claim_id"] != approved["claim_id"]
     assert approval_events.change(event, "detect_tampering") == changed
+
+
+def test_a_request_to_go_back_is_read_from_its_event() -> None:
+    event = events.example("sagemaker-model-package-state-change.prod-rollback-requested")
+    found = approval_events.rollback_request(event, "rollback_model", "arn:execution")
+    assert found["model_package_arn"] == event["detail"]["ModelPackageArn"]
+    assert (found["stage"], found["workflow"]) == ("Prod", "rollback_model")
+    assert found["execution_arn"] == "arn:execution"
+    assert approval_events.rollback_reason(event).startswith("Risks of patients over 80")
+    # An approval in the same second is another decision.
+    approved = events.example("sagemaker-model-package-state-change.prod-approved")
+    approved["detail"]["LastModifiedTime"] = event["detail"]["LastModifiedTime"]
+    other = approval_events.promotion(approved, "release_to_prod", "Prod", "arn:execution")
+    assert other["claim_id"] != found["claim_id"]
+
+
+def test_a_request_without_a_reason_says_so() -> None:
+    event = events.example("sagemaker-model-package-state-change.prod-rollback-requested")
+    del event["detail"]["ModelLifeCycle"]["StageDescription"]
+    event["detail"]["ApprovalDescription"] = "why it was signed off, long ago"
+    assert approval_events.rollback_reason(event) == approval_events.NO_REASON
+
+
+@pytest.mark.parametrize("case", ["prod-approved", "prod-recalled", "prod-deployed"])
+def test_what_asks_for_no_rollback_is_refused(case: str) -> None:
+    event = events.example(f"sagemaker-model-package-state-change.{case}")
+    with pytest.raises(InvalidInputError, match="expected Prod/Rollback-Requested"):
+        approval_events.rollback_request(event, "rollback_model", "arn:execution")

@@ -116,12 +116,50 @@ def test_what_breaks_the_schema_is_named_with_its_place(changes: Any, said: str)
     )
 
 
-@pytest.mark.parametrize("strategy", ["a-b", "shadow", "rolling"])
-def test_a_strategy_that_is_not_built_is_refused(strategy: str) -> None:
-    (said,) = _said(_changed(release__strategy={"type": strategy}))
+def test_a_strategy_that_is_not_built_is_refused() -> None:
+    (said,) = _said(_changed(release__strategy={"type": "rolling"}))
     assert said == (
-        f"release.strategy.type: is {strategy!r}; expected enum ['all-at-once', 'canary', 'linear']"
+        "release.strategy.type: is 'rolling'; expected enum "
+        "['all-at-once', 'canary', 'linear', 'a-b', 'shadow']"
     )
+
+
+A_B = {
+    "type": "a-b",
+    "challenger_percent": 10,
+    "look_seconds": 3600,
+    "looks": 5,
+    "alpha": 0.05,
+    "undecided": "ask",
+}
+SHADOW = {"type": "shadow", "sample_percent": 50, "seconds": 3600, "max_disagreement": 0.05}
+
+
+@pytest.mark.parametrize("strategy", [A_B, SHADOW], ids=["a-b", "shadow"])
+def test_a_trial_needs_neither_two_instances_nor_an_alarm(strategy: dict[str, Any]) -> None:
+    """Its traffic moves by weight, and its errors are what decides."""
+    scaling = {"min": 1, "max": 8, "invocations_per_instance": 200}
+    changed = _changed(
+        release__strategy=strategy,
+        release__alarms=[],
+        endpoint__instance_count=1,
+        endpoint__autoscaling=scaling,
+    )
+    assert _said(changed) == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ({**A_B, "undecided": "promote"}, "release.strategy.undecided"),
+        ({**A_B, "challenger_percent": 51}, "release.strategy.challenger_percent"),
+        ({**A_B, "alpha": 0.5}, "release.strategy.alpha"),
+        ({**SHADOW, "max_disagreement": 2}, "release.strategy.max_disagreement"),
+        ({**A_B, "look_seconds": 86_400, "looks": 8}, "release.strategy.looks: adds up to 691200"),
+    ],
+)
+def test_a_trial_has_bounds(strategy: dict[str, Any], said: str) -> None:
+    assert any(one.startswith(said) for one in _said(_changed(release__strategy=strategy)))
 
 
 @pytest.mark.parametrize(

@@ -205,3 +205,12 @@ def test_what_was_taken_back_names_its_alarms_in_one_line() -> None:
     )
     assert len(said) <= 1024
     assert "no alarm of it was raised" in guardrails.taken_back([], "old-config")
+
+
+@pytest.mark.parametrize(
+    ("names", "same"), [(["AllTraffic"], True), (["AllTraffic", "Challenger"], False), ([], False)]
+)
+def test_a_trial_that_was_stopped_is_left_without_steps(names: list[str], same: bool) -> None:
+    before = {"ProductionVariants": [{"VariantName": name} for name in names]}
+    assert guardrails.has_same_variants({"variant_name": "AllTraffic"}, before) is same
+    assert guardrails.has_same_variants({"variant_name": "AllTraffic"}, None)

@@ -67,6 +67,21 @@ def test_nobody_waits_for_ever() -> None:
     assert len(refusal["description"]) <= gates.DESCRIPTION_LIMIT
 
 
+def test_a_rollback_is_given_what_a_release_holds_and_whatever_nobody_holds_any_more() -> None:
+    back = promotion(workflow="rollback_model")
+    assert locks.yields(lock(), back, runs=True)
+    assert not locks.yields(lock(), promotion(), runs=True)
+    assert not locks.yields(lock() | {"workflow": "rollback_model"}, back, runs=True)
+    for asking in (back, promotion()):
+        assert locks.yields(lock(), asking, runs=False)
+
+
+def test_a_lock_remembers_what_it_was_taken_from_until_that_is_stopped() -> None:
+    held = lock() | {"took_over": lock(EARLIER)}
+    assert locks.taken_over(lock(), None) == lock()
+    assert locks.taken_over(lock(), held) == lock() | {"took_over": lock()}
+
+
 @pytest.mark.parametrize("served", [[], [change(EARLIER)], [change(NOW)]])
 def test_what_serves_by_an_older_decision_is_replaced(served: list[dict[str, Any]]) -> None:
     assert locks.refusal_if_overtaken(promotion(), served) is None

@@ -40,6 +40,7 @@ def test_each_forbid_has_the_name_of_an_explanation_and_each_permit_one_of_its_o
         "dev_may_be_approved",
         "test_may_be_approved",
         "prod_may_be_approved",
+        "prod_may_be_rolled_back",
     ]
 
 

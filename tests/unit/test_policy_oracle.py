@@ -53,6 +53,18 @@ def reviews(draw: st.DrawFn) -> dict[str, Any]:
     return {**identity, "kind": kind, "given_at": given_at, "unconfirmed": draw(doubts)}
 
 
+def rollbacks() -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            "trigger": st.sampled_from(["person", "alarm", ""]),
+            "serves": st.booleans(),
+            "released": st.booleans(),
+            "withdrawn": st.sampled_from([[], [], ["VersionRecalled"]]),
+            "unproven": st.sampled_from([[], [], ["bytes", "image"]]),
+        }
+    )
+
+
 def metrics() -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from(METRICS), numbers)
 
@@ -79,11 +91,13 @@ def decisions(draw: st.DrawFn) -> tuple[Facts, Policy]:
     )
     mostly = st.sampled_from([True, True, True, False])
     approver = draw(identities([right, right, right, "admin", None]))
+    back = draw(st.one_of(st.none(), st.none(), rollbacks())) if stage == "Prod" else None
     facts = Facts(
         stage=stage,
         model_package_arn=samples.version_arn(samples.CENTRAL),
         candidate_id=samples.CANDIDATE,
         approver=approver,
+        rollback=back,
         trainer={"person": draw(people)},
         decision_current=draw(mostly),
         approval={
@@ -200,6 +214,20 @@ def oracle(facts: Facts, policy: Policy) -> set[str]:
     """The rules that say no, each written down once more and in another way than Cedar's."""
     tier, stage = policy.tier, facts.stage
     approver = dict(facts.approver)
+    if facts.rollback is not None:
+        asked = facts.rollback
+        may = approver["persona"] in ("ai-engineer", "governance-engineer")
+        ours = account_of(approver["role_arn"]) == samples.CENTRAL
+        answers = {
+            "rollback_is_asked_for_by_who_may": asked["trigger"] == "alarm" or (may and ours),
+            "rollback_is_of_what_serves": asked["serves"],
+            "rollback_target_has_served": asked["released"],
+            "rollback_target_is_not_withdrawn": not asked["withdrawn"],
+            "rollback_target_holds": not asked["unproven"],
+            "nothing_in_it_is_recalled": not facts.recalls,
+            "policy_is_recorded": facts.policy_recorded,
+        }
+        return {rule for rule, holds in answers.items() if not holds}
     valid = tier["review_valid_days"]
     limits = tier["thresholds"]
     measured = {

@@ -112,6 +112,21 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "description": "",
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
+            "prove_rollback_target": only_promotion,
+            "claim_rollback": {
+                "workflow": "rollback_model",
+                "execution_arn": "arn:execution",
+                "event": {},
+            },
+            "stop_release": {
+                **only_promotion,
+                "endpoint_arn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/m",
+                "release": {
+                    "execution_arn": "arn:execution",
+                    "claim_id": "a" * 64,
+                    "model_package_arn": samples.version_arn(),
+                },
+            },
             "plan_deployment": {
                 **only_promotion,
                 "candidate": candidate,
@@ -125,6 +140,12 @@ def _requests() -> dict[str, dict[str, Any]]:
             "check_served_config": only_deployment,
             "watch_endpoint": only_deployment,
             "check_alarms": only_deployment,
+            "plan_trial": only_deployment,
+            "compare_variants": {
+                **only_deployment,
+                "trial": only_deployment["deployment"],
+                "look": 1,
+            },
             "plan_suites": {**only_deployment, "candidate": candidate, **only_promotion},
             "run_suite": {
                 "suites": samples.suite_plan()["holdout_suites"],

@@ -54,6 +54,26 @@ class Clearances:
             ]
         return sum(one.result() for one in written)
 
+    def closed_to(
+        self, locations: Sequence[Mapping[str, Any]], stage: str, account: str
+    ) -> list[str]:
+        """The names of those objects that the stage's account may not read, by their tags."""
+        wanted = {f"cleared-{stage.lower()}": "yes", f"{stage.lower()}-account": account}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            every = list(self._every(locations))
+            tags = list(pool.map(self._tags_of, every))
+        return [
+            f"s3://{one['bucket']}/{one['key']}"
+            for one, found in zip(every, tags, strict=True)
+            if not wanted.items() <= found.items()
+        ]
+
+    def _tags_of(self, location: Mapping[str, Any]) -> dict[str, str]:
+        bucket, key, version_id = location["bucket"], location["key"], location["version_id"]
+        with errors.translated(f"read the clearance of s3://{bucket}/{key} version {version_id}"):
+            answer = self._s3.get_object_tagging(Bucket=bucket, Key=key, VersionId=version_id)
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+
     def _every(self, locations: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for location in locations:
             yield from self._artifacts.expand(location)

@@ -26,6 +26,22 @@ class Directory:
             ).get("Item")
         return None if item is None else items.from_item(item)
 
+    def of_endpoint(self, account: str, endpoint_name: str) -> dict[str, Any] | None:
+        """The entry of the model whose Prod endpoint that is, None if it is none of ours.
+
+        It reads the whole table: for what happens seldom.
+        """
+        with errors.translated(f"look for the model of endpoint {endpoint_name} of {account}"):
+            pages = self._dynamodb.get_paginator("scan").paginate(
+                TableName=self._table,
+                FilterExpression="endpoint_name = :endpoint AND accounts.prod = :account",
+                ExpressionAttributeValues={
+                    ":endpoint": {"S": endpoint_name},
+                    ":account": {"S": account},
+                },
+            )
+            return next((items.from_item(item) for page in pages for item in page["Items"]), None)
+
     def models(self) -> list[str]:
         """Every model that is provisioned. It reads the whole table."""
         with errors.translated(f"list the models of {self._table}"):

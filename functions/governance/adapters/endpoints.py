@@ -93,7 +93,7 @@ class Endpoints:
             "ExcludeRetainedVariantProperties": guardrails.not_retained(deployment, before),
         }
         steps = guardrails.deployment_config(deployment)
-        if steps is not None:
+        if steps is not None and guardrails.has_same_variants(deployment, before):
             request["DeploymentConfig"] = steps
         with errors.translated(f"update endpoint {name} to config {config_name}"):
             self._sagemaker.update_endpoint(**request)

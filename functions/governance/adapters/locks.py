@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _FREE = "attribute_not_exists(resource_arn)"
-_OURS = "execution_arn = :execution"
+_HIS = "execution_arn = :execution"
 
 
 class Locks:
@@ -28,18 +28,18 @@ class Locks:
         self._table = table
         self._dynamodb: DynamoDBClient = sessions.own_client("dynamodb")
 
-    def take(self, lock: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Take the endpoint for the execution of the lock; None if it holds it now.
+    def take(self, lock: Mapping[str, Any]) -> dict[str, Any]:
+        """Take the endpoint for the execution of the lock, and return the lock of who holds it now.
 
-        Otherwise the lock of who does. The execution's own item is written first: whatever happens
-        after that, the end of the execution finds what there is to release.
+        One that it has already stays as it is. The execution's own item is written first: whatever
+        happens after that, the end of the execution finds what there is to release.
         """
         endpoint_arn, execution_arn = str(lock["endpoint_arn"]), str(lock["execution_arn"])
         asked = {"resource_arn": execution_arn, "endpoint_arn": endpoint_arn}
         with errors.translated(f"note that {execution_arn} asks for {endpoint_arn}"):
             self._dynamodb.put_item(TableName=self._table, Item=items.to_item(asked))
-        if self._put(lock, f"{_FREE} OR {_OURS}", execution_arn):
-            return None
+        if self._put(lock, _FREE):
+            return dict(lock)
         holder = self.holder(endpoint_arn)
         if holder is None:
             raise TransientError(
@@ -50,7 +50,7 @@ class Locks:
 
     def take_over(self, holder: Mapping[str, Any], lock: Mapping[str, Any]) -> bool:
         """Take the endpoint from that holder; False if another execution holds it by now."""
-        return self._put(lock, _OURS, str(holder["execution_arn"]))
+        return self._put(lock, _HIS, str(holder["execution_arn"]))
 
     def holder(self, endpoint_arn: str) -> dict[str, Any] | None:
         """The lock of the endpoint, or None if nobody has it."""
@@ -78,14 +78,15 @@ class Locks:
             ).get("Item")
         return None if item is None else items.from_item(item)
 
-    def _put(self, lock: Mapping[str, Any], condition: str, execution_arn: str) -> bool:
+    def _put(self, lock: Mapping[str, Any], condition: str, holder: str = "") -> bool:
+        values: Any = {":execution": {"S": holder}}
         what = f"lock {lock['endpoint_arn']} for {lock['execution_arn']}"
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
                 Item=items.to_item({**lock, "resource_arn": lock["endpoint_arn"]}),
                 ConditionExpression=condition,
-                ExpressionAttributeValues={":execution": {"S": execution_arn}},
+                **({"ExpressionAttributeValues": values} if holder else {}),
             )
         except ClientError as error:
             if errors.code_of(error) == "ConditionalCheckFailedException":
@@ -98,7 +99,7 @@ class Locks:
             self._dynamodb.delete_item(
                 TableName=self._table,
                 Key=items.to_item({"resource_arn": endpoint_arn}),
-                ConditionExpression=_OURS,
+                ConditionExpression=_HIS,
                 ExpressionAttributeValues={":execution": {"S": execution_arn}},
             )
         except ClientError as error:

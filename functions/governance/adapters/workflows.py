@@ -29,6 +29,18 @@ def succeed(task_token: str, output: Mapping[str, Any]) -> bool:
     return True
 
 
+def stop(execution_arn: str, cause: str) -> bool:
+    """Stop the execution; False if it had ended, or was never there."""
+    stepfunctions: SFNClient = sessions.own_client("stepfunctions")
+    if not is_running(execution_arn):
+        return False
+    with errors.translated(f"stop execution {execution_arn}"):
+        stepfunctions.stop_execution(
+            executionArn=execution_arn, error="StoppedByRollback", cause=cause
+        )
+    return True
+
+
 def is_running(execution_arn: str) -> bool:
     """True while the execution has not ended; one that AWS has forgotten ended long ago."""
     stepfunctions: SFNClient = sessions.own_client("stepfunctions")

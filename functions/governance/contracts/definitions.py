@@ -41,6 +41,65 @@ _STRATEGY_FIELDS: Mapping[str, Mapping[str, Any]] = {
             "examples": [300],
         },
     },
+    "a-b": {
+        "challenger_percent": {
+            "description": "Share of the traffic that the new version has during the trial.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 50,
+            "examples": [10],
+        },
+        "look_seconds": {
+            "description": "How long between two looks at the errors of both versions.",
+            "type": "integer",
+            "minimum": 60,
+            "maximum": 86_400,
+            "examples": [1800],
+        },
+        "looks": {
+            "description": "How many looks there are at most.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 20,
+            "examples": [5],
+        },
+        "alpha": {
+            "description": "How likely a wrong decision may be, over all looks together.",
+            "type": "number",
+            "minimum": 0.001,
+            "maximum": 0.2,
+            "examples": [0.05],
+        },
+        "undecided": {
+            "description": "What happens if the last look does not tell: ask (the champion stays "
+            "and a person decides) or roll-back.",
+            "enum": ["ask", "roll-back"],
+            "examples": ["ask"],
+        },
+    },
+    "shadow": {
+        "sample_percent": {
+            "description": "Share of the requests that the new version gets a copy of.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 100,
+            "examples": [50],
+        },
+        "seconds": {
+            "description": "How long it gets them.",
+            "type": "integer",
+            "minimum": 60,
+            "maximum": 86_400,
+            "examples": [3600],
+        },
+        "max_disagreement": {
+            "description": "Share of the answers that may differ from the champion's.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "examples": [0.05],
+        },
+    },
 }
 _METRICS = (
     "Invocations",
@@ -167,7 +226,7 @@ DEPLOYMENT_DEFINITION: Mapping[str, Any] = {
                 "required": ["type"],
                 "properties": {
                     "type": {
-                        "description": "all-at-once, canary or linear.",
+                        "description": "all-at-once, canary, linear, a-b or shadow.",
                         "enum": list(_STRATEGY_FIELDS),
                         "examples": ["canary"],
                     }

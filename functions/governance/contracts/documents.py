@@ -294,7 +294,10 @@ TIER_POLICY: Mapping[str, Any] = {
             "required": ["strategies", "bake_seconds_min", "alarms"],
             "additionalProperties": False,
             "properties": {
-                "strategies": {**_some("all-at-once", "canary", "linear"), "minItems": 1},
+                "strategies": {
+                    **_some("all-at-once", "canary", "linear", "a-b", "shadow"),
+                    "minItems": 1,
+                },
                 "bake_seconds_min": {"type": "integer", "minimum": 0, "maximum": 86_400},
                 "alarms": _some(
                     "Invocation4XXErrors",

@@ -15,6 +15,7 @@ _ACCOUNT = {"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 12}
 _STAGE = {"enum": ["Dev", "Test", "Prod"]}
 _OPTIONAL_OBJECT = {"type": ["object", "null"]}
 _OPTIONAL_LIST = {"type": ["array", "null"]}
+_ANY_OBJECT = {"type": "object"}
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -163,6 +164,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "differences": _OPTIONAL_LIST,
             "confirmation": _OPTIONAL_OBJECT,
             "evaluation": _OPTIONAL_OBJECT,
+            "rollback": _OPTIONAL_OBJECT,
         },
     ),
     "plan_copy": _closed({"promotion": _PROMOTION, "candidate": _CANDIDATE}),
@@ -215,6 +217,17 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
     ),
+    "prove_rollback_target": _ONLY_PROMOTION,
+    "claim_rollback": _closed({"workflow": _TEXT, "execution_arn": _TEXT, "event": _ANY_OBJECT}),
+    "stop_release": _closed(
+        {
+            "promotion": _PROMOTION,
+            "endpoint_arn": _TEXT,
+            "release": _object(
+                {"execution_arn": _TEXT, "claim_id": _SHA256, "model_package_arn": _TEXT}
+            ),
+        }
+    ),
     "plan_deployment": _closed(
         {"promotion": _PROMOTION, "candidate": _CANDIDATE, "definition": _SHA256}
     ),
@@ -228,6 +241,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "check_served_config": _ONLY_DEPLOYMENT,
     "watch_endpoint": _ONLY_DEPLOYMENT,
     "check_alarms": _ONLY_DEPLOYMENT,
+    "plan_trial": _ONLY_DEPLOYMENT,
+    "compare_variants": _closed(
+        {
+            "deployment": _DEPLOYMENT,
+            "trial": _DEPLOYMENT,
+            "look": {"type": "integer", "minimum": 1},
+        }
+    ),
     "plan_suites": _closed(
         {"deployment": _DEPLOYMENT, "candidate": _CANDIDATE, "promotion": _PROMOTION}
     ),
@@ -292,6 +313,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "reason": {"type": ["string", "null"]},
             "due_at": {"type": ["string", "null"]},
             "waived": _OPTIONAL_LIST,
+            "rollback": _OPTIONAL_OBJECT,
+            "rollback_target": _OPTIONAL_OBJECT,
             "alarms": _OPTIONAL_LIST,
             **dict.fromkeys(_DETAILS, _OPTIONAL_OBJECT),
         },

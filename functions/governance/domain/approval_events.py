@@ -20,6 +20,7 @@ DECISIONS: dict[str, tuple[str, str | None]] = {
     "Prod/Recalled": ("VersionRecalled", None),
     "Retired/Retired": ("VersionRetired", None),
 }
+ROLLBACK = "Prod/Rollback-Requested"
 _VERSION_ARN = re.compile(
     r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:(?P<account>\d{12}):model-package/"
     r"(?P<group>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})/(?P<version>\d+)"
@@ -66,6 +67,27 @@ def decision(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
     # Of two decisions in one second each is its own.
     found = _decision(event, detail, version, workflow, stage, claimed=phase)
     return found | {"stage_status": status, "kind": decided[0], "review": decided[1]}
+
+
+def rollback_request(event: Mapping[str, Any], workflow: str, execution_arn: str) -> dict[str, Any]:
+    """The rollback that a person asks for: like a promotion, of the version that is to go.
+
+    InvalidInputError names the field if the event is not a Model Package State Change, or asks for
+    no rollback.
+    """
+    detail, version = _read(event)
+    if decided_phase(detail) != ROLLBACK:
+        raise InvalidInputError(
+            f"detail.ModelLifeCycle is {detail.get('ModelLifeCycle')!r}; expected {ROLLBACK}"
+        )
+    found = _decision(event, detail, version, workflow, "Prod", claimed=ROLLBACK)
+    return found | {"execution_arn": execution_arn}
+
+
+def rollback_reason(event: Mapping[str, Any]) -> str:
+    """Why, in the words of who asks for a rollback."""
+    life_cycle = event["detail"].get("ModelLifeCycle") or {}
+    return str(life_cycle.get("StageDescription") or "").strip() or NO_REASON
 
 
 def review_phase(review: str, revoked: bool = False) -> phases.Phase:

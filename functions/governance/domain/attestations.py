@@ -38,6 +38,7 @@ VERDICTS = frozenset(
         "ValidationRejected",
         "ReleaseStarted",
         "CandidateReleased",
+        "ReleaseRolledBack",
         "ReleaseRejected",
         "ReleaseRolledBack",
     }

@@ -86,7 +86,7 @@ def releases(entries: Sequence[Entry], endpoint_name: str) -> list[Entry]:
     return [
         entry
         for entry in entries
-        if entry["kind"] == "CandidateReleased"
+        if entry["kind"] in ledger.SERVES
         and (entry.get("endpoint") or {}).get("endpoint_name") == endpoint_name
     ]
 

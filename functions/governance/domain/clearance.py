@@ -24,6 +24,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "VersionRecalled": STAGES,
     "VersionRetired": STAGES,
     "ApprovalsVoided": STAGES,
+    # Nobody goes back to it by himself; who does says so, and its gate clears it again.
+    "CandidateRolledBack": ("Prod",),
 }
 # What a gate would have said no to, had it come before the gate and not after.
 _WITHDRAWN = frozenset(

@@ -24,6 +24,8 @@ STOP = "stop"
 _THE_CANDIDATES = frozenset({"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})
 LONGEST_SHIFT = 21_600  # seconds; SageMaker gives a deployment eight hours, and instances start too
 
+LONGEST_TRIAL = 604_800  # seconds; what a week has not shown, a person decides
+
 Definition = Mapping[str, Any]
 Problem = dict[str, Any]  # {path: [keys and indices], reason}
 
@@ -98,6 +100,13 @@ def shift_seconds(strategy: Mapping[str, Any]) -> int:
     return 0
 
 
+def trial_seconds(strategy: Mapping[str, Any]) -> int:
+    """How long a strategy tries the new version beside the one that serves, before any shift."""
+    if strategy["type"] == "a-b":
+        return int(strategy["look_seconds"]) * int(strategy["looks"])
+    return int(strategy["seconds"]) if strategy["type"] == "shadow" else 0
+
+
 def _endpoint(endpoint: Mapping[str, Any]) -> Iterator[Problem]:
     for variable in sorted(_THE_CANDIDATES & set(endpoint.get("environment", {}))):
         yield _problem(
@@ -132,16 +141,23 @@ def _release(release: Mapping[str, Any], endpoint: Mapping[str, Any]) -> Iterato
                 "looks back more than a day; CloudWatch looks at one day at most",
             )
     strategy = release["strategy"]
-    if strategy["type"] != "all-at-once" and not release["alarms"]:
+    steps = strategy["type"] in ("canary", "linear")
+    if steps and not release["alarms"]:
         yield _problem(
             ["release", "alarms"],
             f"is empty; {strategy['type']} moves traffic step by step so that an alarm can stop it",
         )
-    if strategy["type"] != "all-at-once" and endpoint["instance_count"] < 2:
+    if steps and endpoint["instance_count"] < 2:
         yield _problem(
             ["endpoint", "instance_count"],
             f"is {endpoint['instance_count']}; expected 2 or more: a step of {strategy['type']} is "
             "at most half of the instances",
+        )
+    if trial_seconds(strategy) > LONGEST_TRIAL:
+        yield _problem(
+            ["release", "strategy", "looks"],
+            f"adds up to {trial_seconds(strategy)} s with all looks; expected at most "
+            f"{LONGEST_TRIAL} s",
         )
     seconds = shift_seconds(strategy)
     if seconds > LONGEST_SHIFT:

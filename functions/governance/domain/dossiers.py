@@ -14,6 +14,7 @@ from typing import Any
 
 from governance.domain import attestations, controls, images, locations
 from governance.domain.errors import IntegrityError, InvalidInputError
+from governance.domain.ledger import SERVES
 from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
 from governance.domain.verification import Finding, Key, verify_chain
@@ -225,7 +226,7 @@ def lineage(
                 "sequence": entry["sequence"],
             }
             for entry in about
-            if entry["kind"] == "CandidateReleased" and entry.get("endpoint")
+            if entry["kind"] in SERVES and entry.get("endpoint")
         ],
     }
 

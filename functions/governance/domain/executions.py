@@ -12,6 +12,12 @@ DETAIL_TYPE = "Step Functions Execution Status Change"
 ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
 
+def child(execution_arn: str, machine: str, name: str) -> str:
+    """The ARN of the execution of another machine of ours that one has started by that name."""
+    start, _, _ = execution_arn.partition(":execution:")
+    return f"{start}:execution:governed-path-{machine.replace('_', '-')}:{name}"
+
+
 def input_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """What the execution of the event was started with, which for a workflow is AWS's event.
 

@@ -221,6 +221,64 @@ def dataset_version_known(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def rollback_is_asked_for_by_who_may(facts: Facts, policy: Policy) -> Answer:
+    """A Governance Engineer or an AI Engineer asks for a rollback, or an alarm does."""
+    account = account_of(facts.model_package_arn)
+    return (
+        f"{_who(facts.approver)} asked with role {facts.approver.get('role_arn') or 'unknown'}",
+        f"governed-path-governance-engineer or governed-path-ai-engineer of account {account}",
+        "A Governance Engineer or an AI Engineer asks: `govern rollback`",
+    )
+
+
+def rollback_is_of_what_serves(facts: Facts, policy: Policy) -> Answer:
+    """What is to go serves the endpoint, or is being released to it."""
+    asked_ = facts.rollback or {}
+    return (
+        f"{asked_.get('from')} neither serves the endpoint nor is being released to it",
+        f"{asked_.get('serving') or 'nothing'}, which the ledger says serves",
+        "Look at `govern status`; ask for the rollback of what serves",
+    )
+
+
+def rollback_target_has_served(facts: Facts, policy: Policy) -> Answer:
+    """The version to go back to has served this endpoint."""
+    asked_ = facts.rollback or {}
+    wanted = asked_.get("wanted")
+    return (
+        f"version {wanted} has not served this endpoint lately"
+        if wanted
+        else "no other version that served this endpoint is good",
+        "a version that the ledger has as released to this endpoint",
+        "Approve a version for Prod, or name another with --to",
+    )
+
+
+def rollback_target_is_not_withdrawn(facts: Facts, policy: Policy) -> Answer:
+    """The version to go back to was not recalled, retired or changed since it served."""
+    found = ", ".join((facts.rollback or {}).get("withdrawn") or []) or "nothing"
+    return (
+        f"since {facts.model_package_arn} served there is {found}",
+        "no recall, retirement or tampering",
+        "Name another version with --to, or approve a version for Prod",
+    )
+
+
+def rollback_target_holds(facts: Facts, policy: Policy) -> Answer:
+    """The version to go back to is signed off, and its bytes and its image are there."""
+    asked_ = facts.rollback or {}
+    said = "; ".join(
+        f"{one['name']}: {one['said']}"
+        for one in asked_.get("checks") or []
+        if not one.get("proven") and one["name"] in (asked_.get("unproven") or [])
+    )
+    return (
+        f"{facts.model_package_arn} would not hold: {said or 'nothing is known of it'}",
+        "a version that is signed off, with its bytes and its image as they were",
+        "Repair what is named, or name another version with --to",
+    )
+
+
 def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
     """The image is scanned and clean, or from a registry that the tier accepts without a scan."""
     scan = policy.tier["image_scan"]
@@ -421,6 +479,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         model_card_complete,
         dataset_version_known,
         image_scan_clean,
+        rollback_is_asked_for_by_who_may,
+        rollback_is_of_what_serves,
+        rollback_target_has_served,
+        rollback_target_is_not_withdrawn,
+        rollback_target_holds,
         deployment_definition_valid,
         deployment_definition_tested,
         model_approval_status_approved,

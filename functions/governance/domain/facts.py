@@ -34,6 +34,8 @@ class Facts:
     `critical` findings of a finished scan or None, and `scan` says in words how it stands;
     `further_images` are those that other containers name.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
+    `rollback` is what is known of the rollback that is asked for (domain/rollbacks.py), None if
+    none is: then the version is the one to go back to.
     `definition` {digest, uri, problems} is the deployment definition that is approved, None without
     one; `tested_definition` the digest of the one that the last passed validation had.
     `policy_recorded` is whether the ledger has the policy as the last one published. `asked_at`
@@ -65,6 +67,7 @@ class Facts:
     card_sections: Sequence[str] = ()
     dataset_version: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
+    rollback: Mapping[str, Any] | None = None
     further_images: Sequence[Mapping[str, Any]] = ()
     definition: Mapping[str, Any] | None = None
     tested_definition: str | None = None

@@ -159,8 +159,8 @@ def _denied_by(decision: Decision) -> tuple[str, ...]:
 
 def _left_by(facts: Facts, denied_by: Sequence[str]) -> str | None:
     """The phase in which a refusal leaves the version; None if a later decision stands."""
-    if not facts.decision_current:
-        return None
+    if not facts.decision_current or facts.rollback is not None:
+        return None  # the version that the facts are about is not the one that was decided on
     came_from_elsewhere = explanations.follows_the_stage_machine.__name__ in denied_by
     return facts.phase if came_from_elsewhere else f"{facts.stage}/Rejected"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from governance.domain.definitions import STOP, shift_seconds
 from governance.domain.gates import one_line
+from governance.domain.trials import is_trial
 
 Deployment = Mapping[str, Any]
 
@@ -152,6 +153,16 @@ def changes_instances(deployment: Deployment, before: Mapping[str, Any] | None) 
     return bool(types) and types != {deployment["instance_type"]}
 
 
+def has_same_variants(deployment: Deployment, before: Mapping[str, Any] | None) -> bool:
+    """False if what serves has other variants, as in a trial that was stopped.
+
+    SageMaker takes a deployment with steps and alarms between variants of the same names alone;
+    without one it moves all traffic at once.
+    """
+    names = [variant["VariantName"] for variant in (before or {}).get("ProductionVariants", [])]
+    return before is None or names == [deployment["variant_name"]]
+
+
 def data_capture(deployment: Deployment) -> dict[str, Any] | None:
     """CreateEndpointConfig's DataCaptureConfig, None if nothing is to be kept."""
     capture = deployment.get("data_capture")
@@ -191,7 +202,8 @@ def plural(raised: Iterable[Any]) -> str:
 
 
 def _routing(strategy: Mapping[str, Any]) -> dict[str, Any]:
-    if strategy["type"] == "all-at-once":
+    # After a trial, all of it is moved at once: the challenger has had real requests already.
+    if strategy["type"] == "all-at-once" or is_trial(strategy):
         return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     kind, size, share = {
         "canary": ("CANARY", "CanarySize", "percent"),

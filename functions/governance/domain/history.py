@@ -73,6 +73,7 @@ def facts(
         approvals=approvals(story, candidate_id, stage, records or {}),
         card_sections=described.get("card_sections") or (),
         dataset_version=described.get("dataset_version"),
+        rollback=request.get("rollback"),
         image=images[0],
         further_images=images[1:],
         definition=definition,

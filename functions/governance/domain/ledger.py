@@ -24,6 +24,12 @@ KINDS = (
     "CandidateReleased",
     "ReleaseRejected",
     "ReleaseErrored",
+    "ReleaseStopped",
+    "RollbackStarted",
+    "CandidateRolledBack",
+    "CandidateRestored",
+    "RollbackRejected",
+    "RollbackErrored",
     "ReleaseRolledBack",
     "CandidateSuperseded",
     "VersionRejected",
@@ -52,11 +58,16 @@ UNMOVING = frozenset(
         "BreakGlassRequested",
         "MandatoryReviewOpened",
         "MandatoryReviewOverdue",
+        # The version is what it was until it is taken back.
+        "RollbackStarted",
+        "RollbackRejected",
         *ABOUT_ACCESS,
     }
 )
 # The kinds of entries that say what an endpoint of Prod serves from then on.
-SERVES = ("CandidateReleased",)
+SERVES = ("CandidateReleased", "CandidateRestored")
+# By which it stops to serve a version, because that was not good.
+LEAVES = ("CandidateRolledBack",)
 _OPTIONAL = (
     "execution_arn",
     "stage",
@@ -80,6 +91,8 @@ _OPTIONAL = (
     "due_at",
     "policy",
     "clearance",
+    "rollback",
+    "rollback_target",
     "recall",
     "definition",
     "alarms",
@@ -143,6 +156,12 @@ def who(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     registered = entry["kind"] == "CandidateRegistered"
     found = entry.get("approver") or entry.get("changed_by")
     return found or (entry.get("trainer") if registered else None) or {}
+
+
+def serving(changes: Iterable[Mapping[str, Any]]) -> str | None:
+    """The ARN of the version that the newest of these entries made to serve; None without any."""
+    found = max(changes, key=lambda entry: int(entry["sequence"]), default=None)
+    return None if found is None else str(found["model_package_arn"])
 
 
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:

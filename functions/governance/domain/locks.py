@@ -25,6 +25,29 @@ def lock_of(promotion: Mapping[str, Any], endpoint_arn: str, since: str) -> dict
     return {"endpoint_arn": endpoint_arn, "since": since, **{key: promotion[key] for key in kept}}
 
 
+def is_of(lock: Mapping[str, Any], promotion: Mapping[str, Any]) -> bool:
+    """True if the lock is that of the promotion's own execution."""
+    return bool(lock["execution_arn"] == promotion["execution_arn"])
+
+
+def yields(holder: Mapping[str, Any], promotion: Mapping[str, Any], runs: bool) -> bool:
+    """True if the holder loses the endpoint to the promotion.
+
+    It does if its execution runs no more; and a release does to a rollback, so that no other that
+    waits comes in between while it is being stopped.
+    """
+    back = promotion["workflow"] == "rollback_model"
+    return not runs or (back and holder["workflow"] == "release_to_prod")
+
+
+def taken_over(lock: Mapping[str, Any], stopped: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The lock, with what it took the endpoint from if that is still to be stopped."""
+    if stopped is None:
+        return dict(lock)
+    kept = {key: value for key, value in stopped.items() if key != "took_over"}
+    return {**lock, "took_over": kept}
+
+
 def told(lock: Mapping[str, Any]) -> str:
     """Who holds an endpoint, since when and in which execution, as a clause."""
     return (

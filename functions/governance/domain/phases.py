@@ -122,16 +122,42 @@ PHASES: tuple[Phase, ...] = (
         # Releasing too, for the same reason as Validating.
         after=f"{_REVIEWABLE} Prod/Releasing",
     ),
-    _phase(_CENTRAL, "Prod/Releasing", _SYSTEM, after="Prod/Approved"),
-    _phase(_CENTRAL, "Prod/Deployed", _SYSTEM, after="Prod/Releasing"),
-    _phase(_CENTRAL, "Prod/RolledBack", _SYSTEM, after="Prod/Releasing Prod/Deployed"),
-    _phase(_CENTRAL, "Prod/Errored", _SYSTEM, after="Prod/Approved Prod/Releasing"),
+    _phase(_CENTRAL, "Prod/Releasing", _SYSTEM, after="Prod/Approved Prod/Rollback-Requested"),
+    _phase(
+        _CENTRAL,
+        "Prod/Deployed",
+        _SYSTEM,
+        # What served before serves again after a rollback, and still after one that was refused.
+        after="Prod/Releasing Prod/Superseded Prod/RolledBack Prod/Rollback-Requested",
+    ),
+    _phase(
+        _CENTRAL,
+        "Prod/Rollback-Requested",
+        _AI,
+        _GOVERNANCE,
+        causes="rollback_model",
+        # Itself too: a run that was stopped from outside leaves its version there.
+        after="Prod/Deployed Prod/Releasing Prod/Errored Prod/Recalled Prod/Rollback-Requested",
+    ),
+    _phase(
+        _CENTRAL,
+        "Prod/RolledBack",
+        _SYSTEM,
+        after="Prod/Releasing Prod/Deployed Prod/Rollback-Requested",
+    ),
+    _phase(
+        _CENTRAL,
+        "Prod/Errored",
+        _SYSTEM,
+        after="Prod/Approved Prod/Releasing Prod/Rollback-Requested",
+    ),
     _phase(
         _CENTRAL,
         "Prod/Rejected",
         _SYSTEM,
         _GOVERNANCE,
-        after=f"{_TESTED} Prod/Approved {_RELEASED_BEFORE}",
+        # Releasing: the way back is tried when the deployment is planned.
+        after=f"{_TESTED} Prod/Approved Prod/Releasing {_RELEASED_BEFORE}",
     ),
     _phase(_CENTRAL, "Prod/Superseded", _SYSTEM, after="Prod/Deployed"),
     _phase(
@@ -141,7 +167,7 @@ PHASES: tuple[Phase, ...] = (
         # From wherever it is, also while a workflow is at it, and again for another reason.
         after=f"Test/PendingApproval Test/Approved Test/Validating Test/Failed Test/Errored "
         f"Test/Rejected {_TESTED} Prod/Approved Prod/Releasing Prod/Deployed {_RELEASED_BEFORE} "
-        "Prod/Recalled",
+        "Prod/Recalled Prod/Rollback-Requested",
     ),
     _phase(
         _CENTRAL,
@@ -157,7 +183,7 @@ BY_NAME = {phase.name: phase for phase in PHASES}
 SYSTEM_STATUSES = frozenset(
     phase.status for phase in PHASES if phase.set_by == frozenset({Setter.SYSTEM})
 )
-APPROVALS = {phase.stage: phase for phase in PHASES if phase.causes is not None}
+APPROVALS = {phase.stage: phase for phase in PHASES if phase.status == "Approved"}
 
 
 def find(stage: str, status: str) -> Phase | None:

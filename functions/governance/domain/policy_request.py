@@ -37,7 +37,7 @@ def request(facts: Facts, policy: Policy) -> dict[str, Any]:
     candidate = {"type": "Candidate", "id": facts.candidate_id}
     return {
         "principal": person,
-        "action": {"type": "Action", "id": f"approve-{facts.stage}"},
+        "action": {"type": "Action", "id": action(facts)},
         "resource": candidate,
         "context": context(facts, policy),
         "entities": [
@@ -63,6 +63,11 @@ def request(facts: Facts, policy: Policy) -> dict[str, Any]:
             },
         ],
     }
+
+
+def action(facts: Facts) -> str:
+    """What is asked for: an approval for the stage, or the way back in it."""
+    return f"approve-{facts.stage}" if facts.rollback is None else f"rollback-{facts.stage}"
 
 
 def context(facts: Facts, policy: Policy) -> dict[str, Any]:
@@ -101,6 +106,7 @@ def context(facts: Facts, policy: Policy) -> dict[str, Any]:
             "break_glass": _emergency(facts),
             "card_sections": sorted(set(facts.card_sections)),
             "dataset_version": facts.dataset_version,
+            "rollback": _rollback(facts),
             "image_registry": facts.image.get("registry"),
             "image_critical_findings": facts.image.get("critical"),
             "definition": (facts.definition or {}).get("digest"),
@@ -266,6 +272,19 @@ def _emergency(facts: Facts) -> dict[str, Any] | None:
         "person": name(asked),
         "reason_chars": len(str(asked.get("reason") or "").strip()),
         "age_seconds": age,
+    }
+
+
+def _rollback(facts: Facts) -> dict[str, Any] | None:
+    asked = facts.rollback
+    if asked is None:
+        return None
+    return {
+        "trigger": str(asked.get("trigger") or ""),
+        "serves": bool(asked.get("serves")),
+        "released": bool(asked.get("released")),
+        "withdrawn": sorted({str(kind) for kind in asked.get("withdrawn") or ()}),
+        "unproven": sorted({str(name_) for name_ in asked.get("unproven") or ()}),
     }
 
 

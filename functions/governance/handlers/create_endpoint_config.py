@@ -7,7 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters.endpoints import Endpoints, tag_list
 from governance.adapters.sessions import Sessions
-from governance.domain import guardrails
+from governance.domain import guardrails, trials
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -16,24 +16,34 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Create the endpoint config with its one variant, and what of the traffic is kept."""
+    """Create the endpoint config and what of the traffic is kept; what serves already is there."""
     deployment = contracts.request("create_endpoint_config", event)["deployment"]
+    if deployment.get("exists"):
+        return {"config_name": deployment["config_name"]}
     endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
     capture = guardrails.data_capture(deployment)
     endpoints.create_config(
         {
             "EndpointConfigName": deployment["config_name"],
-            "ProductionVariants": [
-                {
-                    "VariantName": deployment["variant_name"],
-                    "ModelName": deployment["model_name"],
-                    "InstanceType": deployment["instance_type"],
-                    "InitialInstanceCount": deployment["instance_count"],
-                    "InitialVariantWeight": 1.0,
-                }
-            ],
+            **_variants(deployment),
             **({"DataCaptureConfig": capture} if capture else {}),
             "Tags": tag_list(deployment["tags"]),
         }
     )
     return {"config_name": deployment["config_name"]}
+
+
+def _variants(deployment: dict[str, Any]) -> dict[str, Any]:
+    if deployment.get("trial"):
+        return trials.variants(deployment["trial"])
+    return {
+        "ProductionVariants": [
+            {
+                "VariantName": deployment["variant_name"],
+                "ModelName": deployment["model_name"],
+                "InstanceType": deployment["instance_type"],
+                "InitialInstanceCount": deployment["instance_count"],
+                "InitialVariantWeight": 1.0,
+            }
+        ]
+    }

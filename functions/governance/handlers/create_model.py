@@ -16,8 +16,13 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Create the model, from the signed-off version (Prod) or its containers spelled out (Test)."""
+    """Create the model, from the signed-off version (Prod) or its containers spelled out (Test).
+
+    What serves already has one.
+    """
     deployment = contracts.request("create_model", event)["deployment"]
+    if deployment.get("exists"):
+        return {"model_name": deployment["model_name"]}
     if deployment["source"] == "model-package":
         named = [{"ModelPackageName": deployment["model_package_arn"]}]
     else:

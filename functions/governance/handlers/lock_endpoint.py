@@ -11,7 +11,7 @@ from governance.adapters.ledger import Ledger
 from governance.adapters.locks import Locks
 from governance.domain import deployments, ledger, locks
 from governance.domain.errors import TransientError
-from governance.entry import entry_point, logger
+from governance.entry import entry_point
 from governance.settings import Settings
 
 settings = Settings.load()
@@ -19,11 +19,12 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Take the endpoint's lock for this execution: {endpoint_arn, refusal}.
+    """Take the endpoint's lock for this execution: {endpoint_arn, refusal, took_over}.
 
     `refusal` is None, or what of the gate's verdict becomes otherwise. A lock whose execution has
-    ended is taken over: the event that releases it may be late or lost. TransientError while
-    somebody else's release goes on; the state machine asks again.
+    ended is taken over: the event that releases it may be late or lost. So is that of a release by
+    a rollback, which has to stop it then: `took_over` is its lock. TransientError while somebody
+    else's run goes on; the state machine asks again.
     """
     request = contracts.request("lock_endpoint", event)
     promotion = request["promotion"]
@@ -32,18 +33,23 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     lock = locks.lock_of(promotion, endpoint_arn, clock.now())
     table = Locks(settings.endpoint_locks_table)
     holder = table.take(lock)
-    if holder is not None and not workflows.is_running(holder["execution_arn"]):
-        logger.warning("took the lock of an execution that has ended", extra={"holder": holder})
-        holder = None if table.take_over(holder, lock) else table.take(lock)
-    if holder is None:
+    if not locks.is_of(holder, promotion):
+        runs = workflows.is_running(holder["execution_arn"])
+        if locks.yields(holder, promotion, runs):
+            taken = locks.taken_over(lock, holder if runs else None)
+            holder = taken if table.take_over(holder, taken) else table.take(lock)
+    if locks.is_of(holder, promotion):
         story, model = Ledger(settings.ledger_table), promotion["model"]
         newest = (next(story.newest_first(model, kind), None) for kind in ledger.SERVES)
-        refusal = locks.refusal_if_overtaken(promotion, [entry for entry in newest if entry])
-        return {"endpoint_arn": endpoint_arn, "refusal": refusal}
+        return {
+            "endpoint_arn": endpoint_arn,
+            "refusal": locks.refusal_if_overtaken(promotion, [e for e in newest if e]),
+            "took_over": holder.get("took_over"),
+        }
     refusal = locks.refusal_while_held(promotion, holder, request["attempt"])
     if refusal is None:
         raise TransientError(
             f"endpoint {endpoint_arn} is not free: {locks.told(holder)}; this one goes on when "
             "that one has ended"
         )
-    return {"endpoint_arn": endpoint_arn, "refusal": refusal}
+    return {"endpoint_arn": endpoint_arn, "refusal": refusal, "took_over": None}

@@ -8,6 +8,7 @@ from governance import contracts
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
+from governance.domain import ledger
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -19,8 +20,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Set Prod / Superseded on the last version that the ledger says was released before."""
     request = contracts.request("supersede_version", event)
     promotion = request["promotion"]
-    released = Ledger(settings.ledger_table).newest_first(promotion["model"], "CandidateReleased")
-    previous = next((entry["model_package_arn"] for entry in released), None)
+    ours = Ledger(settings.ledger_table)
+    newest = [next(ours.newest_first(promotion["model"], kind), None) for kind in ledger.SERVES]
+    previous = ledger.serving([entry for entry in newest if entry])
     if previous in {None, promotion["model_package_arn"]}:
         return {"superseded": None}
     registry = Registry(Sessions(settings, claim_of(request)).registry())

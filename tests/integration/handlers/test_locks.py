@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from governance.adapters import workflows
 from governance.adapters.locks import Locks
 from governance.domain import locks
 from governance.domain.errors import TransientError
@@ -56,10 +57,16 @@ class Releases:
     def stop(self, execution_arn: str) -> None:
         self._states.stop_execution(executionArn=execution_arn, cause="a test")
 
-    def lock(self, execution_arn: str, decided_at: str = EARLIER, attempt: int = 0) -> Any:
+    def lock(
+        self,
+        execution_arn: str,
+        decided_at: str = EARLIER,
+        attempt: int = 0,
+        workflow: str = "release_to_prod",
+    ) -> Any:
         promotion = {
             "claim_id": uuid4().hex * 2,
-            "workflow": "release_to_prod",
+            "workflow": workflow,
             "stage": "Prod",
             "model": self.model,
             "model_package_arn": f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/m/3",
@@ -98,7 +105,7 @@ def releases(lambdas: Callable[..., Any], aws: Callable[..., Any]) -> Iterator[R
 
 def test_the_first_gets_the_endpoint_and_may_ask_again(releases: Releases) -> None:
     one = releases.start()
-    answer = {"endpoint_arn": releases.endpoint_arn, "refusal": None}
+    answer = {"endpoint_arn": releases.endpoint_arn, "refusal": None, "took_over": None}
     assert releases.lock(one) == answer
     assert releases.lock(one) == answer
     assert releases.holder() == one
@@ -159,6 +166,35 @@ def test_an_end_that_is_told_twice_releases_once(releases: Releases) -> None:
     outcomes = [releases.ended(one)["outcome"] for _ in range(2)]
     assert outcomes == ["released", "nothing to release"]
     assert releases.holder() is None
+
+
+def test_a_rollback_takes_the_endpoint_from_a_release_and_learns_what_to_stop(
+    releases: Releases,
+) -> None:
+    """Whichever was decided first; and it still knows when it is asked a second time."""
+    release, back, waiting = releases.start(), releases.start(), releases.start()
+    releases.lock(release, LATER)
+    for _ in range(2):
+        took = releases.lock(back, EARLIER, workflow="rollback_model")["took_over"]
+        assert took["execution_arn"] == release
+    assert releases.holder() == back
+    # The end of what was stopped frees nothing, and who waits still does.
+    assert releases.ended(release)["outcome"] == "nothing to release"
+    with pytest.raises(TransientError, match=back):
+        releases.lock(waiting, LATER)
+
+
+def test_a_rollback_waits_for_another(releases: Releases) -> None:
+    one, other = releases.start(), releases.start()
+    assert releases.lock(one, workflow="rollback_model")["took_over"] is None
+    with pytest.raises(TransientError, match=one):
+        releases.lock(other, workflow="rollback_model")
+
+
+def test_what_is_stopped_runs_no_more_and_is_stopped_once(releases: Releases) -> None:
+    release = releases.start()
+    assert [workflows.stop(release, "a test") for _ in range(2)] == [True, False]
+    assert not workflows.is_running(release)
 
 
 def test_many_at_once_and_one_has_it(releases: Releases) -> None:

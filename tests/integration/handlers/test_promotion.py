@@ -65,6 +65,7 @@ READ_OR_WRITE_A_REGISTRY = (
     "build_candidate",
     "detect_tampering",
     "plan_deployment",
+    "prove_rollback_target",
     "record_registration",
     "record_decision",
     "register_version",
@@ -880,6 +881,123 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
     here.registry.versions[first]["ModelLifeCycle"]["StageStatus"] = "Recalled"
     here.call("supersede_version", **asked)
     assert here.registry.describe(first)["ModelLifeCycle"]["StageStatus"] == "Recalled"
+
+
+def _released(here: Organisation, arn: str) -> dict[str, Any]:
+    """The deployment of a Central version that was cleared and released to Prod."""
+    promotion = here.in_central(arn, "Prod")
+    candidate = here.verified(arn)["candidate"]
+    deployment: dict[str, Any] = here.call(
+        "plan_deployment",
+        promotion=promotion,
+        candidate=candidate,
+        definition=here.directory_entry["definition"]["digest"],
+    )["deployment"]
+    here.call("grant_clearance", promotion=promotion, candidate=candidate, deployment=deployment)
+    here.call(
+        "record",
+        kind="CandidateReleased",
+        promotion=promotion,
+        stage="Prod",
+        stage_status="Deployed",
+        candidate_id=candidate["candidate_id"],
+        deployment=deployment,
+    )
+    here.registry.versions[arn]["ModelApprovalStatus"] = "Approved"
+    return deployment
+
+
+def test_a_first_release_has_no_way_back_and_says_so(here: Organisation) -> None:
+    _, _, arn = here.promoted()
+    found = here.call("prove_rollback_target", promotion=here.in_central(arn, "Prod"))
+    assert found["refusal"] is None
+    assert found["rollback_target"].keys() == {"said"}
+
+
+def test_the_way_back_is_what_served_and_all_of_it_is_tried(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    _, _, first = here.promoted()
+    _released(here, first)
+    second = here.registry.register(here.registry.describe(first))
+    asked = {"promotion": here.in_central(second, "Prod")}
+    found = here.call("prove_rollback_target", **asked)
+    assert found["refusal"] is None, found
+    assert found["rollback_target"]["model_package_arn"] == first
+    here.registry.versions[first]["ModelApprovalStatus"] = "Rejected"
+    model_data = next(
+        one for one in here.verified(first)["candidate"]["objects"] if one["role"] == "model-data"
+    )
+    place = {"Bucket": model_data["bucket"], "Key": model_data["key"]}
+    aws("s3").put_object_tagging(
+        **place, VersionId=model_data["version_id"], Tagging={"TagSet": []}
+    )
+    aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="SHA256")
+    refused = here.call("prove_rollback_target", **asked)
+    assert refused["refusal"]["allowed"] is False
+    proven = {c["name"]: c["proven"] for c in refused["rollback_target"]["checks"]}
+    wrong = {name for name, good in proven.items() if not good}
+    assert wrong == {"approval", "bytes", "clearance"}
+    assert "definition" in proven
+
+
+def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Organisation) -> None:
+    _, _, first = here.promoted()
+    _released(here, first)
+    second = here.registry.register(here.registry.describe(first))
+    here.call(
+        "record",
+        kind="CandidateReleased",
+        promotion=here.in_central(second, "Prod"),
+        stage="Prod",
+        stage_status="Deployed",
+        candidate_id=here.verified(first)["candidate"]["candidate_id"],
+        deployment=_released(here, first) | {"model_package_arn": second},
+    )
+    here.registry.update(
+        second,
+        ModelLifeCycle={
+            "Stage": "Prod",
+            "StageStatus": "Rollback-Requested",
+            "StageDescription": "Wrong for patients over 80.",
+        },
+    )
+    here.registry.versions[second]["LastModifiedBy"] = _user("governance-engineer", "grace")
+    event = here.event(
+        ModelPackageArn=second,
+        ModelLifeCycle={
+            "Stage": "Prod",
+            "StageStatus": "Rollback-Requested",
+            "StageDescription": "Wrong for patients over 80.",
+        },
+    )
+    given = {"workflow": "rollback_model", "execution_arn": EXECUTION, "event": event}
+    claimed = here.call("claim_rollback", **given)
+    assert (claimed["outcome"], claimed["reason"]) == ("claimed", "Wrong for patients over 80.")
+    other = here.call("claim_rollback", **given | {"execution_arn": f"{EXECUTION}-2"})
+    assert other["outcome"] == "duplicate"
+    promotion = claimed["promotion"]
+    who = here.call("resolve_approver", promotion=promotion)
+    found = here.call("prove_rollback_target", promotion=promotion)
+    assert found["rollback"]["serves"]
+    assert (found["rollback"]["to"], found["promotion"]["model_package_arn"]) == (first, first)
+    verdict = here.call(
+        "evaluate_gate",
+        promotion=found["promotion"],
+        **who,
+        candidate=found["candidate"],
+        rollback={**found["rollback"], "trigger": "person"},
+    )["verdict"]
+    assert verdict["allowed"], verdict["reasons"]
+    assert "rollback_target_has_served" in verdict["rules"]
+    plan = here.call(
+        "plan_deployment",
+        promotion=found["promotion"],
+        candidate=found["candidate"],
+        definition=found["definition"],
+    )["deployment"]
+    assert plan["model_package_arn"] == first
+    assert promotion["claim_id"][:10] in plan["config_name"]
 
 
 def test_the_report_of_a_validation_is_written_once(

@@ -1,0 +1,69 @@
+"""The command that takes an endpoint back to what served before."""
+
+from __future__ import annotations
+
+import click
+
+from cli.commands import follow, output
+from cli.options import Options, acting
+
+
+@click.command(short_help="Take an endpoint back to the version that served before.")
+@click.argument("endpoint", metavar="ENDPOINT")
+@click.option(
+    "--to",
+    type=click.IntRange(min=1),
+    metavar="VERSION",
+    help="The version to go back to; otherwise the last good one, by the ledger.",
+)
+@click.option("--because", required=True, metavar="TEXT", help="What is wrong; always required.")
+@click.option("--wait/--no-wait", default=True, help="Follow it until it ends.", show_default=True)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1800,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long --wait waits.",
+)
+@acting()
+def rollback(
+    options: Options, endpoint: str, to: int | None, because: str, wait: bool, timeout: float
+) -> int:
+    """Take a Prod endpoint back to the version that served before, as the persona's own IAM role.
+
+    The request stands on the version that serves, or that is being released: a release that goes on
+    is stopped first. The gate asks that the version to go back to has served this endpoint, was
+    not recalled, is signed off and has its bytes; all traffic then goes back at once. The exit
+    code says how it ended.
+
+    \b
+    Examples:
+      govern rollback clinical-risk-endpoint --as governance-engineer \\
+        --because "Risks of patients over 80 are far too low since noon"
+      govern rollback clinical-risk-endpoint --to 3 --as ai-engineer \\
+        --because "Version 4 was trained on the wrong extract" --json
+    """
+    from cli import ledger, present, rollbacks
+    from cli.target import open_target
+
+    rollbacks.check(options.persona, because)
+    where = open_target(options)
+    model = str(rollbacks.model_of(where.reader, endpoint)["model"])
+    after = ledger.head(where.reader, model)
+    asked = rollbacks.ask(where, endpoint, because, to)
+    if not options.as_json:
+        present.console().print(
+            f"{asked.model}/{asked.version} is {asked.stage}/{asked.stage_status}; that starts "
+            f"{asked.workflow}"
+        )
+    entry = follow(where, asked, after, timeout, options.as_json) if wait else None
+    if options.as_json:
+        output({"decision": asked.to_dict(), **({"entry": entry} if entry else {})})
+    elif entry:
+        swap = entry["rollback"]
+        present.console().print(
+            f"{endpoint} serves {swap['to'].rpartition(':model-package/')[2]} again, after "
+            f"{swap['seconds']} s; entry {entry['sequence']}"
+        )
+    return 0

@@ -1,0 +1,122 @@
+"""Ask for the rollback of an endpoint: which version is to go, and which to come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from cli import approvals, ledger, projects, versions
+from cli.aws import explain
+from cli.errors import GovernError, usage
+from governance.domain import approval_events, claims, phases, rollbacks
+from governance.domain.ledger import SERVES
+
+if TYPE_CHECKING:
+    import boto3
+
+    from cli.target import Target
+
+PHASE = phases.BY_NAME[approval_events.ROLLBACK]
+# Of a version that is being released, or whose release broke while it was already serving.
+_ON_ITS_WAY = ("Releasing", "Errored", PHASE.status)
+
+
+def check(persona: str, because: str) -> None:
+    """GovernError if the persona may not ask for it, or gives no reason, or one too long."""
+    if not because.strip():
+        raise usage("a rollback needs a reason", "say what is wrong: --because TEXT")
+    if len(because) > approvals.LONGEST_REASON:
+        raise usage(
+            f"--because has {len(because)} characters; at most {approvals.LONGEST_REASON} are kept",
+            "shorten it and refer to the document",
+        )
+    if persona not in PHASE.set_by:
+        may = " or ".join(sorted(PHASE.set_by))
+        raise GovernError(
+            "access_denied",
+            f"{persona} may not ask for a rollback: IAM denies it",
+            f"that is for: {may}; add --as {may.partition(' ')[0]}",
+        )
+
+
+def model_of(reader: boto3.Session, endpoint: str) -> dict[str, Any]:
+    """The directory entry of the model that the Prod endpoint serves, by the endpoint's name."""
+    found = projects.all_projects(reader)
+    for project in found:
+        if project["endpoint_name"].lower() == endpoint.lower():
+            return project
+    known = ", ".join(sorted(project["endpoint_name"] for project in found)) or "none yet"
+    raise GovernError(
+        "not_found",
+        f"no model has an endpoint {endpoint!r}; there is {known}",
+        "`govern status` lists the endpoints",
+    )
+
+
+def ask(where: Target, endpoint: str, because: str, to: int | None) -> approvals.Decision:
+    """Set Prod / Rollback-Requested on what serves the endpoint, or is being released to it.
+
+    One call, as the persona's own role: the reason and the version to go back to (None: the last
+    good one) go with it. GovernError `not_found` if the ledger knows of nothing that serves.
+    """
+    project = model_of(where.reader, endpoint)
+    model = str(project["model"])
+    version = _to_go(where, model, ledger.entries(where.reader, model), project)
+    fields: dict[str, Any] = {
+        "ModelLifeCycle": {
+            "Stage": PHASE.stage,
+            "StageStatus": PHASE.status,
+            "StageDescription": because,
+        }
+    }
+    if to is not None:
+        fields["CustomerMetadataProperties"] = {rollbacks.WANTED: str(to)}
+    elif rollbacks.WANTED in version.description.get("CustomerMetadataProperties", {}):
+        fields["CustomerMetadataPropertiesToRemove"] = [rollbacks.WANTED]
+    try:
+        where.session.client("sagemaker").update_model_package(
+            ModelPackageArn=version.arn, **fields
+        )
+    except ClientError as error:
+        raise explain(error, f"set {PHASE.name} on {version.arn}") from error
+    changed = version.description.get("LastModifiedTime") or version.description["CreationTime"]
+    return approvals.Decision(
+        model=model,
+        version=version.number,
+        model_package_arn=version.arn,
+        stage=PHASE.stage,
+        stage_status=PHASE.status,
+        because=because,
+        workflow=PHASE.causes,
+        before="/".join(version.phase),
+        changed_before=claims.decision_time(changed.isoformat()),
+    )
+
+
+def _to_go(
+    where: Target,
+    model: str,
+    entries: Sequence[Mapping[str, Any]],
+    project: Mapping[str, Any],
+) -> versions.Version:
+    served = [
+        e
+        for e in entries
+        if e["kind"] in SERVES
+        and e["endpoint"]["account"] == project["accounts"]["prod"]
+        and e["endpoint"]["endpoint_name"] == project["endpoint_name"]
+    ]
+    since = int(served[-1]["sequence"]) if served else 0
+    begun = [e for e in entries if e["kind"] == "ReleaseStarted" and e["sequence"] > since]
+    for entry in (*begun[-1:], *served[-1:]):
+        number = versions.number_of(entry["model_package_arn"])
+        version = versions.find(where.session, where.central_account, model, number)
+        if entry["kind"] in SERVES or version.phase[1] in _ON_ITS_WAY:
+            return version
+    raise GovernError(
+        "not_found",
+        f"the ledger of {model} knows of nothing that serves {project['endpoint_name']}",
+        f"govern history {model} says what was released",
+    )

@@ -1,0 +1,221 @@
+"""The way back: which version an endpoint would go back to, and what proves that it could.
+
+The ledger says what an endpoint has served. The last good candidate is the newest of these that was
+not taken back since, and that is not what is to be replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from governance.domain import claims, ledger
+from governance.domain.approval_events import ROLLBACK
+from governance.domain.gates import Reason, one_line
+from governance.domain.identity import account_of
+
+RULE = "rollback_target_is_proven"
+# The metadata of a version whose rollback is asked for: which version (a number) to go back to.
+WANTED = "rollback-to"
+# What ends that a version is good to go back to, until it is made to serve again.
+_ENDS_IT = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided", *ledger.LEAVES})
+
+Entry = Mapping[str, Any]
+
+
+def served(changes: Iterable[Entry], endpoint_arn: str) -> list[Entry]:
+    """The entries by which the endpoint was made to serve something, the newest first."""
+    found = [
+        entry
+        for entry in changes
+        if entry["kind"] in ledger.SERVES
+        and (entry.get("endpoint") or {}).get("endpoint_arn") == endpoint_arn
+    ]
+    return sorted(found, key=lambda entry: int(entry["sequence"]), reverse=True)
+
+
+def withdrawn(story: Sequence[Entry]) -> list[Entry]:
+    """What speaks against a version that served once: its entries since then, the newest first.
+
+    `story` is the entries about the version, the newest first.
+    """
+    found = []
+    for entry in story:
+        if entry["kind"] in ledger.SERVES:
+            break
+        if entry["kind"] in _ENDS_IT:
+            found.append(entry)
+    return found
+
+
+def choose(
+    candidates: Iterable[Entry], replaced: str, story_of: Callable[[str], Sequence[Entry]]
+) -> Entry | None:
+    """The last good one of what served, the newest first; None if there is none.
+
+    `replaced` is the ARN of the version that it would take the place of; `story_of` has the entries
+    about a version, the newest first.
+    """
+    asked: set[str] = {replaced}
+    for one in candidates:
+        arn = str(one["model_package_arn"])
+        if arn not in asked and not withdrawn(story_of(arn)):
+            return one
+        asked.add(arn)
+    return None
+
+
+def by_alarm(
+    alarm: Mapping[str, str], model: str, serving: Entry | None, request: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The promotion by which an alarm takes back what serves; None if that is a person's decision.
+
+    `serving` is the newest entry about what the endpoint serves, `request` the claim's. An alarm
+    goes back once: what serves after a rollback and still sets it off needs somebody who looks.
+    """
+    if serving is None or serving["kind"] != "CandidateReleased":
+        return None
+    arn = str(serving["model_package_arn"])
+    return {
+        "claim_id": claims.claim_id(arn, f"{ROLLBACK} by alarm", alarm["at"]),
+        "workflow": request["workflow"],
+        "stage": "Prod",
+        "model": model,
+        "model_package_arn": arn,
+        "account": account_of(arn),
+        "decided_at": alarm["at"],
+        "event_id": str(request["event"].get("id")),
+        "execution_arn": request["execution_arn"],
+    }
+
+
+def named(candidates: Iterable[Entry], replaced: str, version: str) -> Entry | None:
+    """The newest entry by which that version (a number) served; None if it has not."""
+    return next(
+        (
+            one
+            for one in candidates
+            if one["model_package_arn"] != replaced
+            and one["model_package_arn"].rpartition("/")[2] == version
+        ),
+        None,
+    )
+
+
+def asked(
+    replaced: str,
+    wanted: str | None,
+    served_: Sequence[Entry],
+    started: Entry | None,
+    story: Sequence[Entry],
+) -> dict[str, Any]:
+    """What is known of a rollback of `replaced`: {from, serving, serves, stage, stage_status,
+    wanted}.
+
+    `served_` is what the endpoint served, `started` the newest release that was begun, `story` the
+    entries about `replaced`, all the newest first. `stage` and `stage_status` are where the ledger
+    has the version, None if it does not know it; `wanted` the version that is asked for, if any.
+    """
+    serving = served_[0] if served_ else None
+    running = started is not None and started["model_package_arn"] == replaced
+    if running and serving is not None and started is not None:
+        running = int(started["sequence"]) > int(serving["sequence"])
+    stage, _, status = (ledger.phase(story) or "").partition("/")
+    return {
+        "from": replaced,
+        "candidate_id": next((e["candidate_id"] for e in story if e.get("candidate_id")), None),
+        "serving": serving["model_package_arn"] if serving else None,
+        "serves": running or (serving is not None and serving["model_package_arn"] == replaced),
+        "stage": stage or None,
+        "stage_status": status or None,
+        "wanted": wanted,
+    }
+
+
+def judged(
+    found: Mapping[str, Any],
+    chosen: Entry | None,
+    checks: Sequence[Mapping[str, Any]],
+    withdrawn_: Iterable[Entry],
+) -> dict[str, Any]:
+    """What the gate asks about the rollback, besides what `asked` has found.
+
+    That the version is closed to Prod's account is no reason against it: going back opens it again.
+    """
+    kinds = sorted({str(entry["kind"]) for entry in withdrawn_})
+    return {
+        **found,
+        "to": chosen["model_package_arn"] if chosen else None,
+        "released": chosen is not None,
+        # Who names the version knows that it was taken back once; a recall binds them too.
+        "withdrawn": [kind for kind in kinds if kind not in ledger.LEAVES],
+        "unproven": [c["name"] for c in checks if not c["proven"] and c["name"] != "clearance"],
+        "checks": [dict(one) for one in checks],
+    }
+
+
+def check(name: str, problem: str = "", said: str = "") -> dict[str, Any]:
+    """One thing that was looked at: {name, proven, said}."""
+    return {"name": name, "proven": not problem, "said": problem or said}
+
+
+def check_approved(description: Mapping[str, Any]) -> dict[str, Any]:
+    """SageMaker deploys a version only while it is signed off."""
+    status = str(description.get("ModelApprovalStatus"))
+    problem = "" if status == "Approved" else f"ModelApprovalStatus is {status}, expected Approved"
+    return check("approval", problem, "ModelApprovalStatus is Approved")
+
+
+def check_unchanged(differences: Sequence[Mapping[str, str]], objects: int) -> dict[str, Any]:
+    """Its bytes are there, and are those of the candidate."""
+    problem = "; ".join(
+        f"{one['name']} is {one['actual']}, expected {one['expected']}" for one in differences
+    )
+    return check("bytes", problem, f"{objects} objects are those of the candidate")
+
+
+def check_cleared(closed: Sequence[str], account: str) -> dict[str, Any]:
+    """The account of Prod may read all that an endpoint loads; `closed` names what it may not."""
+    problem = f"account {account} may not read {', '.join(closed)}" if closed else ""
+    return check("clearance", problem, f"account {account} may read what an endpoint loads")
+
+
+def target(entry: Entry | None, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a release says of its way back: {model_package_arn, candidate_id, entry, said, checks}.
+
+    Without a version to go back to, `said` says that and nothing else is there.
+    """
+    if entry is None:
+        return {"said": "no version that served this endpoint before is good: there is no way back"}
+    return {
+        "model_package_arn": entry["model_package_arn"],
+        "candidate_id": entry["candidate_id"],
+        "entry": entry["sequence"],
+        "said": f"{entry['model_package_arn']}, which entry {entry['sequence']} made to serve",
+        "checks": [dict(one) for one in checks],
+    }
+
+
+def refusal(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What of a gate's verdict becomes otherwise if the way back is not proven; None if it is.
+
+    No way back at all is no refusal: a first release has none, nor has one that replaces what was
+    recalled.
+    """
+    broken = [one for one in found.get("checks") or () if not one["proven"]]
+    if not broken:
+        return None
+    said = "; ".join(f"{one['name']}: {one['said']}" for one in broken)
+    reason = Reason(
+        RULE,
+        f"the way back to {found['model_package_arn']} is not there: {said}",
+        "a version that this endpoint served and can serve again",
+        "Governance Engineer: have that repaired, or recall that version; then approve again",
+    )
+    text = f"Way back: denied. [{RULE}] {reason.fact}; expected {reason.expected}. {reason.remedy}."
+    return {
+        "allowed": False,
+        "reasons": [reason.to_dict()],
+        "description": one_line(text),
+        "leaves": {"stage": "Prod", "stage_status": "Rejected"},
+    }

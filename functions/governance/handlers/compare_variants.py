@@ -1,0 +1,74 @@
+"""CompareVariants: one look at a trial, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from governance import contracts
+from governance.adapters import proportions
+from governance.adapters.endpoints import Endpoints
+from governance.adapters.observations import Observations
+from governance.adapters.sessions import Sessions
+from governance.domain import trials
+from governance.domain.errors import NotFoundError
+from governance.entry import claim_of, entry_point
+from governance.settings import Settings
+
+settings = Settings.load()
+
+
+@entry_point
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Read what both variants did since the trial began; {decision, said, look}."""
+    request = contracts.request("compare_variants", event)
+    trial, strategy = request["trial"], request["deployment"]["release"]["strategy"]
+    session = Sessions(settings, claim_of(event)).hub(trial["account"])
+    config = Endpoints(session).find_config(trial["config_name"])
+    if config is None:
+        raise NotFoundError(
+            f"config {trial['config_name']} of the trial is gone: deleted meanwhile"
+        )
+    observations = Observations(session)
+    champion, challenger = (
+        trials.counts(
+            observations.counts(
+                trial["endpoint_name"], variant, trial["config_name"], config["CreationTime"]
+            )
+        )
+        for variant in (trial["variant_name"], trials.CHALLENGER)
+    )
+    worse = proportions.worse(challenger, champion)
+    if strategy["type"] == "shadow":
+        return _answers(observations, trial, strategy, champion, challenger, worse)
+    found = {
+        "worse": worse,
+        "as_good": proportions.below(
+            challenger["errors"], challenger["requests"], trials.bound(champion)
+        ),
+        "allowed": proportions.allowed(strategy["alpha"], request["look"], strategy["looks"]),
+    }
+    return trials.judge_errors(strategy, request["look"], champion, challenger, found)
+
+
+def _answers(
+    observations: Observations,
+    trial: Mapping[str, Any],
+    strategy: Mapping[str, Any],
+    champion: Mapping[str, int],
+    challenger: Mapping[str, int],
+    worse: float,
+) -> dict[str, Any]:
+    uri = trial["data_capture"]["uri"]
+    answers = trials.pairs(
+        observations.captured(uri, trial["endpoint_name"], trial["variant_name"]),
+        observations.captured(uri, trial["endpoint_name"], trials.CHALLENGER),
+    )
+    different, both = trials.differing(answers)
+    most = strategy["max_disagreement"]
+    found = {
+        "worse": worse,
+        "fewer": proportions.below(different, both, most),
+        "more": proportions.above(different, both, most),
+    }
+    return trials.judge_answers(strategy, (different, both), champion, challenger, found)

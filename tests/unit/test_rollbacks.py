@@ -1,0 +1,118 @@
+"""What an endpoint would go back to, and what proves that it could."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from governance.domain import gates, rollbacks
+from tests.contracts import samples
+
+ENDPOINT = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/clinical-risk"
+CANDIDATE = "a" * 64
+
+
+def entry(sequence: int, version: int, kind: str = "CandidateReleased") -> dict[str, Any]:
+    return {
+        "sequence": sequence,
+        "kind": kind,
+        "model_package_arn": samples.version_arn(version=version),
+        "candidate_id": CANDIDATE,
+        "endpoint": {"endpoint_arn": ENDPOINT},
+    }
+
+
+def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
+    """The version that is chosen when `replaced` is to go, by all the entries of a model."""
+
+    def story_of(arn: str) -> list[dict[str, Any]]:
+        return [e for e in reversed(entries) if e["model_package_arn"] == arn]
+
+    found = rollbacks.choose(
+        rollbacks.served(entries, ENDPOINT), samples.version_arn(version=replaced), story_of
+    )
+    return None if found is None else int(found["model_package_arn"].rpartition("/")[2])
+
+
+@pytest.mark.parametrize(
+    ("entries", "replaced", "version"),
+    [
+        ([], 1, None),
+        ([entry(1, 1)], 1, None),
+        ([entry(1, 1)], 2, 1),
+        ([entry(1, 1), entry(2, 2)], 3, 2),
+        ([entry(1, 1), entry(2, 2)], 2, 1),
+        # What was taken back is not good, until it serves again.
+        ([entry(1, 1), entry(2, 2), entry(3, 2, "CandidateRolledBack")], 3, 1),
+        ([entry(1, 1), entry(2, 2), entry(3, 2, "VersionRecalled")], 3, 1),
+        ([entry(1, 1), entry(2, 1, "VersionRetired")], 2, None),
+        ([entry(1, 1), entry(2, 1, "ApprovalsVoided")], 2, None),
+        (
+            [entry(1, 1), entry(2, 1, "CandidateRolledBack"), entry(3, 1, "CandidateRestored")],
+            2,
+            1,
+        ),
+        # After going back from 2 to 1, the next release would go back to 1.
+        (
+            [
+                *(entry(1, 1), entry(2, 2)),
+                *(entry(3, 2, "CandidateRolledBack"), entry(4, 1, "CandidateRestored")),
+            ],
+            3,
+            1,
+        ),
+        # What else is said of a version does not make it worse.
+        ([entry(1, 1), entry(2, 2), entry(3, 1, "CandidateSuperseded")], 2, 1),
+    ],
+)
+def test_the_last_good_version_of_the_endpoint(
+    entries: list[dict[str, Any]], replaced: int, version: int | None
+) -> None:
+    assert chosen(entries, replaced) == version
+
+
+def test_what_served_another_endpoint_is_no_way_back() -> None:
+    other = entry(1, 1) | {"endpoint": {"endpoint_arn": f"{ENDPOINT}-2"}}
+    assert chosen([other, entry(2, 2)], 2) is None
+
+
+def test_a_release_says_its_way_back_and_what_proves_it() -> None:
+    checks = [rollbacks.check("bytes", "", "they are there")]
+    found = rollbacks.target(entry(7, 2), checks)
+    assert found["model_package_arn"] == samples.version_arn(version=2)
+    assert (found["candidate_id"], found["entry"]) == (CANDIDATE, 7)
+    assert found["checks"] == [{"name": "bytes", "proven": True, "said": "they are there"}]
+    assert rollbacks.refusal(found) is None
+
+
+def test_no_way_back_is_said_in_words_and_refuses_nothing() -> None:
+    found = rollbacks.target(None, ())
+    assert "no way back" in found["said"]
+    assert rollbacks.refusal(found) is None
+
+
+def test_a_way_back_that_would_not_hold_is_a_no_with_all_that_is_wrong() -> None:
+    checks = [
+        rollbacks.check_approved({"ModelApprovalStatus": "Rejected"}),
+        rollbacks.check_unchanged([{"name": "model-data", "actual": "b", "expected": "a"}], 3),
+        rollbacks.check_cleared(["s3://b/k"], "123456789012"),
+        rollbacks.check("image", "", "it is there"),
+    ]
+    refusal = rollbacks.refusal(rollbacks.target(entry(7, 2), checks))
+    assert refusal is not None
+    (reason,) = refusal["reasons"]
+    for said in ("is Rejected", "model-data is b, expected a", "may not read s3://b/k"):
+        assert said in reason["fact"]
+    assert "it is there" not in reason["fact"]
+    assert refusal["leaves"] == {"stage": "Prod", "stage_status": "Rejected"}
+    assert len(refusal["description"]) <= gates.DESCRIPTION_LIMIT
+
+
+def test_what_is_as_it_should_be_is_proven() -> None:
+    checks = [
+        rollbacks.check_approved({"ModelApprovalStatus": "Approved"}),
+        rollbacks.check_unchanged([], 3),
+        rollbacks.check_cleared([], "123456789012"),
+    ]
+    assert all(one["proven"] and one["said"] for one in checks)
