@@ -16,7 +16,7 @@ from governance.domain.errors import InvalidInputError
 
 JSON = "application/json"
 _ALPHABETS = "\u00e4\u202e\u2028\u4e16\U0001f4a3"
-LARGE_BODY = 5_000_000  # bytes; SageMaker itself refuses more than 6 MB
+LARGE_BODY = 2_000_000  # bytes; SageMaker itself refuses more than 6 MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "golden": {"cases": [], "tolerance": 1e-6},
     "robustness": {"generated": 25},
     "determinism": {"repeats": 10},
-    "latency": {"warm_up": 10, "calls": 100, "concurrency": 4},
-    "quality": {"resamples": 999, "confidence": 0.95, "rows_per_shard": 10_000},
-    "fairness": {"resamples": 999, "confidence": 0.95, "attributes": []},
-    "comparison": {"resamples": 999, "confidence": 0.99},
+    "latency": {"warm_up": 10, "calls": 60, "concurrency": 4},
+    "quality": {"resamples": 499, "confidence": 0.95, "rows_per_shard": 10_000},
+    "fairness": {"resamples": 499, "confidence": 0.95, "attributes": []},
+    "comparison": {"resamples": 499, "confidence": 0.99},
 }
 _OWN = re.compile(
     r"(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?"
