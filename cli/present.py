@@ -547,8 +547,12 @@ def served_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def recalled(done: Sequence[Mapping[str, Any]], serving: Sequence[Mapping[str, Any]]) -> Group:
-    """How the recall of each version ended, and what still serves one."""
+def recalled(
+    done: Sequence[Mapping[str, Any]],
+    serving: Sequence[Mapping[str, Any]],
+    swaps: Sequence[Mapping[str, Any]] = (),
+) -> Group:
+    """How each recall ended, which endpoints went back, what still serves a recalled version."""
     table = _table("Version", "Recall", ">Entry", "Why not")
     for one in done:
         good = one["outcome"] == "recalled"
@@ -559,6 +563,13 @@ def recalled(done: Sequence[Mapping[str, Any]], serving: Sequence[Mapping[str, A
             str(one["problem"] or _NONE),
         )
     parts: list[RenderableType] = [table] if done else [Text("Nothing is left to recall.")]
+    for swap in swaps:
+        to = str(swap.get("to") or "").rpartition(":model-package/")[2]
+        good = swap["outcome"] == "rolled back"
+        said = f"{swap['endpoint_name']}: {swap['outcome']}" + (f" to {to}" if good else "")
+        parts.append(Text(said, style="green" if good else "red"))
+        if swap["problem"]:
+            parts.append(Text(f"  {swap['problem']}"))
     parts += [
         Text(f"{row['endpoint_name']} in {row['account']} still serves what is recalled", "red")
         for row in serving

@@ -23,6 +23,7 @@ Row = dict[str, Any]
 @click.option("--image", metavar="sha256:DIGEST", help="Digest of the container image.")
 @click.option("--library", metavar="NAME[==VERSION]", help="A library; any version without one.")
 @click.option("--because", default="", metavar="TEXT", help="What is wrong; required to recall.")
+@click.option("--roll-back", is_flag=True, help="First take every endpoint that serves one back.")
 @click.option("--dry-run", is_flag=True, help="Only show the blast radius.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
@@ -47,6 +48,7 @@ def recall(
     image: str | None,
     library: str | None,
     because: str,
+    roll_back: bool,
     dry_run: bool,
     yes: bool,
     report: Path | None,
@@ -59,6 +61,10 @@ def recall(
     Recalled: its clearance ends, SageMaker makes no model of it any more, and no gate lets it, or
     what was recalled, pass again, whatever version it comes back as. Versions that are only in a
     project's Dev registry are not set: the gate refuses them. One that fails stops no other.
+
+    With --roll-back, what serves nowhere is recalled first, so that nothing goes back to it; then
+    every endpoint of Prod that serves one is taken back, then what it served is recalled as well,
+    also where there was no way back.
 
     \b
     Examples:
@@ -92,8 +98,16 @@ def recall(
     recalls.check_in_central(radius)
     if waiting and not yes:
         click.confirm(f"Recall {len(waiting)} version{'s'[: len(waiting) != 1]}?", abort=True)
-    done = _recall_all(where, radius, waiting, because, timeout)
-    return _finish(options, radius, done, radius["endpoints"])
+    if not roll_back:
+        done = _recall_all(where, radius, waiting, because, timeout)
+        return _finish(options, radius, done, radius["endpoints"])
+    serving = recalls.that_serve(radius, waiting)
+    done = _recall_all(where, radius, [v for v in waiting if v not in serving], because, timeout)
+    swaps = _roll_back_all(where, radius, because, timeout)
+    done += _recall_all(where, radius, serving, because, timeout)
+    back = {swap["endpoint_arn"] for swap in swaps if swap["outcome"] == "rolled back"}
+    still = [row for row in radius["endpoints"] if row["endpoint_arn"] not in back]
+    return _finish(options, radius, done, still, swaps)
 
 
 def _recall_all(
@@ -126,6 +140,34 @@ def _recall_all(
     return done
 
 
+def _roll_back_all(
+    where: Target, radius: Mapping[str, Any], because: str, timeout: float
+) -> list[Row]:
+    """Every endpoint of Prod taken back, one after the other: [{endpoint_name, outcome, ...}].
+
+    What has no way back, or whose rollback the gate refuses, goes on serving and is told.
+    """
+    from cli import approvals, ledger, recalls, rollbacks
+
+    done: list[Row] = []
+    for row in recalls.in_prod(where.reader, radius):
+        name = row["endpoint_name"]
+        one = {"endpoint_name": name, "endpoint_arn": row["endpoint_arn"], "problem": None}
+        try:
+            model = str(rollbacks.model_of(where.reader, name)["model"])
+            after = ledger.head(where.reader, model)
+            asked = rollbacks.ask(where, name, because, None)
+            entry = approvals.follow(where.reader, asked, after=after, timeout=timeout)
+            refused = approvals.refusal(entry, asked)
+            if refused is not None:
+                raise refused
+            one |= {"outcome": "rolled back", "to": entry["rollback"]["to"]}
+        except GovernError as error:
+            one |= {"outcome": "not rolled back", "problem": error.message}
+        done.append(one)
+    return done
+
+
 def _show(options: Options, radius: Mapping[str, Any]) -> None:
     from cli import present
 
@@ -134,7 +176,11 @@ def _show(options: Options, radius: Mapping[str, Any]) -> None:
 
 
 def _finish(
-    options: Options, radius: Mapping[str, Any], done: Sequence[Row], serving: Sequence[Row]
+    options: Options,
+    radius: Mapping[str, Any],
+    done: Sequence[Row],
+    serving: Sequence[Row],
+    swaps: Sequence[Row] = (),
 ) -> int:
     """Say how it ended, and which endpoints still serve what is recalled; the exit code."""
     from cli import present, recalls
@@ -147,9 +193,10 @@ def _finish(
                 "blast_radius": radius,
                 "blast_radius_sha256": recalls.digest(radius),
                 "recalled": list(done),
+                "rolled_back": list(swaps),
                 "still_serving": list(serving),
             }
         )
-    elif done or serving:
-        present.console().print(present.recalled(done, serving))
+    elif done or serving or swaps:
+        present.console().print(present.recalled(done, serving, swaps))
     return REFUSED if failed or serving else 0

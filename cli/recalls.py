@@ -156,6 +156,32 @@ def to_recall(radius: Mapping[str, Any]) -> list[Row]:
     return [row for row in radius["versions"] if row["registry"] == "Central" and not row["closed"]]
 
 
+def that_serve(radius: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
+    """Those of the versions that an endpoint of the blast radius serves, or is about to."""
+    return [
+        row
+        for row in rows
+        if any(
+            endpoints.serves(one, [row["candidate_id"]], [row["model_package_arn"]])
+            for one in radius["endpoints"]
+        )
+    ]
+
+
+def in_prod(reader: boto3.Session, radius: Mapping[str, Any]) -> list[Row]:
+    """The endpoints of the blast radius that can be asked to go back: the projects' own in Prod.
+
+    What somebody made by hand, and what a test runs on, has nothing to go back to.
+    """
+    own = {
+        (str(one["accounts"]["prod"]), str(one["endpoint_name"]).lower())
+        for one in projects.all_projects(reader)
+    }
+    return [
+        row for row in radius["endpoints"] if (row["account"], row["endpoint_name"].lower()) in own
+    ]
+
+
 def recall(session: boto3.Session, row: Mapping[str, Any], because: str, radius: str) -> str:
     """Set Prod / Recalled on one version; when it was changed before (ISO-8601).
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.stub import ANY
 from click.testing import CliRunner, Result
 
-from cli import recalls
+from cli import approvals, recalls
 from cli.errors import GovernError
 from cli.main import cli
 from governance.adapters import items
@@ -43,7 +43,13 @@ METADATA = {"candidate-id": CANDIDATE, "dataset-version-id": "v-1"}
 def holds(reader: Stubbed, part: str, *arns: str, mark: bool = False) -> None:
     """The next look-up of a part finds these versions."""
     rows = [
-        {"part": part, "holder": one, "model": MODEL, "candidate_id": CANDIDATE, "exact": PART}
+        {
+            **{"part": part, "holder": one, "model": MODEL, "exact": PART},
+            # A candidate is one version of Central.
+            "candidate_id": CANDIDATE
+            if one == arns[0]
+            else hashlib.sha256(one.encode()).hexdigest(),
+        }
         for one in arns
     ]
     if mark:
@@ -377,3 +383,120 @@ def test_every_account_of_every_project_is_looked_at(
     assert looked == sorted({TEST, PROD, "222233334444", "333344445555"})
     assert f"Account {TEST} could not be looked at: no such role" in result.output
     assert CENTRAL not in looked
+
+
+# ---------------------------------------------------------------- with --roll-back
+
+
+class Swaps:
+    """What `govern rollback` is asked for, and how each ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.ends: dict[str, dict[str, Any] | GovernError] = {}
+        monkeypatch.setattr("cli.rollbacks.model_of", lambda reader, name: {"model": MODEL})
+        monkeypatch.setattr("cli.rollbacks.ask", self._ask)
+        monkeypatch.setattr("cli.approvals.follow", self._follow)
+
+    def _ask(self, where: Any, name: str, because: str, to: int | None) -> approvals.Decision:
+        assert (because, to) == (BECAUSE[1], None)
+        self.asked.append(name)
+        fields = {"stage": "Prod", "stage_status": "Rollback-Requested", "because": because}
+        return approvals.Decision(
+            model=MODEL,
+            version=1,
+            model_package_arn=arn(1),
+            workflow="rollback_model",
+            before="Prod/Deployed",
+            changed_before="2026-01-31T12:00:00Z",
+            **fields,
+        )
+
+    def _follow(self, reader: Any, decision: Any, **more: Any) -> dict[str, Any]:
+        end = self.ends[self.asked[-1]]
+        if isinstance(end, GovernError):
+            raise end
+        return end
+
+
+@pytest.fixture
+def swaps(monkeypatch: pytest.MonkeyPatch) -> Swaps:
+    return Swaps(monkeypatch)
+
+
+def rolled_back() -> dict[str, Any]:
+    swap = {"from": arn(1), "to": arn(7), "seconds": 9}
+    return entry(9, "CandidateRolledBack", stage="Prod", stage_status="RolledBack", rollback=swap)
+
+
+def _two_of_which_one_serves(reader: Stubbed) -> None:
+    holds(reader, PART, arn(1), arn(2))
+    story(reader, RELEASED)
+    story(reader, entry(2, "ValidationFailed", 2, stage="Test", stage_status="Failed"))
+    scans(reader, directory())
+
+
+def test_what_serves_is_taken_back_before_it_is_recalled_and_after_the_rest(
+    govern: Govern, seen: list[dict[str, Any]], reader: Stubbed, session: Stubbed, swaps: Swaps
+) -> None:
+    """Nothing may go back to a version that is about to be recalled."""
+    seen.append(live())
+    swaps.ends["clinical-risk"] = rolled_back()
+    _two_of_which_one_serves(reader)
+    head(reader, 6)
+    # The one that serves nowhere comes first.
+    takes_back(session, 2)
+    story(reader, recalled(7, 2))
+    scans(reader, directory())
+    head(reader, 7)
+    head(reader, 9)
+    takes_back(session, 1)
+    story(reader, recalled(10, 1))
+    result = govern(*ASKED, *BECAUSE, "--yes", "--roll-back", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert [one["version"] for one in found["recalled"]] == [2, 1]
+    assert swaps.asked == ["clinical-risk"]
+    (swap,) = found["rolled_back"]
+    assert (swap["outcome"], swap["to"]) == ("rolled back", arn(7))
+    assert found["still_serving"] == []
+
+
+def test_what_has_no_way_back_is_recalled_all_the_same_and_told(
+    govern: Govern, seen: list[dict[str, Any]], reader: Stubbed, session: Stubbed, swaps: Swaps
+) -> None:
+    seen.append(live())
+    swaps.ends["clinical-risk"] = GovernError("rejected", "nothing good to go back to")
+    _two_of_which_one_serves(reader)
+    head(reader, 6)
+    takes_back(session, 2)
+    story(reader, recalled(7, 2))
+    scans(reader, directory())
+    head(reader, 7)
+    head(reader, 8)
+    takes_back(session, 1)
+    story(reader, recalled(9, 1))
+    result = govern(*ASKED, *BECAUSE, "--yes", "--roll-back")
+    assert result.exit_code == 1
+    for told in ("not rolled back", "nothing good to go back to", "still serves what is recalled"):
+        assert told in result.output
+
+
+def test_only_the_projects_own_endpoints_of_prod_are_taken_back(
+    govern: Govern, seen: list[dict[str, Any]], reader: Stubbed, session: Stubbed, swaps: Swaps
+) -> None:
+    by_hand = live(endpoint_name="by-hand", endpoint_arn="arn:by-hand")
+    in_test = live(endpoint_arn="arn:test", account=TEST)
+    seen += [by_hand, in_test]
+    holds(reader, PART, arn(1))
+    story(reader, RELEASED)
+    scans(reader, directory())
+    scans(reader, directory())
+    head(reader, 6)
+    takes_back(session, 1)
+    story(reader, recalled(7, 1))
+    result = govern(*ASKED, *BECAUSE, "--yes", "--roll-back", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.output)
+    assert (swaps.asked, found["rolled_back"]) == ([], [])
+    assert {row["endpoint_arn"] for row in found["still_serving"]} == {"arn:by-hand", "arn:test"}
