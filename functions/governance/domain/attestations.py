@@ -40,7 +40,6 @@ VERDICTS = frozenset(
         "CandidateReleased",
         "ReleaseRolledBack",
         "ReleaseRejected",
-        "ReleaseRolledBack",
     }
 )
 # What a summary says of its verdict; an entry whose verdict lacks any is one of our own types.
