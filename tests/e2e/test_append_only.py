@@ -363,7 +363,7 @@ def test_an_overwrite_by_a_role_that_appends_is_found(organisation: Organisation
 
     It would have to sign, which the taken function can, and still: chain, archive and alarm.
     """
-    recorded = _recorded(organisation, "overwritten-model")
+    recorded = _recorded(organisation, "replaced-row-model")
     forged = attestations.entry_of(recorded.rows[0]["envelope"]) | {"kind": "ValidationPassed"}
     row = samples.row({**forged, "summary": {"metrics": {}}})
     dynamodb = organisation.borrow(CENTRAL, "governed-path-record").client("dynamodb")

