@@ -16,7 +16,7 @@ import pytest
 from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
-from governance.domain import errors
+from governance.domain import definitions, errors
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "statemachines").glob("*.asl.json"))
@@ -466,3 +466,16 @@ def test_a_broken_machine_is_found(check: Check, where: str, what: Any, found: s
 
 def test_every_check_is_known_to_fail() -> None:
     assert {check.__name__ for check, *_ in BROKEN} == {check.__name__ for check in CHECKS}
+
+
+def test_a_release_may_take_as_long_as_its_longest_trial() -> None:
+    """A machine that times out runs no Catch: the challenger would stay in service."""
+    machine = json.loads((ROOT / "statemachines" / "release_to_prod.asl.json").read_text())
+    states_ = machine["States"]
+    at_most = sum(
+        states_[name]["TimeoutSeconds"]
+        for name in ("DeployTrial", "RestoreChampion", "DeployToProd")
+    )
+    assert (
+        machine["TimeoutSeconds"] >= definitions.LONGEST_TRIAL + definitions.LONGEST_SHIFT + at_most
+    )

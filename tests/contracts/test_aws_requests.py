@@ -420,7 +420,7 @@ def _go_back(aws: Aws, promotion: dict[str, Any], released: dict[str, Any]) -> N
     aws.endpoint, aws.running = {"EndpointName": "m", "EndpointStatus": "Updating"}, True
     stopped = aws.handler("stop_release")(stop)
     aws.endpoint, aws.running = None, False
-    assert (len(stopped["stopped"]), stopped["shift_taken_back"]) == (2, True)
+    assert (len(stopped["stopped"]), stopped["shift_taken_back"]) == (4, True)
 
 
 def _set_stage(aws: Aws, promotion: dict[str, Any], status: str, description: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.ledger import Ledger
 from governance.domain import briefs
+from governance.domain.ledger import SERVES
 
 _LARGEST_REPORT = 8 * 1024**2  # bytes
 
@@ -26,7 +27,8 @@ def find(
     The champion {model_package_arn, candidate_id, shards} has recorded predictions of the same
     holdout. IntegrityError if its report is not the one that the ledger names.
     """
-    releases = list(reversed(list(ledger.newest_first(model, "CandidateReleased"))))
+    served = (entry for kind in SERVES for entry in ledger.newest_first(model, kind))
+    releases = sorted(served, key=lambda entry: int(entry["sequence"]))
     release = briefs.opponent(releases, endpoint_name, model_package_arn)
     if release is None:
         return None, f"nothing has served {endpoint_name} yet"

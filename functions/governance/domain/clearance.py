@@ -27,6 +27,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
 }
+# A release that goes on, or that broke after the traffic moved, serves like one that is done.
+_MAY_SERVE = frozenset({"Prod/Deployed", "Prod/Releasing", "Prod/Errored"})
 # What a gate would have said no to, had it come before the gate and not after.
 _WITHDRAWN = frozenset(
     {"VersionRecalled", "VersionRetired", "VersionRejected", "ApprovalsVoided", "ReviewRevoked"}
@@ -149,7 +151,7 @@ def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tupl
     What serves in Prod stays readable when somebody has changed what the registry says of it: the
     cleared bytes are the approved ones, and an instance that is replaced loads them again.
     """
-    if entry["kind"] == "ApprovalsVoided" and ledger.phase(before) == "Prod/Deployed":
+    if entry["kind"] == "ApprovalsVoided" and ledger.phase(before) in _MAY_SERVE:
         return ("Test",)
     return ENDS.get(entry["kind"], ())
 

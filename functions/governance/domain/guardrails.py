@@ -104,6 +104,8 @@ def not_retained(deployment: Deployment, before: Mapping[str, Any] | None) -> li
     counts = {
         variant.get("InitialInstanceCount")
         for variant in (before or {}).get("ProductionVariants", [])
+        # After a trial there is a challenger too; its count is none of the champion's.
+        if variant.get("VariantName", deployment["variant_name"]) == deployment["variant_name"]
     }
     if counts and counts != {deployment["instance_count"]}:
         excluded.append("DesiredInstanceCount")

@@ -13,6 +13,7 @@ from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
 settings = Settings.load()
+_SERVING = frozenset({"InService", "Updating", "SystemUpdating"})
 
 
 @entry_point
@@ -24,7 +25,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     endpoint = endpoints.find(deployment["endpoint_name"]) or {"EndpointStatus": "Absent"}
     status = outcomes.pascal_status(endpoint["EndpointStatus"])
     served = endpoint.get("EndpointConfigName")
-    intended = served == deployment["config_name"] and status == "InService"
+    # The config's name changes when a deployment is done; by then autoscaling may be at work.
+    intended = served == deployment["config_name"] and status in _SERVING
     raised: list[dict[str, str]] = []
     if not intended and deployment["release"]:
         # Made for this deployment, just before it began.

@@ -11,6 +11,7 @@ from governance.adapters.scaling import Scaling
 from governance.adapters.sessions import Sessions
 from governance.adapters.waits import Waits
 from governance.domain import guardrails, outcomes
+from governance.domain.errors import TransientError
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -31,7 +32,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     endpoints = Endpoints(session)
     waits = Waits(settings.endpoint_waits_table)
     found = endpoints.find(name)
-    if deployment["release"] and not (found and outcomes.is_heading_for(found, config_name)):
+    heading = found is not None and outcomes.is_heading_for(found, config_name)
+    if found and not heading and not outcomes.may_be_final(found["EndpointStatus"]):
+        # Its alarms watch the deployment that is under way, and may be what ends it.
+        raise TransientError(
+            f"endpoint {name} is {found['EndpointStatus']}; it is changed again when it has come "
+            "to rest"
+        )
+    if deployment["release"] and not heading:
         alarms = Alarms(session)
         alarms.put(guardrails.alarms(deployment, of_new_fleet=True))
         # What was raised before says nothing about instances that do not exist yet.

@@ -17,15 +17,19 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """End the release and its deployment, and have SageMaker take back a shift that it has begun.
+    """End the release and its deployments, and have SageMaker take back a shift that it has begun.
 
     The executions first: a release that is told of its own rollback would act on it.
     """
     request = contracts.request("stop_release", event)
     promotion, release = request["promotion"], request["release"]
     cause = f"stopped by rollback {promotion['execution_arn']}"
-    child = executions.child(release["execution_arn"], "deploy_endpoint", release["claim_id"])
-    stopped = [arn for arn in (release["execution_arn"], child) if workflows.stop(arn, cause)]
+    # A release that begins with a trial has three deployments, one after the other.
+    children = [
+        executions.child(release["execution_arn"], "deploy_endpoint", release["claim_id"] + part)
+        for part in ("", "-trial", "-back")
+    ]
+    stopped = [arn for arn in (release["execution_arn"], *children) if workflows.stop(arn, cause)]
     *_, account, name = request["endpoint_arn"].replace(":endpoint/", ":").split(":")
     session = Sessions(settings, claim_of(request)).hub(account)
     endpoint = Endpoints(session).find(name)
