@@ -176,3 +176,10 @@ def test_a_revocation_of_every_end_accounts_for_every_grant(kinds: list[str]) ->
         for stage in clearance.ended_by(story, entry["entry_id"]):
             del opened[stage]
     assert opened == clearance.held(story)
+
+
+@pytest.mark.parametrize("phase", ["Deployed", "Releasing", "Errored"])
+def test_tampering_closes_no_bytes_that_may_serve(phase: str) -> None:
+    story = _story("Test", "Prod", "ReleaseErrored", "ApprovalsVoided")
+    story[1]["stage_status"] = phase
+    assert clearance.held(story) == {"Prod": PROD}

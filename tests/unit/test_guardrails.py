@@ -214,3 +214,15 @@ def test_a_trial_that_was_stopped_is_left_without_steps(names: list[str], same: 
     before = {"ProductionVariants": [{"VariantName": name} for name in names]}
     assert guardrails.has_same_variants({"variant_name": "AllTraffic"}, before) is same
     assert guardrails.has_same_variants({"variant_name": "AllTraffic"}, None)
+
+
+def test_the_challenger_of_a_trial_says_nothing_about_the_champions_capacity() -> None:
+    champion = {"variant_name": "AllTraffic", "instance_count": 2}
+    served = {"VariantName": "AllTraffic", "InitialInstanceCount": 2}
+    trial = {"VariantName": "Challenger", "InitialInstanceCount": 3}
+    kept = guardrails.not_retained(champion, {"ProductionVariants": [served, trial]})
+    assert kept == [{"VariantPropertyType": "DataCaptureConfig"}]
+    other = guardrails.not_retained(
+        champion, {"ProductionVariants": [trial | served | {"InitialInstanceCount": 4}]}
+    )
+    assert {"VariantPropertyType": "DesiredInstanceCount"} in other
