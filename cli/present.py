@@ -622,6 +622,11 @@ def backtest(found: Mapping[str, Any]) -> RenderableType:
     replayed = f"{found['decisions']} decisions replayed under {found['directory']}"
     if found["without_facts"]:
         replayed += f", {found['without_facts']} have no facts to replay"
+    if found["without_definition"]:
+        replayed += (
+            f", {found['without_definition']} keep what their gate said of a deployment definition "
+            "that is not at hand (give a dossier)"
+        )
     if not found["changes"]:
         return Text(f"{replayed}: none changes")
     table = _table("Version", "Stage", ">#", "Decided (UTC)", "Then", "Now", "Because")
