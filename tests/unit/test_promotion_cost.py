@@ -71,7 +71,7 @@ def found(**more: Any) -> dict[str, Any]:
             "functions": {},
             "waited": waited | {stage: [10.0] for stage in benchmark.STAGES},
         },
-        "rollback": [],
+        "rollback": {},
         "queue": [],
         **more,
     }
@@ -84,7 +84,7 @@ def test_the_page_says_what_was_measured_and_nothing_else() -> None:
     assert "| approval to first state (2) | 1.00 | 1.50 |" in text
     assert "rollback" not in text
     assert "at once" not in text
-    assert "rollback" in benchmark.page(found(rollback=[2.0]))
+    assert "rollback" in benchmark.page(found(rollback={"traffic": [2.0]}))
 
 
 def test_the_tables_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
