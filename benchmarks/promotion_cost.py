@@ -42,6 +42,7 @@ BEGIN, END = "<!-- promotion_cost: begin -->", "<!-- promotion_cost: end -->"
 PAPER_BEGIN, PAPER_END = "<!-- on paper: begin -->", "<!-- on paper: end -->"
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod", "deploy_endpoint")
 STAGES = ("dev", "test", "prod")
+_TASKS = ("Task", "LambdaFunction")
 _ROLLBACK = {"config": "new config in Prod", "traffic": "traffic", "end": "its end"}
 _VERSIONS_OF_A_MODEL = 10  # of those that are queued at once
 _REPORT = re.compile(r"Billed Duration: (?P<ms>[\d.]+) ms\tMemory Size: (?P<mb>\d+) MB")
@@ -76,11 +77,16 @@ _SIGNATURES_OF_AN_ENTRY = 2
 def transitions(events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """{states, retries} of an execution's history: every state that was entered, and every attempt
     of a task after its first. AWS charges for both.
+
+    The embedded engine notes the attempts of tasks within a Map, but not that they were entered.
     """
     kinds = Counter(str(event["type"]) for event in events)
     entered = sum(count for kind, count in kinds.items() if kind.endswith("StateEntered"))
     attempts = kinds["TaskScheduled"] + kinds["LambdaFunctionScheduled"]
-    return {"states": entered, "retries": max(0, attempts - kinds["TaskStateEntered"])}
+    failed = sum(kinds[f"{task}{end}"] for task in _TASKS for end in ("Failed", "TimedOut"))
+    further = max(0, attempts - kinds["TaskStateEntered"])
+    retries = min(further, failed)
+    return {"states": entered + further - retries, "retries": retries}
 
 
 def gb_seconds(lines: Iterable[str]) -> tuple[float, int]:

@@ -32,6 +32,13 @@ def test_every_state_and_every_attempt_after_the_first_is_a_transition() -> None
     assert benchmark.transitions(history) == {"states": 3, "retries": 2}
 
 
+def test_tasks_within_a_map_are_transitions_and_no_retries() -> None:
+    """The embedded engine notes their attempts and not that they were entered."""
+    task = [event("TaskScheduled"), event("TaskSucceeded")]
+    history = [event("MapStateEntered"), *task, *task, event("MapStateExited")]
+    assert benchmark.transitions(history) == {"states": 3, "retries": 0}
+
+
 def test_lambda_is_seconds_times_memory_of_every_report() -> None:
     lines = ["START", REPORT.format("1500", 512), "said REPORT", REPORT.format("20.5", 1024)]
     used, calls = benchmark.gb_seconds(lines)
