@@ -404,6 +404,33 @@ def test_the_end_of_a_run_leaves_no_lock_and_no_test_endpoint_behind(
     assert found == rules
 
 
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])
+def test_a_validation_that_could_not_clean_up_itself_leaves_that_to_the_queue(status: str) -> None:
+    """Also one that failed: its last state before that may have been the one that removes."""
+    event = copy.deepcopy(events.example(ENDED + "validation-aborted"))
+    event["detail"]["status"] = status
+    machine = {"ValidateInTestStateMachine": event["detail"]["stateMachineArn"]}
+    rule = _rule(CENTRAL_TEMPLATE, "AbandonedEndpointRule")
+    pattern = json.dumps(_resolved(rule["EventPattern"], machine, {}))
+    assert _matches(pattern, json.dumps(event)) is (status != "SUCCEEDED")
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["AbandonedEndpointsQueue", "Arn"]}
+
+
+def test_an_endpoint_is_tried_to_be_removed_for_as_long_as_one_may_be_creating() -> None:
+    queue = _properties(CENTRAL_TEMPLATE, "AbandonedEndpointsQueue", "AWS::SQS::Queue")
+    tries = queue["RedrivePolicy"]["maxReceiveCount"]
+    # SageMaker gives the download of a model an hour, and the start of its container another.
+    assert tries * queue["VisibilityTimeout"] >= 3 * 3600
+    function = _properties(
+        CENTRAL_TEMPLATE, "RemoveAbandonedEndpointFunction", "AWS::Serverless::Function"
+    )
+    assert queue["VisibilityTimeout"] >= function.get("Timeout", 60)
+    (source,) = function["Events"].values()
+    assert source["Properties"]["Queue"] == {"Fn::GetAtt": ["AbandonedEndpointsQueue", "Arn"]}
+    assert source["Properties"]["BatchSize"] == 1, "one endpoint must not wait for another"
+
+
 @pytest.mark.parametrize(
     ("error", "unfinished"),
     [

@@ -18,7 +18,16 @@ from tests.e2e.organisation import (
     said,
     version_arn,
 )
-from tests.e2e.scenarios import BROKEN, CRASHING, OVERWRITTEN, UNKNOWN, UNPROVEN, Crashing
+from tests.e2e.scenarios import (
+    BROKEN,
+    CRASHING,
+    OVERWRITTEN,
+    STOPPED,
+    UNKNOWN,
+    UNPROVEN,
+    Crashing,
+    Stopped,
+)
 
 
 def _letter(organisation: Organisation, execution: dict[str, Any]) -> dict[str, Any]:
@@ -196,3 +205,20 @@ def test_stack_is_still_up(
     assert organisation.persona("admin").own_account == CENTRAL
     stacks = organisation.root(CENTRAL, "cloudformation").describe_stacks()["Stacks"]
     assert {stack["StackStatus"] for stack in stacks} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+
+def test_a_validation_that_is_stopped_leaves_no_endpoint_behind(
+    organisation: Organisation, stopped: Stopped
+) -> None:
+    assert (stopped.execution["status"], stopped.execution["error"]) == ("ABORTED", "Operator")
+    eventually(lambda: not organisation.endpoints(TEST, STOPPED), "the end of the Test endpoint")
+    sagemaker = organisation.root(TEST, "sagemaker")
+    for kind, listed in (("endpoint_configs", "EndpointConfigs"), ("models", "Models")):
+        look = getattr(sagemaker, f"list_{kind}")
+        eventually(lambda: not look(NameContains=STOPPED)[listed], f"the end of its {kind}")
+
+
+def test_what_was_stopped_is_no_test_result(organisation: Organisation, stopped: Stopped) -> None:
+    kinds = organisation.kinds(STOPPED)
+    assert "ValidationStarted" in kinds
+    assert not {"ValidationPassed", "ValidationFailed"} & set(kinds)

@@ -101,6 +101,23 @@ def test_the_end_of_an_execution_is_read_from_its_event() -> None:
         assert executions.ended(event) == event["resources"][0]
 
 
+def test_one_message_of_a_queue_holds_one_event() -> None:
+    assert executions.queued({"Records": [{"body": '{"a": 1}'}]}) == {"a": 1}
+    for message in ({}, {"Records": []}, {"Records": [{"body": "{}"}] * 2}):
+        with pytest.raises(InvalidInputError, match="BatchSize"):
+            executions.queued(message)
+    for body in ("no JSON", "[1]", None):
+        with pytest.raises(InvalidInputError, match="expected"):
+            executions.queued({"Records": [{"body": body}]})
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]"])
+def test_what_an_execution_was_started_with_is_an_event(text: str) -> None:
+    assert executions.input_of("arn:e", '{"detail": {}}') == {"detail": {}}
+    with pytest.raises(InvalidInputError, match="execution arn:e was started with"):
+        executions.input_of("arn:e", text)
+
+
 @pytest.mark.parametrize(
     ("change_", "said"),
     [

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from governance.adapters import definitions as stored
-from governance.adapters import items
+from governance.adapters import items, workflows
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
@@ -28,6 +28,7 @@ from governance.domain.errors import (
     IntegrityError,
     InvalidInputError,
     NotFoundError,
+    TransientError,
 )
 from governance.domain.identity import identity_of
 from tests import benches
@@ -1168,28 +1169,110 @@ def test_rows_that_are_not_answered_are_no_evidence(
     assert json.loads(_read(aws, tests["report"]))["predictions"] is None
 
 
-def test_what_a_stopped_validation_left_behind_is_removed(
-    here: Organisation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, _, arn = here.promoted()
-    removals: list[str] = []
-    for kind in ("endpoint", "config", "model"):
-        monkeypatch.setattr(
-            Endpoints, f"remove_{kind}", lambda self, name: not removals.append(name)
-        )
+def _ended(here: Organisation, arn: str, status: str, **detail: Any) -> dict[str, Any]:
+    """The end of a validation, as the queue passes it on."""
     event = events.example("step-functions-execution-status-change.validation-aborted")
     decided = here.event(
         ModelPackageArn=arn, ModelLifeCycle={"Stage": "Test", "StageStatus": "Approved"}
     )
-    event["detail"]["input"] = json.dumps(decided)
-    removed = here.call("remove_abandoned_endpoint", **event)["removed"]
+    event["detail"] |= {"status": status, "input": json.dumps(decided), **detail}
+    return {"Records": [{"body": json.dumps(event)}]}
+
+
+@pytest.fixture
+def removals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was removed, in order."""
+    removed: list[str] = []
+    for kind in ("endpoint", "config", "model"):
+        monkeypatch.setattr(
+            Endpoints, f"remove_{kind}", lambda self, name: not removed.append(name)
+        )
+    return removed
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
+def test_what_a_validation_left_behind_is_removed(
+    here: Organisation, removals: list[str], status: str
+) -> None:
+    _, _, arn = here.promoted()
+    removed = here.call("remove_abandoned_endpoint", **_ended(here, arn, status))["removed"]
     unique = claims.claim_id(arn, "Test", DECIDED)[:10]
     assert removed == removals
     assert len(removed) == 3
     assert all(name.endswith(unique) for name in removed)
-    event["detail"]["input"] = None
-    with pytest.raises(InvalidInputError, match="remove by hand"):
-        here.call("remove_abandoned_endpoint", **event)
+
+
+def test_an_endpoint_that_cannot_be_deleted_yet_is_removed_when_the_event_comes_again(
+    here: Organisation, removals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, arn = here.promoted()
+    remove = Endpoints.remove_endpoint
+    creating = "Cannot update in-progress endpoint"
+
+    def refuse(self: Endpoints, name: str) -> bool:
+        raise TransientError(creating)
+
+    monkeypatch.setattr(Endpoints, "remove_endpoint", refuse)
+    event = _ended(here, arn, "ABORTED")
+    for _ in range(2):
+        with pytest.raises(TransientError, match=creating):
+            here.call("remove_abandoned_endpoint", **event)
+    assert removals == [], "a config that an endpoint is made by stays until then"
+    monkeypatch.setattr(Endpoints, "remove_endpoint", remove)
+    assert len(here.call("remove_abandoned_endpoint", **event)["removed"]) == 3
+
+
+def test_a_deployment_that_goes_on_without_its_validation_is_stopped_first(
+    here: Organisation, removals: list[str], aws: Callable[..., Any]
+) -> None:
+    """Otherwise it would make the endpoint after everything was removed."""
+    _, _, arn = here.promoted()
+    stepfunctions = aws("stepfunctions")
+    role = aws("iam").create_role(RoleName="any", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    waits = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    machine = stepfunctions.create_state_machine(
+        name="governed-path-deploy-endpoint",
+        definition=json.dumps(waits),
+        roleArn=role,
+    )["stateMachineArn"]
+    child = stepfunctions.start_execution(
+        stateMachineArn=machine, name=claims.claim_id(arn, "Test", DECIDED), input="{}"
+    )["executionArn"]
+    event = _ended(here, arn, "ABORTED")
+    for _ in range(2):  # the second time it has ended, but a moment ago
+        with pytest.raises(TransientError, match="a function of it may still be at work"):
+            here.call("remove_abandoned_endpoint", **event)
+    found = stepfunctions.describe_execution(executionArn=child)
+    assert (found["status"], found["error"]) == ("ABORTED", "StoppedAfterItsValidation")
+    assert len(removals) == 6, "what is there is removed all the same"
+
+
+def test_what_a_validation_was_about_is_read_off_the_execution_if_the_event_has_no_room_for_it(
+    here: Organisation, removals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, arn = here.promoted()
+    event = _ended(here, arn, "ABORTED")
+    body = json.loads(event["Records"][0]["body"])
+    long = {
+        "Records": [{"body": json.dumps({**body, "detail": {**body["detail"], "input": None}})}]
+    }
+    with pytest.raises(NotFoundError, match="not known to Step Functions any more"):
+        here.call("remove_abandoned_endpoint", **long)
+    asked = {"status": "ABORTED", "input": body["detail"]["input"]}
+    of_validation = body["detail"]["executionArn"]
+    monkeypatch.setattr(
+        workflows, "_describe", lambda found: asked if found == of_validation else None
+    )
+    assert len(here.call("remove_abandoned_endpoint", **long)["removed"]) == 3
+
+
+def test_a_validation_of_a_model_that_nobody_provisioned_has_made_nothing(
+    here: Organisation, removals: list[str]
+) -> None:
+    arn = _arn("nobodys-model", 1)
+    event = _ended(here, arn, "FAILED")
+    assert here.call("remove_abandoned_endpoint", **event) == {"removed": []}
+    assert removals == []
 
 
 def _read(aws: Callable[..., Any], named: dict[str, str]) -> bytes:
