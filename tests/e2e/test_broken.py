@@ -213,9 +213,12 @@ def test_a_validation_that_is_stopped_leaves_no_endpoint_behind(
     assert (stopped.execution["status"], stopped.execution["error"]) == ("ABORTED", "Operator")
     eventually(lambda: not organisation.endpoints(TEST, STOPPED), "the end of the Test endpoint")
     sagemaker = organisation.root(TEST, "sagemaker")
-    for kind, listed in (("endpoint_configs", "EndpointConfigs"), ("models", "Models")):
-        look = getattr(sagemaker, f"list_{kind}")
-        eventually(lambda: not look(NameContains=STOPPED)[listed], f"the end of its {kind}")
+
+    def nothing_left() -> bool:
+        configs = sagemaker.list_endpoint_configs(NameContains=STOPPED)["EndpointConfigs"]
+        return not configs + sagemaker.list_models(NameContains=STOPPED)["Models"]
+
+    eventually(nothing_left, "the end of its config and its model")
 
 
 def test_what_was_stopped_is_no_test_result(organisation: Organisation, stopped: Stopped) -> None:
