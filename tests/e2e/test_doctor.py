@@ -88,7 +88,7 @@ def test_what_only_the_end_of_a_promotion_needs_is_named_before_it_begins(
 def test_a_release_without_its_guardrails_is_named_before_it_begins(
     organisation: Organisation, trained: Trained
 ) -> None:
-    """The statements about alarms and autoscaling, each of which only the end of a release needs."""
+    """The statements about alarms and autoscaling, which only the end of a release needs."""
     iam = organisation.root(PROD, "iam")
     name = {"RoleName": "governed-path-hub", "PolicyName": "own-work"}
     document = iam.get_role_policy(**name)["PolicyDocument"]
