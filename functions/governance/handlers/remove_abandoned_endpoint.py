@@ -1,4 +1,4 @@
-"""RemoveAbandonedEndpoint: what a validation that was stopped has left goes too."""
+"""RemoveAbandonedEndpoint: what a validation or a drill that was stopped has left goes too."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     TransientError while the endpoint is still being created: it cannot be deleted before.
     """
     execution_arn = ended(event)
-    promotion = approval_events.promotion(
-        input_of(event), "validate_in_test", "Test", execution_arn
-    )
+    promotion = approval_events.tried_in_test(input_of(event), execution_arn)
     project = Directory(settings.project_directory_table).project_of(promotion["model"])
     made = deployments.made_for(promotion, project)
     session = Sessions(settings, promotion["claim_id"]).hub(made["account"])

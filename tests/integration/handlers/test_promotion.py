@@ -998,6 +998,19 @@ def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Orga
     )["deployment"]
     assert plan["model_package_arn"] == first
     assert promotion["claim_id"][:10] in plan["config_name"]
+    # A drill asks the same, and tries the answer in Test.
+    drill = {**promotion, "workflow": "drill_rollback"}
+    same = here.call("prove_rollback_target", promotion=drill)
+    assert (same["rollback"], same["candidate"]) == (found["rollback"], found["candidate"])
+    tried = here.call(
+        "plan_deployment",
+        promotion={**same["promotion"], "stage": "Test"},
+        candidate=same["candidate"],
+        definition=same["definition"],
+    )["deployment"]
+    assert (tried["stage"], tried["source"], tried["release"]) == ("Test", "containers", None)
+    assert f"-drill-{promotion['claim_id'][:10]}" in tried["endpoint_name"]
+    assert tried["account"] != plan["account"]
 
 
 def test_the_report_of_a_validation_is_written_once(
@@ -1187,6 +1200,14 @@ def test_what_a_stopped_validation_left_behind_is_removed(
     assert removed == removals
     assert len(removed) == 3
     assert all(name.endswith(unique) for name in removed)
+    drill = {"Stage": "Prod", "StageStatus": "Drill-Requested"}
+    asked = here.event(ModelPackageArn=arn, ModelLifeCycle=drill)
+    event["detail"]["input"] = json.dumps(asked)
+    removals.clear()
+    removed = here.call("remove_abandoned_endpoint", **event)["removed"]
+    unique = claims.claim_id(arn, "Prod/Drill-Requested", DECIDED)[:10]
+    assert removed == removals
+    assert {name.partition("-drill-")[2] for name in removed} == {unique}
     event["detail"]["input"] = None
     with pytest.raises(InvalidInputError, match="remove by hand"):
         here.call("remove_abandoned_endpoint", **event)
