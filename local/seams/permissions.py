@@ -134,6 +134,9 @@ def _looked_at(headers: dict[str, str], body: bytes, region: str, account_id: st
     rule = request.get({"DescribeRule": "Name", "ListTargetsByRule": "Rule"}.get(operation, ""))
     if rule and request.get("EventBusName", "default") == "default":
         return f"arn:aws:events:{region}:{account_id}:rule/{rule}"
+    names = request.get("AlarmNames", []) if operation == "DeleteAlarms" else []
+    if len(names) == 1:
+        return f"arn:aws:cloudwatch:{region}:{account_id}:alarm:{names[0]}"
     if operation == "DescribeRepositories" and not request.get("repositoryNames"):
         return f"arn:aws:ecr:{region}:{account_id}:repository/*"
     return ""

@@ -488,9 +488,15 @@ class Aws:
         }
         return {"EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{request['EndpointName']}"}
 
+    def _on_ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
+        digest = samples.definition_reference()["digest"]
+        return {"Tags": [{"Key": "deployment-definition", "Value": digest}]}
+
     def _on_DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
+        place = f"arn:aws:sagemaker:{samples.REGION}:{samples.PROD}:endpoint-config"
         return {
             **request,
+            "EndpointConfigArn": f"{place}/{request['EndpointConfigName']}",
             "CreationTime": "2026-11-21T08:00:00.000000Z",
             "ProductionVariants": [
                 {"VariantName": "AllTraffic", "ModelName": "old", "InitialInstanceCount": 1}
@@ -510,6 +516,11 @@ class Aws:
         return {"PolicyARN": "arn:aws:autoscaling:policy"}
 
     def _on_DescribeAlarms(self, request: dict[str, Any]) -> dict[str, Any]:
+        prefix = request.get("AlarmNamePrefix")
+        if prefix:
+            looks_at = [{"Name": "EndpointName", "Value": prefix[len("governed-path-") : -1]}]
+            earlier = {"AlarmName": f"{prefix}of-an-earlier-definition", "Dimensions": looks_at}
+            return {"MetricAlarms": [earlier]}
         states = dict.fromkeys(request["AlarmNames"], "OK")
         if not any(call.operation == "SetAlarmState" for call in self.calls):
             states[request["AlarmNames"][-1]] = "ALARM"  # somebody stopped the release before

@@ -46,7 +46,7 @@ OPERATIONS = {
     ],
     "kms": ["GetPublicKey", "Sign", "GenerateDataKey"],
     "cloudwatch": [
-        *("PutMetricData", "PutMetricAlarm", "SetAlarmState"),
+        *("PutMetricData", "PutMetricAlarm", "SetAlarmState", "DeleteAlarms"),
         *("DescribeAlarms", "DescribeAlarmHistory", "GetMetricData"),
     ],
     "application-autoscaling": [
@@ -63,7 +63,7 @@ OPERATIONS = {
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
         "DescribeModelPackageGroup",
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
-        *("DescribeEndpoint", "DescribeEndpointConfig", "AddTags", "DescribeAction"),
+        *("DescribeEndpoint", "DescribeEndpointConfig", "AddTags", "ListTags", "DescribeAction"),
         *("ListArtifacts", "QueryLineage", "DescribeArtifact", "DescribeContext"),
         *("DescribeTrialComponent", "CreateArtifact", "CreateAction", "CreateContext"),
         *("UpdateArtifact", "AddAssociation", "ListAssociations"),
@@ -301,6 +301,9 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     served = aws.handler("check_served_config")({"deployment": again})["served"]
     assert served["alarms"] == ["governed-path-clinical-risk-slow"]
     assert "p95 was greater" in served["taken_back"]
+    watched = aws.handler("watch_endpoint")({"deployment": {**again, "autoscaling": None}})
+    assert watched["scaled"], "as the definition of what serves says"
+    assert watched["forgotten"] == ["governed-path-clinical-risk-of-an-earlier-definition"]
     put = [call.request for call in aws.calls if call.operation == "PutMetricAlarm"][-3:]
     looked_at = {one["Name"] for request in put for one in request["Dimensions"]}
     assert looked_at == {"EndpointName", "VariantName"}, "what serves stays watched"

@@ -60,6 +60,10 @@ def _lineage(account: str, entity: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{account}:{entity}"
 
 
+def _config(account: str) -> str:
+    return f"arn:aws:sagemaker:{REGION}:{account}:endpoint-config/{MODEL}"
+
+
 def _endpoint(account: str) -> str:
     return f"arn:aws:sagemaker:{REGION}:{account}:endpoint/{MODEL}"
 
@@ -306,7 +310,7 @@ FUNCTIONS = {
     "remove-endpoint": _TAKE_HUB,
     "remove-abandoned-endpoint": ("dynamodb:GetItem", _table("project-directory")),
     "smoke-test": ("s3:GetObject", MODELS),
-    "watch-endpoint": _TAKE_HUB,
+    "watch-endpoint": ("s3:GetObject", DEFINITION),
     "check-alarms": _TAKE_HUB,
     "plan-trial": _TAKE_HUB,
     "compare-variants": _TAKE_HUB,
@@ -387,6 +391,12 @@ def test_who_names_candidates_reads_registrations_and_writes_no_ledger(
     assert roles.allows("build-candidate", "dynamodb:Query", f"{_table('ledger')}/index/by-version")
     assert not roles.allows("build-candidate", "dynamodb:Query", _table("ledger"))
     assert not roles.allows("build-candidate", "dynamodb:PutItem", _table("ledger"))
+
+
+def test_who_watches_an_endpoint_reads_definitions_alone(deployed: dict[str, Deployed]) -> None:
+    roles = deployed[CENTRAL]
+    assert roles.allows("watch-endpoint", *_TAKE_HUB)
+    assert not roles.allows("watch-endpoint", "s3:GetObject", MANIFEST)
 
 
 def test_who_tries_a_push_can_push_nothing(deployed: dict[str, Deployed]) -> None:
@@ -590,10 +600,20 @@ OTHERS = [
     (PROD, "hub", "sagemaker:UpdateModelPackage", VERSION, {}, False),
     *(
         (PROD, "hub", f"cloudwatch:{action}", _alarm(name), {}, name == "governed-path-x")
-        for action in ("PutMetricAlarm", "SetAlarmState", "DescribeAlarmHistory")
+        for action in ("PutMetricAlarm", "SetAlarmState", "DescribeAlarmHistory", "DeleteAlarms")
         for name in ("governed-path-x", "another")
     ),
-    (PROD, "hub", "cloudwatch:DeleteAlarms", _alarm("governed-path-x"), {}, False),
+    # Alarms of endpoints go with their definitions; those of the stack itself stay.
+    *(
+        (PROD, "hub", f"cloudwatch:{action}", _alarm(f"governed-path-{name}"), {}, False)
+        for action in ("PutMetricAlarm", "SetAlarmState", "DeleteAlarms")
+        for name in (
+            *("forwarding-dlq-not-empty", "forwarding-undelivered"),
+            "alarm-forwarding-undelivered",
+        )
+    ),
+    (PROD, "hub", "sagemaker:ListTags", _config(PROD), {}, True),
+    (PROD, "hub", "sagemaker:DeleteTags", _config(PROD), {}, False),
     *(
         (PROD, "hub", f"application-autoscaling:{action}", SCALED, _scaling(service), allowed)
         for action, service, allowed in (

@@ -12,7 +12,10 @@ from tests.statemachines.engines import Run
 MACHINE = "deploy_endpoint"
 TASKS = ["CreateModel", "CreateEndpointConfig", "DeployEndpoint", "CheckServedConfig"]
 FINISHED = [*TASKS, "ServedAsIntended?", "DeploymentFinished"]
-ROLLED_BACK = [*TASKS, "ServedAsIntended?", "ReportSilentRollback", "DeploymentFinished"]
+# Whatever did not come into service has turned the alarms, and maybe ended the autoscaling.
+NOT_SERVING = [*TASKS, "ServedAsIntended?", "WatchEndpoint", "SaidSo?", "DeploymentFinished"]
+ROLLED_BACK = [*NOT_SERVING[:-1], "ReportSilentRollback", "DeploymentFinished"]
+BEFORE_ALARMS = ("CreateModel", "CreateEndpointConfig")
 DEPLOYMENT = machines.start_input(MACHINE)["deployment"]
 
 
@@ -30,8 +33,8 @@ def served(case: str) -> dict[str, object]:
     [
         ("HappyPath", FINISHED, "in_service", None),
         ("NoReasonGiven", FINISHED, "in_service", None),
-        ("EndpointFailed", FINISHED, "failed", "the container did not answer /ping"),
-        ("EndpointRolledBack", FINISHED, "rolled_back", "an alarm went off"),
+        ("EndpointFailed", NOT_SERVING, "failed", "the container did not answer /ping"),
+        ("EndpointRolledBack", NOT_SERVING, "rolled_back", "an alarm went off"),
         (
             "SilentRollback",
             ROLLED_BACK,
@@ -65,9 +68,40 @@ def test_what_we_could_not_do_is_an_error_with_its_name(
     run: Callable[[str], Run], case: str, failing: str, error: str
 ) -> None:
     ended = run(case)
-    assert ended.states == [*TASKS[: TASKS.index(failing) + 1], "DeploymentErrored"]
+    watched = [] if failing in BEFORE_ALARMS else ["WatchEndpointAfterError"]
+    assert ended.states == [*TASKS[: TASKS.index(failing) + 1], *watched, "DeploymentErrored"]
     assert (ended.status, ended.error) == ("FAILED", error)
     assert ended.cause
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "error", "cause"),
+    [
+        ("WatchEndpointFails", NOT_SERVING[:-2], "IntegrityError", "sha256"),
+        # The first error keeps its name.
+        (
+            "WatchEndpointAfterErrorFails",
+            [*TASKS[:-1], "WatchEndpointAfterError"],
+            "States.Timeout",
+            "; then WatchEndpointAfterError: sha256",
+        ),
+    ],
+)
+def test_what_serves_and_nobody_watches_is_an_error(
+    run: Callable[[str], Run], case: str, states: list[str], error: str, cause: str
+) -> None:
+    ended = run(case)
+    assert ended.states == [*states, "DeploymentErrored"]
+    assert (ended.status, ended.error) == ("FAILED", error)
+    assert cause in str(ended.cause)
+
+
+@pytest.mark.parametrize("case", ["StillMoving"])
+def test_alarms_of_an_endpoint_that_moves_are_left_to_that_deployment(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert (ended.error, ended.tries["WatchEndpointAfterError"]) == ("States.Timeout", 2)
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,19 @@ def test_a_release_that_does_not_serve_alarms(
     ("case", "states", "error", "cause"),
     [
         ("TrialBreaksTheEndpoint", TRY, "TrialFailed", "failed: the endpoint is Failed"),
-        ("DeployTrialFails", until("DeployTrial", TRY), "States.TaskFailed", "does not trust"),
+        # What broke may have changed the endpoint: the champion serves alone again, and says why.
+        (
+            "DeployTrialFails",
+            [*until("DeployTrial", TRY), *AFTER_TRIAL],
+            "TrialNotJudged",
+            "does not trust the hub",
+        ),
+        (
+            "DeployTrialAndRestoreChampionFail",
+            [*until("DeployTrial", TRY), "RestoreChampion"],
+            "States.TaskFailed",
+            "it was to end the trial: States.TaskFailed",
+        ),
         # We could not look, so nobody knows; the champion serves alone again all the same.
         (
             "CompareVariantsFails",

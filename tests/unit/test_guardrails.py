@@ -137,6 +137,20 @@ def test_the_alarm_that_stops_a_release_keeps_the_state_that_somebody_gave_it() 
     assert stop["Namespace"] != "AWS/SageMaker"
 
 
+def test_what_serves_has_the_alarms_and_the_scaling_of_its_own_definition() -> None:
+    planned = _deployment(alarms=[])
+    own = samples.definition()
+    reference = {"digest": "e" * 64, "uri": "s3://evidence/deployments/m/e.json"}
+    serving = guardrails.as_it_serves(planned, "config-old", reference, own)
+    assert guardrails.alarm_names(serving) == guardrails.alarm_names(_deployment())
+    assert serving["autoscaling"] == own["endpoint"]["autoscaling"]
+    assert (serving["config_name"], serving["definition"]) == ("config-old", reference)
+    assert planned["release"]["alarms"] == [], "the plan stays what it was"
+    own["endpoint"].pop("autoscaling")
+    unscaled = guardrails.as_it_serves(planned, "config-old", reference, own)
+    assert unscaled["autoscaling"] is None
+
+
 def test_a_test_deployment_has_no_guardrails_and_keeps_nothing() -> None:
     deployment = _deployment("Test")
     assert guardrails.alarms(deployment, of_new_fleet=True) == []

@@ -22,6 +22,17 @@ def _endpoint(status: str, config: str, modified: str = AFTER, **more: Any) -> d
 
 
 @pytest.mark.parametrize(
+    ("status", "serves"),
+    [
+        *((status, True) for status in ("InService", "IN_SERVICE", "Updating", "SYSTEM_UPDATING")),
+        *((status, False) for status in ("Creating", "FAILED", "Absent", "RollingBack")),
+    ],
+)
+def test_an_endpoint_that_is_only_scaled_serves_what_it_names(status: str, serves: bool) -> None:
+    assert outcomes.is_serving(status) is serves
+
+
+@pytest.mark.parametrize(
     ("endpoint", "outcome"),
     [
         (_endpoint("InService", "new"), "in_service"),

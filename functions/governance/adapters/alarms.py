@@ -10,6 +10,7 @@ import boto3
 
 from governance.adapters import errors, sessions
 from governance.adapters.registry import plain
+from governance.domain import guardrails
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -26,6 +27,29 @@ class Alarms:
         for request in requests:
             with errors.translated(f"put alarm {request['AlarmName']}"):
                 self._cloudwatch.put_metric_alarm(**dict(request))
+
+    def forget(self, endpoint_name: str, kept: Sequence[str]) -> list[str]:
+        """Delete the endpoint's alarms but for those; the names of what was there.
+
+        Its own are told by what they look at: another endpoint's name may begin like this one's.
+        """
+        prefix = guardrails.alarm_name(endpoint_name, "")
+        with errors.translated(f"describe the alarms {prefix}*"):
+            pages = self._cloudwatch.get_paginator("describe_alarms").paginate(
+                AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"]
+            )
+            found = [alarm for page in pages for alarm in page["MetricAlarms"]]
+        looks_at = {"Name": "EndpointName", "Value": endpoint_name}
+        gone = [
+            alarm["AlarmName"]
+            for alarm in found
+            if alarm["AlarmName"] not in kept and looks_at in alarm.get("Dimensions", [])
+        ]
+        # One by one: permission is asked for each.
+        for name in gone:
+            with errors.translated(f"delete alarm {name}"):
+                self._cloudwatch.delete_alarms(AlarmNames=[name])
+        return gone
 
     def calm(self, names: Sequence[str], reason: str) -> None:
         """Set those of the alarms that are in ALARM back to OK."""

@@ -98,6 +98,12 @@ class Endpoints:
         with errors.translated(f"update endpoint {name} to config {config_name}"):
             self._sagemaker.update_endpoint(**request)
 
+    def tags_of(self, arn: str) -> dict[str, str]:
+        """The tags of an endpoint, or of a config."""
+        with errors.translated(f"list the tags of {arn}"):
+            pages = self._sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
+            return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
     def tag(self, endpoint_arn: str, tags: Mapping[str, str]) -> None:
         """Set these tags on the endpoint; others stay."""
         with errors.translated(f"tag endpoint {endpoint_arn}"):

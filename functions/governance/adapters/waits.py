@@ -15,8 +15,8 @@ from governance.domain.errors import TransientError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Longer than the task that waits (3,600 s in deploy_endpoint), so only a dead wait can expire.
-_SECONDS = 3900
+# Longer than the task that waits (30,600 s in deploy_endpoint), so only a dead wait can expire.
+_SECONDS = 30_900
 
 
 class Waits:

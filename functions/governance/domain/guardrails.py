@@ -56,6 +56,25 @@ def alarms(deployment: Deployment, of_new_fleet: bool) -> list[dict[str, Any]]:
     ]
 
 
+def as_it_serves(
+    deployment: Deployment,
+    config_name: str,
+    reference: Mapping[str, str],
+    definition: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The plan of what serves instead of what was planned: with its own alarms and autoscaling.
+
+    `definition` is what the config that serves was deployed by, `reference` stands for it.
+    """
+    return {
+        **deployment,
+        "config_name": config_name,
+        "definition": dict(reference),
+        "release": definition["release"],
+        "autoscaling": definition["endpoint"].get("autoscaling"),
+    }
+
+
 def deployment_config(deployment: Deployment) -> dict[str, Any] | None:
     """UpdateEndpoint's DeploymentConfig, None for a deployment without a release.
 

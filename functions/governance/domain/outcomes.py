@@ -42,6 +42,14 @@ def may_be_final(status: str) -> bool:
     return pascal_status(status) in {"InService", *_FAILED}
 
 
+def is_serving(status: str) -> bool:
+    """True if an endpoint with this status (either spelling) serves the config that it names.
+
+    That changes when a deployment is done; by then autoscaling may be at work.
+    """
+    return pascal_status(status) in {"InService", "Updating", "SystemUpdating"}
+
+
 def is_heading_for(endpoint: Mapping[str, Any], config_name: str) -> bool:
     """True if the endpoint serves this config or is on its way to it (DescribeEndpoint)."""
     pending = endpoint.get("PendingDeploymentSummary") or {}

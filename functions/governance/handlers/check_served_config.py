@@ -13,7 +13,6 @@ from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
 settings = Settings.load()
-_SERVING = frozenset({"InService", "Updating", "SystemUpdating"})
 
 
 @entry_point
@@ -25,17 +24,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     endpoint = endpoints.find(deployment["endpoint_name"]) or {"EndpointStatus": "Absent"}
     status = outcomes.pascal_status(endpoint["EndpointStatus"])
     served = endpoint.get("EndpointConfigName")
-    # The config's name changes when a deployment is done; by then autoscaling may be at work.
-    intended = served == deployment["config_name"] and status in _SERVING
+    intended = served == deployment["config_name"] and outcomes.is_serving(status)
     raised: list[dict[str, str]] = []
     if not intended and deployment["release"]:
         # Made for this deployment, just before it began.
         config = endpoints.find_config(deployment["config_name"]) or {}
         names = guardrails.alarm_names(deployment)
-        alarms = Alarms(session)
-        raised = alarms.raised(names, config.get("CreationTime"))
-        # The new instances that they looked at are gone; what serves stays watched.
-        alarms.put(guardrails.alarms(deployment, of_new_fleet=False))
+        raised = Alarms(session).raised(names, config.get("CreationTime"))
     return {
         "served": {
             "config_name": served,

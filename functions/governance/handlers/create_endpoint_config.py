@@ -7,7 +7,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters.endpoints import Endpoints, tag_list
 from governance.adapters.sessions import Sessions
-from governance.domain import guardrails, trials
+from governance.domain import definitions, guardrails, trials
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -27,7 +27,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "EndpointConfigName": deployment["config_name"],
             **_variants(deployment),
             **({"DataCaptureConfig": capture} if capture else {}),
-            "Tags": tag_list(deployment["tags"]),
+            # Whoever finds it serving knows by it which alarms and which autoscaling belong to it.
+            "Tags": tag_list(
+                {**deployment["tags"], definitions.METADATA_KEY: deployment["definition"]["digest"]}
+            ),
         }
     )
     return {"config_name": deployment["config_name"]}

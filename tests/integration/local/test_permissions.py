@@ -380,6 +380,16 @@ def test_a_metric_is_put_into_the_namespace_that_is_allowed(aws: Aws) -> None:
         cloudwatch.put_metric_data(Namespace="Others", MetricData=[{"MetricName": "m", "Value": 1}])
 
 
+def test_who_deletes_an_alarm_is_asked_about_that_alarm(aws: Aws) -> None:
+    ours = f"arn:aws:cloudwatch:{REGION}:{CENTRAL}:alarm:ours-*"
+    role = aws.role(CENTRAL, "alarms", allow("cloudwatch:DeleteAlarms", resource=ours))
+    cloudwatch = aws.client("cloudwatch", aws.assume(role))
+    cloudwatch.delete_alarms(AlarmNames=["ours-1"])
+    for names in (["others-1"], ["ours-1", "others-1"]):
+        with denied():
+            cloudwatch.delete_alarms(AlarmNames=names)
+
+
 def test_who_names_an_alias_is_asked_about_its_key(aws: Aws) -> None:
     keys = aws.client("kms")
     allowed, other = (

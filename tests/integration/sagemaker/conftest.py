@@ -78,7 +78,8 @@ def client(service: Any) -> Client:
 
         def send(request: Any, **_: Any) -> AWSResponse:
             context = contextvars.copy_context()
-            handler = scaling.handle if name == scaling.SERVICE else service
+            others = {scaling.SERVICE: scaling.handle, "cloudwatch": cloudwatch.handle_request}
+            handler = others.get(name, service)
             status, headers, body = context.run(call, handler, access_key, request)
             return AWSResponse(request.url, status, headers, _Raw(body))
 

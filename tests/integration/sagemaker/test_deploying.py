@@ -1,0 +1,270 @@
+"""The functions that deploy, on the embedded SageMaker: what serves is watched and scaled as its
+own definition says, however the deployment of another one ended.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from governance.adapters import definitions as stored
+from governance.adapters import sessions
+from governance.adapters.endpoints import Endpoints
+from governance.adapters.waits import Waits
+from governance.domain import definitions, deployments
+from governance.domain.errors import InvalidInputError, TransientError
+from tests.contracts import samples
+from tests.contracts.aws import ENVIRONMENT, Aws
+from tests.integration.sagemaker.support import CONSTANT, PROD, Client, Server, make_role
+
+NAME = "clinical-risk"
+PREFIX = f"governed-path-{NAME}-"
+ROLE = "governed-path-endpoint-execution"
+WATCHES = {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"}
+ERRORS = {
+    "name": "server-errors",
+    "metric": "Invocation5XXErrors",
+    "statistic": "Sum",
+    "comparison": "GreaterThanThreshold",
+    "threshold": 5,
+    "period_seconds": 60,
+    "evaluation_periods": 1,
+}
+SLOW = {**ERRORS, "name": "slow", "metric": "ModelLatency", "statistic": "p95", "threshold": 9e5}
+SCALING = {"min": 1, "max": 4, "invocations_per_instance": 100}
+BROKEN = 'def model_fn(model_dir):\n    raise RuntimeError("no such file")\n'
+
+
+class _NoWaits:
+    """Nobody waits by task token here; the test looks itself."""
+
+    def __init__(self, _table: str) -> None:
+        pass
+
+    held = Waits.held
+
+    def start(self, wait: dict[str, Any]) -> None: ...
+
+    def end(self, wait: dict[str, Any]) -> bool:
+        return True
+
+    def settle(self, wait: dict[str, Any], endpoint: dict[str, Any]) -> bool:
+        return False
+
+
+class Prod:
+    """The functions in front of Prod's SageMaker, CloudWatch and Application Auto Scaling."""
+
+    def __init__(self, server: Server, client: Client) -> None:
+        self.server = server
+        self.sagemaker = server.sagemaker
+        self.cloudwatch = client(PROD, "cloudwatch")
+        self.scaling = client(PROD, "application-autoscaling")
+        self.definitions: dict[str, dict[str, Any]] = {}
+
+    def plan(self, name: str, code: str | None = None, **parts: Any) -> dict[str, Any]:
+        """A version's deployment into Prod, with its model made; `parts` of the definition."""
+        definition = samples.definition()
+        definition["endpoint"] |= {"instance_count": 1, **parts.pop("endpoint", {})}
+        definition["endpoint"].pop("data_capture", None)
+        definition["release"] = {
+            "strategy": {"type": "all-at-once"},
+            "bake_seconds": 0,
+            "alarms": [],
+            **parts,
+        }
+        reference = definitions.reference("evidence", samples.MODEL, definitions.digest(definition))
+        self.definitions[reference["digest"]] = copy.deepcopy(definition)
+        promotion = {**samples.promotion("Prod"), "claim_id": samples.digest(name)}
+        planned = deployments.plan(
+            promotion,
+            samples.candidate(),
+            {**samples.project(), "endpoint_name": NAME},
+            samples.description(),
+            ROLE,
+            reference,
+            definition,
+        )
+        self.server.model(planned["model_name"], code or CONSTANT.format(value=name))
+        return planned
+
+    def call(self, handler: str, deployment: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return Aws().handler(handler)({"deployment": deployment, **more})
+
+    def begin(self, deployment: dict[str, Any]) -> None:
+        self.call("create_endpoint_config", deployment)
+        self.call("deploy_endpoint", deployment, task_token="t" * 64)
+
+    def release(self, deployment: dict[str, Any]) -> dict[str, Any]:
+        """Deployed, at rest and watched, as a release does it; what WatchEndpoint said."""
+        self.begin(deployment)
+        assert self.server.settled(NAME)["EndpointConfigName"] == deployment["config_name"]
+        return self.call("watch_endpoint", deployment)
+
+    def alarms(self, prefix: str = PREFIX) -> dict[str, tuple[float, set[str]]]:
+        """{name: (threshold, the names of its dimensions)}."""
+        found = self.cloudwatch.describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
+        return {
+            alarm["AlarmName"].removeprefix(PREFIX): (
+                alarm["Threshold"],
+                {dimension["Name"] for dimension in alarm["Dimensions"]},
+            )
+            for alarm in found
+        }
+
+    def bounds(self) -> list[tuple[int, int]]:
+        answer = self.scaling.describe_scalable_targets(ServiceNamespace="sagemaker")
+        return [(one["MinCapacity"], one["MaxCapacity"]) for one in answer["ScalableTargets"]]
+
+
+@pytest.fixture
+def there(prod: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> Prod:
+    for name, value in {**ENVIRONMENT, "EVIDENCE_BUCKET": "evidence"}.items():
+        monkeypatch.setenv(name, value)
+    there = Prod(prod, client)
+    monkeypatch.setattr(sessions.Sessions, "hub", lambda self, account: account)
+    monkeypatch.setattr(sessions, "client", lambda account, service: client(account, service))
+    monkeypatch.setattr("governance.adapters.waits.Waits", _NoWaits)
+    monkeypatch.setattr(stored, "read", lambda reference: there.definitions[reference["digest"]])
+    return there
+
+
+ENDPOINT = {"EndpointName", "VariantName"}
+OLD = {"alarms": [ERRORS, SLOW], "endpoint": {"autoscaling": SCALING}}
+AS_OLD = {
+    "server-errors": (5, ENDPOINT),
+    "slow": (9e5, ENDPOINT),
+    "stop": (0, {"EndpointName"}),
+}
+# Fewer alarms and other thresholds, other instances, no autoscaling.
+NEW = {
+    "alarms": [{**SLOW, "threshold": 1e6}, {**ERRORS, "name": "crashes"}],
+    "endpoint": {"instance_type": "ml.m5.xlarge", "autoscaling": None},
+}
+
+
+def test_a_deployment_that_is_refused_leaves_what_serves_watched_and_scaled(there: Prod) -> None:
+    there.release(there.plan("old", **OLD))
+    assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+    new = there.plan("new", **NEW)
+    make_role(PROD, "execution")  # SageMaker may not see the alarms any more
+    with pytest.raises(InvalidInputError, match="cloudwatch:DescribeAlarms"):
+        there.begin(new)
+    # This is what the failure path is there for.
+    assert there.alarms()["slow"] == (1e6, {*ENDPOINT, "EndpointConfigName"})
+    assert there.bounds() == []
+    there.call("watch_endpoint", new)
+    assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+
+
+def test_a_deployment_that_does_not_come_up_leaves_what_serves_watched_and_scaled(
+    there: Prod,
+) -> None:
+    old = there.plan("old", **OLD)
+    there.release(old)
+    new = there.plan("new", BROKEN, **NEW)
+    there.begin(new)
+    assert there.server.settled(NAME)["EndpointConfigName"] == old["config_name"]
+    assert not there.call("check_served_config", new)["served"]["intended"]
+    watched = there.call("watch_endpoint", new)
+    assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+    assert watched["forgotten"] == [f"{PREFIX}crashes"]
+
+
+def test_alarms_and_autoscaling_that_a_definition_does_not_have_end_with_its_release(
+    there: Prod,
+) -> None:
+    there.release(there.plan("old", **OLD))
+    # Another endpoint, whose name begins like this one's, is nobody's business here.
+    there.cloudwatch.put_metric_alarm(
+        AlarmName=f"{PREFIX}copy-slow",
+        Namespace="AWS/SageMaker",
+        MetricName="ModelLatency",
+        Dimensions=[{"Name": "EndpointName", "Value": f"{NAME}-copy"}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    watched = there.release(there.plan("new", **NEW))
+    assert watched["forgotten"] == [f"{PREFIX}server-errors"]
+    assert set(there.alarms()) == {"slow", "crashes", "stop", "copy-slow"}
+    assert (watched["scaled"], there.bounds()) == (False, [])
+
+
+def test_a_first_release_that_failed_leaves_no_alarm_behind(there: Prod) -> None:
+    new = there.plan("new", BROKEN, **NEW)
+    there.begin(new)
+    assert there.server.settled(NAME)["EndpointStatus"] == "Failed"
+    assert set(there.alarms()) == {"slow", "crashes", "stop"}
+    assert there.call("watch_endpoint", new) == {
+        "alarms": [],
+        "forgotten": [f"{PREFIX}{name}" for name in ("crashes", "slow", "stop")],
+        "scaled": False,
+    }
+    assert there.alarms() == {}
+
+
+def test_a_config_that_is_none_of_ours_is_watched_as_the_last_plan_says(there: Prod) -> None:
+    there.release(there.plan("old", **OLD))
+    there.server.model("AllTraffic")
+    there.server.config("by-hand", AllTraffic=1)
+    there.sagemaker.update_endpoint(EndpointName=NAME, EndpointConfigName="by-hand")
+    assert there.server.settled(NAME)["EndpointConfigName"] == "by-hand"
+    new = there.plan("new", alarms=[ERRORS])
+    assert there.call("watch_endpoint", new)["alarms"] == [
+        f"{PREFIX}server-errors",
+        f"{PREFIX}stop",
+    ]
+
+
+def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod) -> None:
+    there.release(there.plan("old", **OLD))
+    slow = CONSTANT.format(value="slow").replace("def model_fn(model_dir):", SLEEPS)
+    under_way = there.plan("under-way", slow, alarms=[ERRORS])
+    there.begin(under_way)
+    before = there.alarms()
+    late = there.plan("late", **NEW)
+    there.call("create_endpoint_config", late)
+    with pytest.raises(TransientError, match="is Updating; it is changed again when"):
+        there.call("deploy_endpoint", late, task_token="t" * 64)
+    with pytest.raises(TransientError, match="is Updating; what serves is known when"):
+        there.call("watch_endpoint", late)
+    # Those of the deployment that goes on, which may be what ends it.
+    assert there.alarms() == before
+    assert before["server-errors"] == (5, {*ENDPOINT, "EndpointConfigName"})
+    there.server.settled(NAME)
+    there.call("deploy_endpoint", late, task_token="t" * 64)
+    assert there.server.settled(NAME)["EndpointConfigName"] == late["config_name"]
+
+
+SLEEPS = "def model_fn(model_dir):\n    import time\n    time.sleep(1.5)"
+
+
+def test_instances_that_are_scaled_after_a_deployment_are_no_rollback(
+    there: Prod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = there.plan("old", **OLD)
+    there.release(old)
+    # Here it takes no time; in AWS an endpoint is Updating while its instances come.
+    find = Endpoints.find
+    scaled = {"EndpointStatus": "Updating"}
+    monkeypatch.setattr(
+        Endpoints, "find", lambda self, name: {**(find(self, name) or {}), **scaled}
+    )
+    served = there.call("check_served_config", old)["served"]
+    assert (served["intended"], served["endpoint_status"]) == (True, "Updating")
+    assert there.call("watch_endpoint", old)["scaled"]
+    # One that moves to another config does not serve it yet.
+    moving = {**old, "config_name": "another"}
+    assert not there.call("check_served_config", moving)["served"]["intended"]
+
+
+def test_a_trial_and_a_test_endpoint_turn_no_alarms(there: Prod) -> None:
+    there.release(there.plan("old", **OLD))
+    trial = {**there.plan("new", **NEW), "release": None, "autoscaling": None}
+    assert there.call("watch_endpoint", trial) == {"alarms": [], "forgotten": [], "scaled": False}
+    assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
