@@ -493,8 +493,13 @@ def dossier(
     """Write one file that proves who approved which bytes on what evidence.
 
     It holds the ledger's signed attestations, manifest, reports, model card, policies, approvals,
-    lineage, the public key and a page to read; `govern verify FILE` checks it with no network. The
-    same evidence gives the same file. Nothing is written if the evidence is not in order.
+    deployment definitions, lineage, the public key and a page to read; `govern verify FILE` checks
+    it with no network. The same evidence gives the same file. Nothing is written if the evidence is
+    not in order; a policy that is gone is named, here, on the page and by whoever verifies.
+
+    \b
+    Exit codes:
+      0 complete   1 nothing written, or written without a policy that is gone   2 called wrongly
 
     \b
     Examples:
@@ -505,6 +510,7 @@ def dossier(
     from cli import compliance, present, verification, versions
     from cli import dossier as dossiers
     from cli.target import open_target
+    from governance.domain import dossiers as evidence
 
     model, version = versions.parse(reference)
     if version is None:
@@ -518,8 +524,10 @@ def dossier(
         files = verification.files_of(where, model, version, progress, table)
     written = dossiers.write(to, files)
     satisfied = compliance.of_dossier(files)
+    absent = evidence.absent(files)
     if options.as_json:
-        output(written | ({"controls": satisfied} if satisfied else {}))
+        more = {"controls": satisfied} if satisfied else {}
+        output(written | {"absent": absent} | more)
     else:
         if satisfied:
             present.console().print(present.controls(satisfied))
@@ -528,7 +536,8 @@ def dossier(
             f"Whoever gets it: govern verify {to.name} --fingerprint {written['fingerprint']}",
             soft_wrap=True,
         )
-    return 0
+        present.console(stderr=True).print(present.absent(absent), soft_wrap=True, end="")
+    return REFUSED if any(absent.values()) else 0
 
 
 def _decide(

@@ -57,6 +57,8 @@ def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
         "manifest": json.loads(files[dossiers.MANIFEST]),
         "lineage": json.loads(files[dossiers.LINEAGE]),
         "card": _card(files),
+        "deployments": _deployments(files, about),
+        "absent": dossiers.absent(files),
         "evaluation": report,
         "tests": tests,
         "thresholds": thresholds,
@@ -95,6 +97,53 @@ def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _deployments(
+    files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The deployment definitions that the dossier holds, and the entries that name each."""
+    found = []
+    for digest in dossiers.named_definitions(about):
+        body = files.get(dossiers.definition_name(digest))
+        if body is None:
+            continue
+        naming = [e for e in about if (e.get("definition") or {}).get("digest") == digest]
+        try:
+            says = _deployment(json.loads(body))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            says = {}  # was refused, and may be anything
+        found.append(
+            {"digest": digest, "sequences": [one["sequence"] for one in naming], "says": says}
+        )
+    return found
+
+
+def _deployment(definition: Mapping[str, Any]) -> dict[str, Any]:
+    endpoint, release = definition["endpoint"], definition["release"]
+    strategy = dict(release["strategy"])
+    return {
+        "instances": f"{endpoint['instance_count']} x {endpoint['instance_type']}",
+        "autoscaling": _members(endpoint.get("autoscaling") or {}),
+        "strategy": f"{strategy.pop('type')}: {_members(strategy)}".rstrip(": "),
+        "bake_seconds": release["bake_seconds"],
+        "alarms": [
+            f"{alarm['name']}: {alarm['metric']} {alarm['statistic']} {alarm['comparison']} "
+            f"{alarm['threshold']}, {alarm['evaluation_periods']} x {alarm['period_seconds']} s"
+            for alarm in release["alarms"]
+        ],
+        "suites": [_suite(suite) for suite in definition.get("suites", [])],
+        "thresholds": _members(definition.get("thresholds") or {}),
+    }
+
+
+def _suite(suite: Mapping[str, Any]) -> str:
+    more = {name: value for name, value in suite.items() if name != "name"}
+    return f"{suite['name']} ({_members(more)})" if more else str(suite["name"])
+
+
+def _members(value: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {one}" for name, one in value.items())
+
+
 def _tests(files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The last validation's report, {} if there was none."""
     reports = dossiers.named_reports(about)
@@ -106,13 +155,11 @@ def _tests(files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]) -> di
 
 def _thresholds(files: Mapping[str, bytes], about: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The limits of the policy that the newest verdict names, {} if it is not in the dossier."""
-    for entry in reversed(about):
-        digest = (entry.get("verdict") or {}).get("policy_digest")
-        policy = files.get(dossiers.policy_name(str(digest), "tier"))
-        if policy is not None:
-            limits: dict[str, float] = json.loads(policy).get("thresholds", {})
-            return limits
-    return {}
+    verdicts = [entry["verdict"] for entry in about if entry.get("verdict")]
+    digest = verdicts[-1].get("policy_digest") if verdicts else None
+    policy = files.get(dossiers.policy_name(str(digest), "tier"), b"{}")
+    limits: dict[str, float] = json.loads(policy).get("thresholds", {})
+    return limits
 
 
 def _limits(tests: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:

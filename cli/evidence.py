@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -14,8 +15,8 @@ from cli.aws import calling, explain
 from cli.errors import GovernError
 from governance.adapters import errors, items
 from governance.adapters.artifacts import parse_uri
-from governance.domain import attestations
-from governance.domain.policies import PARTS
+from governance.domain import attestations, policy_changes
+from governance.domain.policies import PARTS, combined, digests_of
 
 if TYPE_CHECKING:
     import boto3
@@ -212,6 +213,34 @@ def policy(reader: boto3.Session, model: str) -> dict[str, bytes] | None:
     }
     found = {part: body for part, body in files.items() if body is not None}
     return found if found.keys() == files.keys() else None
+
+
+def policies(
+    reader: boto3.Session,
+    model: str,
+    entries: Iterable[Mapping[str, Any]],
+    digests: Iterable[str],
+) -> list[dict[str, bytes]]:
+    """The files {cedar, schema, tier} of the model's policies with these digests.
+
+    Where each is, the ledger's `entries` say, and of the present one the directory. Those that are
+    not there any more, or are others, are left out.
+    """
+    pinned = projects.project_of(reader, model).get("policy") or {}
+    present = {part: pinned[part] for part in PARTS if part in pinned}
+    places = policy_changes.recorded(entries)
+    if present.keys() == set(PARTS):
+        digest = combined({part: place["sha256"] for part, place in present.items()})
+        places.setdefault(digest, present)
+    fetch = cache(lambda uri, version_id: document(reader, uri, version_id))
+    found = []
+    for digest in digests:
+        at = places.get(digest, {})
+        files = {part: fetch(place["uri"], place["version_id"]) for part, place in at.items()}
+        there = {part: body for part, body in files.items() if body is not None}
+        if there.keys() == set(PARTS) and combined(digests_of(there)) == digest:
+            found.append(there)
+    return found
 
 
 def archive_keys(model: str, sequences: Iterable[int], checkpoint: bool = False) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.commands import output
 from cli.options import Options, acting, as_json, name
+
+if TYPE_CHECKING:
+    from cli.backtest import Documents
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -118,13 +122,17 @@ def check(directory: Path | None, as_json: bool) -> int:
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Instead of the ledger: what `govern history MODEL --json` printed.",
+    help="Instead of the ledger: a dossier, or what `govern history MODEL --json` printed.",
 )
 @acting("governance-engineer")
 def backtest(
     options: Options, directory: Path, models: Sequence[str], files: Sequence[Path]
 ) -> int:
     """Replay the facts of past decisions under the policies of a directory.
+
+    The deployment definitions that were decided on are held against the bounds of the proposed
+    tier. A dossier holds those of its version; an export of history holds none, and what the gate
+    said of them then is kept and counted.
 
     Exit code 0 if every decision and its reasons stay, 1 if some would change, 2 if the directory
     is no policy.
@@ -133,7 +141,7 @@ def backtest(
     Examples:
       govern policy backtest proposals/2027
       govern policy backtest proposals/2027 --model clinical-risk-classifier --json
-      govern policy backtest proposals/2027 --facts history.json
+      govern policy backtest proposals/2027 --facts clinical-risk-classifier-1.dossier.zip
     """
     from cli import backtest as replaying
     from cli import present
@@ -141,8 +149,8 @@ def backtest(
 
     if files and models:
         raise usage("--model is for the ledger; a file has its own models", "leave one out")
-    entries = replaying.from_files(files) if files else _recorded(options, models)
-    found = replaying.backtest(entries, directory)
+    entries, documents = replaying.from_files(files) if files else _recorded(options, models)
+    found = replaying.backtest(entries, directory, documents)
     if options.as_json:
         output(found)
     else:
@@ -150,11 +158,15 @@ def backtest(
     return 1 if found["changes"] else 0
 
 
-def _recorded(options: Options, models: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The ledger entries of these models, or of all."""
-    from cli import ledger, projects
+def _recorded(options: Options, models: Sequence[str]) -> tuple[list[Mapping[str, Any]], Documents]:
+    """The ledger entries of these models, or of all, and where definitions are read."""
+    from cli import evidence, ledger, projects
     from cli.target import open_target
 
     reader = open_target(options).reader
     chosen = models or [str(project["model"]) for project in projects.all_projects(reader)]
-    return [entry for model in chosen for entry in ledger.entries(reader, model)]
+    entries: list[Mapping[str, Any]] = []
+    for model in chosen:
+        entries += ledger.entries(reader, model)
+    fetch = cache(lambda uri: evidence.document(reader, uri))
+    return entries, lambda reference: fetch(reference["uri"])

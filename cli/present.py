@@ -311,6 +311,20 @@ def _conclusion(report: Report) -> Text:
     )
 
 
+def absent(names: Mapping[str, bool]) -> RenderableType:
+    """What a dossier had to be written without, and what that means for who checks it."""
+    lines = [
+        f"Not in it: {name}. "
+        + (
+            "It was published and is not there any more; govern verify will say so."
+            if needed
+            else "Nobody published it: what names it was refused."
+        )
+        for name, needed in names.items()
+    ]
+    return Text("".join(f"{line}\n" for line in lines), style="yellow")
+
+
 def explanation(found: Mapping[str, Any]) -> RenderableType:
     """A verdict: what it decided, and each rule with what it saw and who can do what."""
     decided = "allowed" if found["allowed"] else "denied"
@@ -617,6 +631,11 @@ def backtest(found: Mapping[str, Any]) -> RenderableType:
     replayed = f"{found['decisions']} decisions replayed under {found['directory']}"
     if found["without_facts"]:
         replayed += f", {found['without_facts']} have no facts to replay"
+    if found["without_definition"]:
+        replayed += (
+            f", {found['without_definition']} keep what their gate said of a deployment definition "
+            "that is not at hand (give a dossier)"
+        )
     if not found["changes"]:
         return Text(f"{replayed}: none changes")
     table = _table("Version", "Stage", ">#", "Decided (UTC)", "Then", "Now", "Because")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli import dossier, evidence, versions
 from cli.errors import GovernError
 from governance.adapters.registry import plain
-from governance.domain import attestations, candidate, dossiers
+from governance.domain import attestations, candidate, dossiers, policy_changes
 from governance.domain.errors import IntegrityError, InvalidInputError
 from governance.domain.verification import KINDS as CHAIN_KINDS
 from governance.domain.verification import Finding, Key, verify_chain
@@ -30,8 +30,8 @@ KINDS: Mapping[str, str] = {
     "not-in-table": "the table lacks what the archive has",
     "archive-mismatch": "the archive has other bytes than the table",
     "archive-altered": "something in the archive was deleted or overwritten",
-    "evidence-missing": "a manifest, report or definition that an entry names is not there",
-    "evidence-mismatch": "a manifest, report or definition is not the one whose digest was signed",
+    "evidence-missing": "a manifest, report, definition or policy that an entry names is not there",
+    "evidence-mismatch": "a document is not the one whose digest was signed",
     "version-changed": "the Central version is not the candidate any more",
 }
 ALL_KINDS: Mapping[str, str] = {**dossiers.ALL_KINDS, **KINDS}
@@ -55,7 +55,10 @@ _DOSSIER_CHECKS: Sequence[tuple[str, frozenset[str]]] = (
     ("signing key", frozenset({"key-not-trusted", "public-key-invalid", "wrong-key"})),
     ("ledger", frozenset(CHAIN_KINDS) - {"public-key-invalid", "wrong-key"}),
     ("candidate", frozenset({"manifest-mismatch", "candidate-mismatch"})),
-    ("evidence", frozenset({"report-mismatch", "card-mismatch", "policy-mismatch"})),
+    (
+        "evidence",
+        frozenset({"report-mismatch", "card-mismatch", "policy-mismatch", "definition-mismatch"}),
+    ),
     ("page", frozenset({"derived-mismatch", "page-mismatch"})),
 )
 
@@ -170,7 +173,9 @@ _DETAILS: Mapping[str, Callable[[Mapping[str, bytes]], str]] = {
     "signing key": _key_detail,
     "ledger": _ledger_detail,
     "candidate": lambda files: "the manifest is that of the candidate that was approved",
-    "evidence": lambda files: "reports, model card and policy have the digests that were signed",
+    "evidence": lambda files: (
+        "reports, model card, policies and deployment definitions have the digests that were signed"
+    ),
     "page": lambda files: "lineage, approvals, controls and page say what the evidence says",
 }
 
@@ -207,7 +212,8 @@ def online(
         report.skip("evidence", "what it rests on has failed")
         return report
     entries = [attestations.entry_of(row["envelope"]) for row in book.rows]
-    _check_evidence(report, where, model, entries, progress)
+    named = _documents(where, model, entries) | _policies(entries)
+    _check_evidence(report, where, named, progress)
     if version is not None:
         _check_version(report, where, model, version, entries)
     report.trusted = trusted is not None and report.passed
@@ -300,14 +306,10 @@ def _archived_checkpoints(book: evidence.Book, shelf: evidence.Shelf) -> list[Fi
     return findings
 
 
-def _check_evidence(
-    report: Report,
-    where: Target,
-    model: str,
-    entries: Sequence[Mapping[str, Any]],
-    progress: Progress,
-) -> None:
-    """Every manifest, report and definition that an entry names is there with its digest."""
+def _documents(
+    where: Target, model: str, entries: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str | None], str]:
+    """{(URI, version id): SHA-256} of each manifest, report and definition that entries name."""
     named: dict[tuple[str, str | None], str] = {}
     for entry in entries:
         digest = entry.get("candidate_id")
@@ -319,6 +321,25 @@ def _check_evidence(
         # One that was refused may be one that nobody ever published.
         if entry.get("definition") and (entry.get("verdict") or {}).get("allowed"):
             named[entry["definition"]["uri"], None] = entry["definition"]["digest"]
+    return named
+
+
+def _policies(entries: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str | None], str]:
+    """{(URI, version id): SHA-256} of each file of a policy that was ever published."""
+    return {
+        (part["uri"], part["version_id"]): part["sha256"]
+        for policy in policy_changes.recorded(entries).values()
+        for part in policy.values()
+    }
+
+
+def _check_evidence(
+    report: Report,
+    where: Target,
+    named: Mapping[tuple[str, str | None], str],
+    progress: Progress,
+) -> None:
+    """Every document that an entry names is there with its digest."""
     findings = []
     for count, ((uri, version_id), digest) in enumerate(sorted(named.items(), key=str), 1):
         body = evidence.document(where.reader, uri, version_id)
@@ -327,9 +348,8 @@ def _check_evidence(
             findings.append(Finding("evidence-missing", uri, f"sha256 {digest}", "nothing"))
         elif _digest(body) != f"sha256 {digest}":
             findings.append(Finding("evidence-mismatch", uri, f"sha256 {digest}", _digest(body)))
-    report.add(
-        "evidence", f"{len(named)} manifests, reports and definitions that entries name", findings
-    )
+    what = "manifests, reports, definitions and policies' files"
+    report.add("evidence", f"{len(named)} {what} that entries name", findings)
 
 
 def _check_version(
@@ -372,8 +392,9 @@ def files_of(
 ) -> dict[str, bytes]:
     """The files of a version's dossier, out of evidence that was found in order.
 
-    With a `controls_table` it says which of them satisfy which control. GovernError `integrity` if
-    the evidence is not in order: a dossier of it would prove nothing.
+    With a `controls_table` it says which of them satisfy which control. A policy that is not
+    there any more is left out, and dossiers.absent names it. GovernError `integrity` if any other
+    evidence is not in order: a dossier of it would prove nothing.
     """
     from cli import dossier_page
 
@@ -384,7 +405,7 @@ def files_of(
     _check_book(report, book, pem, progress)
     if report.passed:
         entries = [attestations.entry_of(row["envelope"]) for row in book.rows]
-        _check_evidence(report, where, model, entries, progress)
+        _check_evidence(report, where, _documents(where, model, entries), progress)
     if report.passed:
         _check_version(report, where, model, version, entries)
     if not report.passed:
@@ -401,10 +422,6 @@ def files_of(
     uri = evidence.manifest_uri(where.reader, where.central_account, model, candidate_id)
     # Was found when the version was compared.
     known_objects = (evidence.candidate(where.reader, candidate_id, model) or {})["objects"]
-    digests = dossiers.policy_digests(about)
-    # Earlier policies are in the bucket still, but the directory only names the present one.
-    policy = evidence.policy(where.reader, model)
-    known = policy is not None and dossiers.policy_digest(policy) in digests
     return dossiers.assemble(
         model=model,
         model_package_arn=found.arn,
@@ -418,11 +435,26 @@ def files_of(
             for sequence, one in dossiers.named_reports(about).items()
         },
         card=candidate.canonical_card(plain(found.description), known_objects),
-        policies=[policy] if policy is not None and known else [],
+        policies=evidence.policies(where.reader, model, entries, dossiers.policy_digests(about)),
+        deployments=_deployments(where, about),
         renderer=dossier_page.renderer(),
         render=dossier_page.render,
         controls_table=controls_table,
     )
+
+
+def _deployments(where: Target, about: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    """The deployment definitions that entries name, but for a refused one that is not there."""
+    named = dossiers.named_definitions(about)
+    found = {
+        digest: evidence.document(where.reader, entry["definition"]["uri"])
+        for digest, entry in named.items()
+    }
+    return [
+        body
+        for digest, body in found.items()
+        if body is not None and _digest(body) == f"sha256 {digest}"
+    ]
 
 
 # ---------------------------------------------------------------- small things

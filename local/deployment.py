@@ -7,6 +7,7 @@ this machine's Python, so the runtime and the architecture must be this machine'
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -20,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from local.launcher import Server
 from local.organisation import ACCOUNTS, environment, own_environment, root_session
 
@@ -27,8 +30,14 @@ Progress = Callable[[str], None]
 
 _ROOT = Path(__file__).parents[1]
 _LAYER = re.compile(r"^  (\w+Layer):$", re.MULTILINE)
-# Where SAM has built to: a directory under the name of a resource.
-_PACKAGE = re.compile(r"\b(?P<property>ContentUri|CodeUri): (?P<directory>[\w-]+)$", re.MULTILINE)
+
+
+class _Loader(yaml.CSafeLoader):
+    """What SAM builds has intrinsic functions by their long names; its dates are words."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
+
 _ARCHITECTURES = {
     # machine: (Lambda's name, uv's platform for wheels)
     "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
@@ -54,7 +63,7 @@ def deploy(server: Server, progress: Progress) -> None:
 
     def lane(places: Sequence[str]) -> None:
         _build(f"local-{places[0]}", progress)
-        zip_packages(_built_template(f"local-{places[0]}"))
+        prepare(_built_template(f"local-{places[0]}"))
         for place in places:
             _deploy(server, place, progress)
 
@@ -90,32 +99,40 @@ def _build(name: str, progress: Progress) -> None:
     progress(f"sam build   --config-env {name:14} {time.monotonic() - started:5.1f} s")
 
 
-def zip_packages(template: Path) -> None:
-    """Give SAM the layers and the code of a built template as zip files, uploaded as they are.
+def prepare(template: Path) -> None:
+    """Give SAM the layers and the code of a built template as zip files, and the template as JSON.
 
     SAM itself compresses every layer at every deployment, and the code once for every function
     that shares it: a fourth of the time of `make demo`. Layers change only with their locks, so
-    their zip files are kept until then, in `packages` beside the directory of the build.
+    their zip files are kept until then, in `packages` beside the directory of the build. JSON is
+    YAML, and read a hundred times as fast by SAM, which reads a template more than once.
     """
-    kept = _packages(template)
-    code: set[str] = set()
+    built = yaml.load(template.read_text(), Loader=_Loader)
+    packages: dict[str, Path] = {}
+    for resource in built["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name, zipped in (("ContentUri", _zipped_layer), ("CodeUri", _zipped_code)):
+            directory = properties.get(name)
+            if directory is not None:
+                if directory not in packages:
+                    packages[directory] = zipped(template, directory)
+                properties[name] = os.path.relpath(packages[directory], template.parent)
+    template.write_text(json.dumps(built))
 
-    def zipped(found: re.Match[str]) -> str:
-        name = found["directory"]
-        if found["property"] == "ContentUri":
-            path = _layer_zip(template, name)
-            if not path.exists():
-                for old in kept.glob(f"{name}-*.zip"):
-                    old.unlink()
-                _zip(template.parent / name, path)
-        else:
-            path = kept / f"{name}.zip"
-            if name not in code:
-                _zip(template.parent / name, path)
-                code.add(name)
-        return f"{found['property']}: {os.path.relpath(path, template.parent)}"
 
-    template.write_text(_PACKAGE.sub(zipped, template.read_text()))
+def _zipped_layer(template: Path, layer: str) -> Path:
+    path = _layer_zip(template, layer)
+    if not path.exists():
+        for old in _packages(template).glob(f"{layer}-*.zip"):
+            old.unlink()
+        _zip(template.parent / layer, path)
+    return path
+
+
+def _zipped_code(template: Path, directory: str) -> Path:
+    path = _packages(template) / f"{directory}.zip"
+    _zip(template.parent / directory, path)
+    return path
 
 
 def layers_are_kept(template: Path) -> bool:

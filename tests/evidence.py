@@ -9,9 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from governance.domain import candidate, dossiers
+from governance.domain import (
+    candidate,
+    definitions,
+    dossiers,
+    ledger,
+    policies,
+    policy_changes,
+)
 from tests import chains
-from tests.contracts import samples
+from tests.contracts import events, samples
 
 ARN = samples.version_arn()
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -95,6 +102,16 @@ class Evidence:
         return {part: (POLICIES / name).read_bytes() for part, name in files.items()}
 
     @property
+    def policies(self) -> list[dict[str, bytes]]:
+        """Every policy that the version was decided under."""
+        return [self.policy]
+
+    @property
+    def definition(self) -> bytes:
+        """The deployment definition that the entries name."""
+        return definitions.canonical(samples.definition())
+
+    @property
     def manifest(self) -> dict[str, Any]:
         objects = [
             one | ({"sha256": _sha256(self.evaluation)} if one["role"] == "evaluation" else {})
@@ -140,11 +157,84 @@ class Evidence:
             "evaluation": self.evaluation,
             "reports": dict.fromkeys(dossiers.named_reports(about), self.validation),
             "card": candidate.canonical_card(self.description, self.manifest["artifacts"]),
-            "policies": [self.policy],
+            "policies": self.policies,
+            "deployments": [self.definition],
             "renderer": dossier_page.renderer(),
             "render": dossier_page.render,
         }
         return dossiers.assemble(**{**arguments, **other})
+
+
+@dataclass(frozen=True)
+class Republished(Evidence):
+    """A version that was promoted under one policy, and decided on under another from then on."""
+
+    @property
+    def earlier_policy(self) -> dict[str, bytes]:
+        """The policy of the first verdict; its tier asked for more."""
+        stricter = self.policy["tier"].replace(b'"auc_min": 0.75', b'"auc_min": 0.8')
+        assert stricter != self.policy["tier"]
+        return self.policy | {"tier": stricter}
+
+    @property
+    def policies(self) -> list[dict[str, bytes]]:
+        return [self.earlier_policy, self.policy]
+
+    @property
+    def places(self) -> dict[tuple[str, str], bytes]:
+        """{(key, version id): bytes} of the evidence bucket's policies."""
+        return {
+            (_policy_key(part), _sha256(body)[:8]): body
+            for policy in self.policies
+            for part, body in policy.items()
+        }
+
+    def chain(self) -> chains.Chain:
+        entries = [dict(one["predicate"]["entry"]) for one in super().chain().statements]
+        digest = dossiers.policy_digest(self.earlier_policy)
+        entries[0]["verdict"] = entries[0]["verdict"] | {"policy_digest": digest}
+        changes = [
+            _policy_change(None, self.earlier_policy),
+            _policy_change(self.earlier_policy, self.policy),
+        ]
+        story = [changes[0], entries[0], changes[1], *entries[1:]]
+        return chains.chained(self.signer, story, self.manifest["artifacts"])
+
+
+def _policy_change(
+    before: Mapping[str, bytes] | None, after: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """The entry that the publication of a policy makes."""
+    pins = {
+        part: {
+            "uri": f"s3://{samples.EVIDENCE_BUCKET}/{_policy_key(part)}",
+            "version_id": _sha256(body)[:8],
+            "sha256": _sha256(body),
+        }
+        for part, body in after.items()
+    }
+    claim = _sha256(b"".join(after.values()))
+    last = None
+    if before is not None:
+        known = {"digest": dossiers.policy_digest(before), **policies.digests_of(before)}
+        last = {"policy": {"after": known}}
+    entry = events.example("governed-path-policy-changed.first")["detail"]
+    change = entry["policy"]["change"]
+    request = policy_changes.entry_request(
+        {"model": samples.MODEL, "risk_tier": "high", "policy": {**pins, "change": change}},
+        {"CreationTime": entry["decided_at"], "CreatedBy": {}},
+        last,
+    )
+    return {
+        **{key: value for key, value in entry.items() if key not in ("sequence", "previous")},
+        "claim_id": claim,
+        "entry_id": ledger.entry_id(claim, entry["kind"], entry["model_package_arn"]),
+        "policy": request["policy"],
+    }
+
+
+def _policy_key(part: str) -> str:
+    return f"policies/{part}"
 
 
 def _uri(location: Mapping[str, Any]) -> str:

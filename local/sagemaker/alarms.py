@@ -44,12 +44,10 @@ def _exists(name: str) -> bool:
 def _require_permission(owner: Account, role_arn: str, name: str) -> None:
     action, resource = "cloudwatch:DescribeAlarms", _arn(owner, name)
     try:
-        credentials = roles.session(role_arn).get_credentials()
+        caller = roles.caller(role_arn)
     except calls.DeniedError as error:
         raise invalid(str(error)) from error
-    principal = iam_evaluator.resolve_principal(
-        credentials.access_key if credentials else "", owner.account
-    )
+    principal = iam_evaluator.resolve_principal(caller.access_key, owner.account)
     if isinstance(principal, iam_evaluator.AuthError) or principal.policies is None:
         raise invalid(f"Could not assume role {role_arn}")
     context = iam_evaluator.EvalContext(

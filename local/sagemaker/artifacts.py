@@ -45,7 +45,7 @@ def fetch(url: str, role_arn: str, target: Path) -> None:
     """Download the object as the role may, into the file `target`; ArtifactError if it may not."""
     parts = urlsplit(url)
     try:
-        s3 = calls.client(roles.session(role_arn), "s3")
+        s3 = calls.client(roles.caller(role_arn), "s3")
         body = s3.get_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))["Body"]
         with target.open("wb") as file:
             for chunk in body.iter_chunks(_CHUNK):
@@ -62,7 +62,7 @@ def keys_under(url: str, role_arn: str) -> list[str]:
     """The keys under a prefix that the role may list; ArtifactError if it may not."""
     parts = urlsplit(url)
     try:
-        s3 = calls.client(roles.session(role_arn), "s3")
+        s3 = calls.client(roles.caller(role_arn), "s3")
         pages = s3.get_paginator("list_objects_v2").paginate(
             Bucket=parts.netloc, Prefix=parts.path.lstrip("/")
         )

@@ -103,7 +103,7 @@ def put_object(role_arn: str, bucket: str, key: str, body: bytes, kms_key: str) 
     encryption: dict[str, Any] = {}
     if kms_key:
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
-    s3 = calls.client(roles.session(role_arn), "s3")
+    s3 = calls.client(roles.caller(role_arn), "s3")
     s3.put_object(Bucket=bucket, Key=key, Body=body, **encryption)
 
 

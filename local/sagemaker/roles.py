@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import boto3
-
 from local.sagemaker.errors import invalid
 from local.seams import calls
 
@@ -21,6 +19,6 @@ def require_trust(role_arn: str) -> None:
         ) from error
 
 
-def session(role_arn: str) -> boto3.Session:
-    """A session of the execution role; calls.DeniedError if SageMaker may not assume it."""
+def caller(role_arn: str) -> calls.Caller:
+    """The execution role, as who signs; calls.DeniedError if SageMaker may not assume it."""
     return calls.as_role(role_arn, _SERVICE, "SageMaker")

@@ -5,18 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import boto3
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from ministack.services import iam, sts
 
+from local import service_models
 from local.seams.assertions import require, require_attributes, require_parameters
 
 # Long, because a function may run for as long; the state machine's own timeout is the shorter.
 _CONFIG = Config(
     retries={"total_max_attempts": 1}, read_timeout=900, s3={"addressing_style": "path"}
 )
+_CLIENTS = 512  # by who calls which service: some executions' worth of roles and services
+
+
+class Caller(NamedTuple):
+    """Who signs: the keys of a role's session, or of an account's root."""
+
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
 
 
 class DeniedError(Exception):
@@ -24,17 +36,18 @@ class DeniedError(Exception):
 
 
 def install() -> None:
-    """Change nothing; SeamError if the emulator knows roles and sessions differently."""
+    """Share what clients load; SeamError if the emulator knows roles and sessions differently."""
     require_attributes("calls", iam, "_roles")
     require_attributes("calls", sts, "_sessions")
     require(hasattr(iam._roles, "get_scoped"), "calls", "roles that can be had by account")
     require_parameters("calls", sts.register_session, "access_key", "session")
+    service_models.share()
 
 
-def as_role(arn: str, service: str, session_name: str) -> boto3.Session:
-    """A session of the role for an AWS service (`states.amazonaws.com`); DeniedError if it may not.
+def as_role(arn: str, service: str, session_name: str) -> Caller:
+    """The role as an AWS service assumes it (`states.amazonaws.com`); DeniedError if it may not.
 
-    The session is the same for the same role and name.
+    The keys are the same for the same role and name.
     """
     account, name = arn.split(":")[4], arn.rpartition("/")[2]
     role = iam._roles.get_scoped(account, None, name)
@@ -54,24 +67,38 @@ def as_role(arn: str, service: str, session_name: str) -> boto3.Session:
             "PrincipalType": "AssumedRole",
         },
     )
-    return boto3.Session(key, secret, token, region_name=_region())
+    return Caller(key, secret, token)
 
 
-def as_root(account: str) -> boto3.Session:
-    """A session of the account's root, which the emulator grants everything."""
-    return boto3.Session(account, "local", region_name=_region())
+def as_root(account: str) -> Caller:
+    """The account's root, which the emulator grants everything."""
+    return Caller(account, "local")
 
 
-def client(session: boto3.Session, service: str) -> Any:
-    """A client of the gateway in this process; not to be used on its event loop's thread."""
+@lru_cache(maxsize=_CLIENTS)
+def client(caller: Caller, service: str) -> Any:
+    """A client of the gateway in this process; not to be used on its event loop's thread.
+
+    Clients are kept, and may be used by several threads: making one takes longer than most calls.
+    """
+    # A session of its own, because making clients from a shared one is not safe among threads.
+    session = boto3.Session(
+        caller.access_key,
+        caller.secret_key,
+        caller.session_token,
+        region_name=os.environ["MINISTACK_REGION"],
+    )
     # boto3's overloads want the service as a literal; the callers know which one they ask for.
-    return cast(Any, session).client(
+    made = cast(Any, session).client(
         service, endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}", config=_CONFIG
     )
+    made.meta.events.register("before-send", _one_call)
+    return made
 
 
-def _region() -> str:
-    return os.environ["MINISTACK_REGION"]
+def _one_call(request: AWSPreparedRequest, **_: Any) -> None:
+    """No connection outlives its call: a busy gateway closes an idle one as it is used again."""
+    request.headers["Connection"] = "close"
 
 
 def _trusts(role: dict[str, Any], service: str, arn: str) -> bool:

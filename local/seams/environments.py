@@ -46,6 +46,10 @@ _FORK_SERVER = ForkServer()
 class _SharedPackage(zipfile.ZipFile):
     """A package that is unpacked by its digest and linked to where it is wanted."""
 
+    def namelist(self) -> list[str]:
+        """What is to be looked at before it is unpacked: nothing that was unpacked before."""
+        return [] if (_directory() / self._digest()).exists() else super().namelist()
+
     def extractall(self, path: object = None, members: object = None, pwd: object = None) -> None:
         """Make the empty directory `path` a link to the unpacked package."""
         wanted = Path(str(path))

@@ -110,10 +110,10 @@ def _start_execution(arn: str, payload: str) -> None:
     target, rule = _current.get()
 
     def deliver() -> None:
-        session = calls.as_role(
+        caller = calls.as_role(
             target.get("RoleArn", ""), "events.amazonaws.com", rule.get("Name", "rule")
         )
-        calls.client(session, "stepfunctions").start_execution(stateMachineArn=arn, input=payload)
+        calls.client(caller, "stepfunctions").start_execution(stateMachineArn=arn, input=payload)
 
     # A thread, because events are also emitted on the loop that has to answer this call.
     _in_background(lambda: _deliver(deliver, payload))

@@ -141,7 +141,7 @@ def _perform(resource: str, arguments: Any) -> Any:
         name.partition(":")[0], "EventBridge"
     )
     try:
-        return perform(_session(), arguments)
+        return perform(_caller(), arguments)
     except calls.DeniedError as error:
         raise stepfunctions._ExecutionError("States.Runtime", str(error)) from error
     except ClientError as error:
@@ -154,7 +154,7 @@ def _perform(resource: str, arguments: Any) -> Any:
         raise stepfunctions._ExecutionError(f"{prefix}.SdkClientException", str(error)) from error
 
 
-def _session() -> Any:
+def _caller() -> calls.Caller:
     execution = _execution.get()
     role = _machine(execution)["roleArn"]
     return calls.as_role(role, "states.amazonaws.com", execution["name"])
@@ -175,7 +175,7 @@ def _read_items(reader: dict[str, Any], raw_input: Any, ctx: Any) -> Any:
         )
     arguments = stepfunctions._apply_jsonata_template(reader["Arguments"], raw_input, ctx)
     try:
-        body = calls.client(_session(), "s3").get_object(**arguments)["Body"].read()
+        body = calls.client(_caller(), "s3").get_object(**arguments)["Body"].read()
     except (calls.DeniedError, ClientError, BotoCoreError) as error:
         raise stepfunctions._ExecutionError("States.ItemReaderFailed", str(error)) from error
     return stepfunctions._parse_reader_items(body.decode(), reader.get("ReaderConfig", {}))
@@ -215,8 +215,8 @@ def _run_map(
     return output, stepfunctions._next_or_end(state_def)
 
 
-def _invoke_function(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    answer = calls.client(session, "lambda").invoke(
+def _invoke_function(caller: calls.Caller, arguments: dict[str, Any]) -> dict[str, Any]:
+    answer = calls.client(caller, "lambda").invoke(
         FunctionName=arguments["FunctionName"], Payload=json.dumps(arguments.get("Payload", {}))
     )
     payload = json.loads(answer["Payload"].read() or b"null")
@@ -232,18 +232,18 @@ def _invoke_function(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _send_message(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def _send_message(caller: calls.Caller, arguments: dict[str, Any]) -> dict[str, Any]:
     body = arguments["MessageBody"]
-    answer = calls.client(session, "sqs").send_message(
+    answer = calls.client(caller, "sqs").send_message(
         **{**arguments, "MessageBody": body if isinstance(body, str) else json.dumps(body)}
     )
     return {key: answer[key] for key in ("MessageId", "MD5OfMessageBody") if key in answer}
 
 
-def _start_child(session: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def _start_child(caller: calls.Caller, arguments: dict[str, Any]) -> dict[str, Any]:
     child_input = arguments.get("Input", {})
     named = {"name": arguments["Name"]} if "Name" in arguments else {}
-    arn = calls.client(session, "stepfunctions").start_execution(
+    arn = calls.client(caller, "stepfunctions").start_execution(
         stateMachineArn=arguments["StateMachineArn"],
         input=child_input if isinstance(child_input, str) else json.dumps(child_input),
         **named,

@@ -39,6 +39,7 @@ EXISTING: Mapping[str, set[str]] = {
         dossiers.EVALUATION,
         "reports/validation",
         "policies",
+        "deployments",
     },
     "card": set(TIER_POLICY["properties"]["required_card_sections"]["items"]["enum"]),
     "manifest": set(MANIFEST),

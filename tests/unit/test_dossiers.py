@@ -22,7 +22,7 @@ from cli.errors import USAGE, GovernError
 from governance.domain import attestations, candidate, dossiers
 from tests import chains
 from tests.contracts import samples
-from tests.evidence import ARN, Evidence
+from tests.evidence import ARN, Evidence, Republished
 
 EVIDENCE = Evidence()
 FILES = EVIDENCE.files()
@@ -32,6 +32,7 @@ LISTED = [name for name in FILES if name != dossiers.CONTENTS]
 SUFFIXES = {"cedar": "cedar", "schema": "cedarschema", "tier": "json"}
 POLICY = next(name for name in FILES if re.fullmatch(r"policies/\w+\.json", name))
 REPORT = "reports/validation-000003.json"
+DEFINITION = next(name for name in FILES if name.startswith("deployments/"))
 
 Files = dict[str, bytes]
 
@@ -99,6 +100,7 @@ def test_it_has_everything_that_is_known() -> None:
         "approvals.json",
         "checkpoint.json",
         "contents.json",
+        DEFINITION,
         "index.html",
         "ledger.jsonl",
         "lineage.json",
@@ -118,6 +120,128 @@ def test_every_part_of_a_policy_counts(end: str) -> None:
     assert ("policy-mismatch", POLICY) in found(other)
     without = relisted({key: body for key, body in FILES.items() if key != name})
     assert ("file-missing", name) in found(without)
+
+
+REPUBLISHED = Republished()
+BOTH = REPUBLISHED.files()
+EARLIER = dossiers.policy_digest(REPUBLISHED.earlier_policy)
+
+
+def test_every_policy_that_the_version_was_decided_under_is_there() -> None:
+    digests = {EARLIER, dossiers.policy_digest(REPUBLISHED.policy)}
+    assert {name.split("/")[1].split(".")[0] for name in BOTH if "policies/" in name} == digests
+    assert found(BOTH, REPUBLISHED.signer.keyid) == []
+    assert dossiers.absent(BOTH) == {}
+
+
+@pytest.mark.parametrize("end", SUFFIXES.values())
+def test_a_policy_of_an_earlier_verdict_that_is_missing_is_named_with_its_entry(end: str) -> None:
+    """Its files, contents and page taken out together, as whoever hides it would do."""
+    without = REPUBLISHED.files(policies=[REPUBLISHED.policy])
+    checked = dossier.check(dossier.pack(without), REPUBLISHED.signer.keyid)
+    name = f"policies/{EARLIER}.{end}"
+    assert dossiers.absent(without)[name] is True
+    (finding,) = (one for one in checked.findings if one.where == name)
+    assert (finding.what, finding.found) == ("file-missing", "nothing")
+    assert "entry 2 was decided under" in finding.expected
+    assert f"{EARLIER[:12]}.{end}</code>. It was published" in without["index.html"].decode()
+
+
+def test_limits_are_those_of_the_newest_verdicts_policy_or_none() -> None:
+    without = REPUBLISHED.files(policies=[REPUBLISHED.earlier_policy])
+    assert "no limits are drawn" in without["index.html"].decode()
+    assert "AUC ≥ 0.75" in BOTH["index.html"].decode()
+
+
+def test_a_policy_swapped_for_another_genuine_one_is_found() -> None:
+    """Under the name of the one, the bytes of the other, and both are policies of the version."""
+    present = dossiers.policy_digest(REPUBLISHED.policy)
+    swapped = BOTH | {
+        f"policies/{EARLIER}.{end}": BOTH[f"policies/{present}.{end}"] for end in SUFFIXES.values()
+    }
+    assert ("policy-mismatch", f"policies/{EARLIER}.json") in found(
+        relisted(swapped), REPUBLISHED.signer.keyid
+    )
+
+
+def test_a_policy_that_no_verdict_of_the_version_names_does_not_belong() -> None:
+    stranger = REPUBLISHED.policy | {"tier": b"{}"}
+    files = EVIDENCE.files(policies=[EVIDENCE.policy, stranger])
+    name = dossiers.policy_name(dossiers.policy_digest(stranger), "tier")
+    assert ("policy-mismatch", name) in found(files)
+
+
+def test_a_policy_that_refused_and_was_never_recorded_need_not_be_there() -> None:
+    """An Admin's mistake that was put right: nothing but the refusal knows it."""
+
+    class Unrecorded(Evidence):
+        def chain(self) -> chains.Chain:
+            entries = [dict(one["predicate"]["entry"]) for one in super().chain().statements]
+            refused = {"allowed": False, "policy_digest": "d" * 64}
+            entries[4] |= {"kind": "ReleaseRejected", "verdict": entries[4]["verdict"] | refused}
+            return chains.chained(self.signer, entries, self.manifest["artifacts"])
+
+    evidence = Unrecorded()
+    files = evidence.files()
+    assert found(files, evidence.signer.keyid) == []
+    absent = dossiers.absent(files)
+    assert absent == {f"policies/{'d' * 64}.{end}": False for end in SUFFIXES.values()}
+    assert "Nobody published it" in files["index.html"].decode()
+
+
+# ---------------------------------------------------------------- deployment definitions
+
+
+def test_a_definition_that_an_entry_names_must_be_there() -> None:
+    without = EVIDENCE.files(deployments=[])
+    checked = dossier.check(dossier.pack(without), TRUSTED)
+    (finding,) = (one for one in checked.findings if one.where == DEFINITION)
+    assert finding.what == "file-missing"
+    assert "entry 2 names" in finding.expected
+    assert dossiers.absent(without) == {DEFINITION: True}
+
+
+def test_a_definition_that_no_entry_names_does_not_belong() -> None:
+    other = EVIDENCE.definition.replace(b'"percent":100', b'"percent":10')
+    assert other != EVIDENCE.definition
+    files = EVIDENCE.files(deployments=[EVIDENCE.definition, other])
+    name = dossiers.definition_name(hashlib.sha256(other).hexdigest())
+    assert ("definition-mismatch", name) in found(files)
+
+
+@pytest.mark.parametrize("body", [None, b'{"version":"anything at all"}', b"[1]", b"no JSON"])
+def test_a_refused_definition_may_be_missing_or_anything(body: bytes | None) -> None:
+    class Refused(Evidence):
+        def chain(self) -> chains.Chain:
+            entries = [dict(one["predicate"]["entry"]) for one in super().chain().statements]
+            digest = hashlib.sha256(body or b"never published").hexdigest()
+            entries[4] |= {
+                "kind": "ReleaseRejected",
+                "verdict": entries[4]["verdict"] | {"allowed": False},
+                "definition": {"digest": digest, "uri": "s3://evidence/deployments/m/x.json"},
+            }
+            return chains.chained(self.signer, entries, self.manifest["artifacts"])
+
+    evidence = Refused()
+    files = evidence.files(deployments=[evidence.definition, *([] if body is None else [body])])
+    assert found(files, evidence.signer.keyid) == []
+    assert list(dossiers.absent(files).values()) == ([False] if body is None else [])
+    if body is not None:
+        assert "not of the form" in files["index.html"].decode()
+
+
+def test_the_page_shows_strategy_alarms_and_suites_of_the_definition() -> None:
+    page = FILES["index.html"].decode()
+    for text in (
+        "entries 2, 3, 5, 6",
+        "2 x ml.m5.large",
+        "canary: percent 10, wait seconds 300",
+        "a bake of 600 s",
+        "server-errors: Invocation5XXErrors Sum GreaterThanThreshold 0, 1 x 60 s",
+        "contract, quality, latency",
+        "latency p95 ms max 400",
+    ):
+        assert text in page
 
 
 def test_the_same_evidence_gives_the_same_bytes() -> None:
@@ -218,6 +342,7 @@ def test_a_file_more_is_named_listed_or_not() -> None:
         (REPORT, "report-mismatch"),
         ("model-card.json", "card-mismatch"),
         (POLICY, "policy-mismatch"),
+        (DEFINITION, "definition-mismatch"),
         ("lineage.json", "derived-mismatch"),
         ("approvals.json", "derived-mismatch"),
         ("index.html", "page-mismatch"),
@@ -503,11 +628,10 @@ def test_a_version_that_was_never_tested_has_a_page() -> None:
             return json.dumps(report).encode()
 
     evidence = Untested()
-    files = evidence.files(policies=[], reports={})
+    files = evidence.files(reports={}, deployments=[])
     assert found(files, evidence.signer.keyid) == []
     page = files["index.html"].decode()
     assert "has not been validated" in page
-    assert "no limits are drawn" in page
     assert "has no bins" in page
 
 
@@ -532,7 +656,7 @@ def test_a_refusal_is_shown_with_its_reasons() -> None:
             return chains.chained(self.signer, entries, ())
 
     evidence = Refused()
-    files = evidence.files(policies=[], reports={})
+    files = evidence.files(reports={}, deployments=[])
     assert found(files, evidence.signer.keyid) == []
     page = files["index.html"].decode()
     assert "Denied" in page
@@ -552,7 +676,7 @@ def test_the_page_says_who_decided_though_a_clearance_came_later(kind: str) -> N
             return chains.chained(self.signer, [*entries, cleared], ())
 
     evidence = Cleared()
-    files = evidence.files(policies=[], reports={})
+    files = evidence.files(reports={}, deployments=[])
     assert found(files, evidence.signer.keyid) == []
     facts = dossier_page.facts(files)
     assert facts["standing"]["kind"] == "CandidatePromoted"

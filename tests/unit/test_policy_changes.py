@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from governance.domain import policy_changes
-from governance.domain.policies import PARTS, combined
+from governance.domain import dossiers, policy_changes
+from governance.domain.policies import PARTS, combined, digests_of
 from tests.contracts import samples
+from tests.evidence import Republished
 
 ENTRY = samples.project()
 DIGESTS = {part: ENTRY["policy"][part]["sha256"] for part in PARTS}
@@ -87,3 +88,21 @@ def test_the_digest_of_a_policy_is_of_all_its_parts() -> None:
     for part in PARTS:
         assert combined({**DIGESTS, part: "f" * 64}) != combined(DIGESTS)
     assert combined(dict(reversed(DIGESTS.items()))) == combined(DIGESTS)
+
+
+def test_the_ledger_says_where_every_policy_that_was_ever_published_is() -> None:
+    """The second entry names the tier alone: rules and schema are still those of the first."""
+    evidence = Republished()
+    entries = [one["predicate"]["entry"] for one in evidence.chain().statements]
+    recorded = policy_changes.recorded(entries)
+    assert recorded.keys() == {dossiers.policy_digest(one) for one in evidence.policies}
+    for policy in evidence.policies:
+        places = recorded[dossiers.policy_digest(policy)]
+        assert {part: place["sha256"] for part, place in places.items()} == digests_of(policy)
+    assert [len(e["policy"]["files"]) for e in entries if e["kind"] == "PolicyChanged"] == [3, 1]
+
+
+def test_a_part_whose_place_no_entry_says_is_left_out() -> None:
+    entries = [one["predicate"]["entry"] for one in Republished().chain().statements]
+    (policy,) = policy_changes.recorded(entries[2:]).values()
+    assert policy.keys() == {"tier"}

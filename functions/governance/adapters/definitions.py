@@ -17,11 +17,7 @@ def read(reference: Mapping[str, str], artifacts: Artifacts | None = None) -> di
     IntegrityError if the object has another digest, NotFoundError if nobody published it,
     InvalidInputError if it is no definition.
     """
-    bucket, key = parse_uri(reference["uri"])
-    found = (artifacts or Artifacts()).read_json(
-        {"bucket": bucket, "key": key, "sha256": reference["digest"]}
-    )
-    return contracts.deployment_definition(found)
+    return contracts.deployment_definition(_document(reference, artifacts))
 
 
 def look(
@@ -29,11 +25,26 @@ def look(
 ) -> dict[str, Any]:
     """{digest, uri, problems}: what a gate sees of it; not there and not valid are problems too."""
     try:
-        found = definitions.problems(read(reference, artifacts), tier)
-        said = [definitions.describe(problem) for problem in found]
+        said = objections(_document(reference, artifacts), tier)
     except (InvalidInputError, IntegrityError, NotFoundError) as error:
         said = [str(error)]
     return {"digest": reference["digest"], "uri": reference["uri"], "problems": said}
+
+
+def objections(document: Any, tier: Mapping[str, Any]) -> list[str]:
+    """What a gate of that tier objects to in a document that was published as a definition."""
+    try:
+        definition = contracts.deployment_definition(document)
+    except InvalidInputError as error:
+        return [str(error)]
+    return [definitions.describe(problem) for problem in definitions.problems(definition, tier)]
+
+
+def _document(reference: Mapping[str, str], artifacts: Artifacts | None) -> Any:
+    bucket, key = parse_uri(reference["uri"])
+    return (artifacts or Artifacts()).read_json(
+        {"bucket": bucket, "key": key, "sha256": reference["digest"]}
+    )
 
 
 def store(

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import attestations, controls, images, locations
+from governance.domain import attestations, controls, images, locations, policy_changes
 from governance.domain.errors import IntegrityError, InvalidInputError
 from governance.domain.ledger import SERVES
 from governance.domain.policies import combined, digests_of
@@ -51,6 +51,7 @@ KINDS: Mapping[str, str] = {
     "report-mismatch": "a report is not the one whose digest was signed",
     "card-mismatch": "the model card is not the one whose digest the manifest has",
     "policy-mismatch": "a policy is not one that a signed verdict names",
+    "definition-mismatch": "a deployment definition is not one that a signed entry names",
     "derived-mismatch": "a file does not say what the evidence says",
     "page-mismatch": "the page is not what the evidence looks like",
 }
@@ -67,6 +68,7 @@ _FORWARD = (
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _POLICY_SUFFIXES = {"cedar": "cedar", "schema": "cedarschema", "tier": "json"}
 _POLICY = re.compile(rf"policies/([0-9a-f]{{64}})\.({'|'.join(_POLICY_SUFFIXES.values())})")
+_DEFINITION = re.compile(r"deployments/([0-9a-f]{64})\.json")
 
 Files = Mapping[str, bytes]
 Entry = Mapping[str, Any]
@@ -87,15 +89,16 @@ def assemble(
     reports: Mapping[int, bytes],
     card: bytes | None,
     policies: Iterable[Mapping[str, bytes]],
+    deployments: Iterable[bytes],
     renderer: str,
     render: Callable[[Files], bytes],
     controls_table: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """All files of a dossier, by name. `reports` are by the sequence of the entry that names them.
 
-    Each of `policies` is {cedar, schema, tier}, the bytes of its files; `renderer` names what
-    `render` draws with. With a `controls_table` (domain/controls.py) it says which of the files
-    satisfy which control.
+    Each of `policies` is {cedar, schema, tier}, the bytes of its files; `deployments` are the
+    deployment definitions in canonical JSON; `renderer` names what `render` draws with. With a
+    `controls_table` (domain/controls.py) it says which of the files satisfy which control.
     """
     entries = [_entry_of(envelope) for envelope in envelopes]
     files = {
@@ -111,6 +114,7 @@ def assemble(
             for policy in policies
             for part, body in policy.items()
         },
+        **{definition_name(_sha256(body)): body for body in deployments},
     }
     about = story(entries, model_package_arn)
     files[LINEAGE] = _pretty(lineage(json.loads(manifest), about, model_package_arn))
@@ -177,6 +181,56 @@ def policy_digests(about: Sequence[Entry]) -> list[str]:
     """The digests of the policies under which the version was decided on, sorted."""
     verdicts = [entry.get("verdict") or {} for entry in about]
     return sorted({v["policy_digest"] for v in verdicts if v.get("policy_digest")})
+
+
+def demanded_policies(entries: Sequence[Entry], about: Sequence[Entry]) -> dict[str, int]:
+    """{digest: sequence of the first verdict under it} of the policies that must be there.
+
+    What an entry of the ledger (`entries`) recorded, or what allowed anything, was published. A
+    verdict that refused because nobody had recorded its policy may name one that is gone.
+    """
+    published = policy_changes.recorded(entries)
+    demanded: dict[str, int] = {}
+    for entry in about:
+        verdict = entry.get("verdict") or {}
+        digest = verdict.get("policy_digest")
+        if digest and (verdict.get("allowed") or digest in published):
+            demanded.setdefault(digest, entry["sequence"])
+    return demanded
+
+
+def named_definitions(about: Sequence[Entry]) -> dict[str, Entry]:
+    """{digest: the first entry that names it} of all deployment definitions of the version."""
+    named: dict[str, Entry] = {}
+    for entry in about:
+        if entry.get("definition"):
+            named.setdefault(entry["definition"]["digest"], entry)
+    return named
+
+
+def demanded_definitions(about: Sequence[Entry]) -> dict[str, int]:
+    """{digest: sequence} of the deployment definitions that must be there.
+
+    One that was refused may be one that nobody ever published.
+    """
+    taken = [e for e in about if (e.get("verdict") or {}).get("allowed", True)]
+    return {digest: entry["sequence"] for digest, entry in named_definitions(taken).items()}
+
+
+def absent(files: Files) -> dict[str, bool]:
+    """{file: whether it must be there} of policies and definitions that entries name in vain."""
+    entries = entries_in(files)
+    about = story(entries, json.loads(files[CONTENTS])["model_package_arn"])
+    policies, deployments = demanded_policies(entries, about), demanded_definitions(about)
+    named = {
+        policy_name(digest, part): digest in policies
+        for digest in policy_digests(about)
+        for part in _POLICY_SUFFIXES
+    } | {
+        definition_name(digest): digest in deployments
+        for digest in sorted(named_definitions(about))
+    }
+    return {name: needed for name, needed in named.items() if name not in files}
 
 
 def _images(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -374,7 +428,8 @@ def _check_evidence(
     manifest = json.loads(files[MANIFEST])
     findings = _check_reports(files, manifest, about)
     findings += _digest_of_file(files, CARD, manifest.get("model_card_sha256"), "card-mismatch")
-    findings += _check_policies(files, about)
+    findings += _check_policies(files, entries, about)
+    findings += _check_definitions(files, about)
     for name, derived in (
         (LINEAGE, lineage(manifest, about, arn)),
         (APPROVALS, approvals(about)),
@@ -387,7 +442,7 @@ def _check_evidence(
     return findings + [
         Finding("file-unexpected", name, "a file of a dossier", f"{len(files[name])} bytes")
         for name in sorted(files.keys() - allowed)
-        if not _POLICY.fullmatch(name)
+        if not (_POLICY.fullmatch(name) or _DEFINITION.fullmatch(name))
     ]
 
 
@@ -444,22 +499,45 @@ def _digest_of_file(files: Files, name: str, expected: str | None, what: str) ->
     return [Finding(what, name, f"sha256 {expected or 'of nothing'}", f"sha256 {found}")]
 
 
-def _check_policies(files: Files, about: Sequence[Entry]) -> list[Finding]:
-    known = policy_digests(about)
-    named = sorted({match[1] for name in files if (match := _POLICY.fullmatch(name))})
+def _check_policies(
+    files: Files, entries: Sequence[Entry], about: Sequence[Entry]
+) -> list[Finding]:
+    known, demanded = policy_digests(about), demanded_policies(entries, about)
+    there = {match[1] for name in files if (match := _POLICY.fullmatch(name))}
     findings = []
-    for digest in named:
+    for digest in sorted(there | demanded.keys()):
         parts = {part: policy_name(digest, part) for part in _POLICY_SUFFIXES}
         missing = [name for name in parts.values() if name not in files]
         if missing:
-            findings += [
-                Finding("file-missing", name, "a part of it", "nothing") for name in missing
-            ]
+            by = f" that entry {demanded[digest]} was decided under" if digest in demanded else ""
+            expected = f"a part of the policy{by}"
+            findings += [Finding("file-missing", name, expected, "nothing") for name in missing]
             continue
         found = policy_digest({part: files[name] for part, name in parts.items()})
         if digest not in known or found != digest:
             expected = f"a policy of {', '.join(known)}"
             findings.append(Finding("policy-mismatch", parts["tier"], expected, found))
+    return findings
+
+
+def _check_definitions(files: Files, about: Sequence[Entry]) -> list[Finding]:
+    named, demanded = named_definitions(about), demanded_definitions(about)
+    there = {match[1] for name in files if (match := _DEFINITION.fullmatch(name))}
+    findings = [
+        Finding(
+            "file-missing",
+            definition_name(digest),
+            f"the deployment definition that entry {demanded[digest]} names",
+            "nothing",
+        )
+        for digest in sorted(demanded.keys() - there)
+    ]
+    for digest in sorted(there):
+        name = definition_name(digest)
+        found = _sha256(files[name])
+        if digest not in named or found != digest:
+            expected = f"a deployment definition of {', '.join(sorted(named)) or 'no entry'}"
+            findings.append(Finding("definition-mismatch", name, expected, f"sha256 {found}"))
     return findings
 
 
@@ -517,6 +595,11 @@ def policy_digest(policy: Mapping[str, bytes]) -> str:
 def policy_name(digest: str, part: str) -> str:
     """The file of a part (cedar, schema, tier) of the policy with that digest."""
     return f"policies/{digest}.{_POLICY_SUFFIXES[part]}"
+
+
+def definition_name(digest: str) -> str:
+    """The file of the deployment definition with that digest."""
+    return f"deployments/{digest}.json"
 
 
 def entries_in(files: Files) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ a policy that is not recorded lets nothing pass (rule policy_is_recorded).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from governance.domain import claims
@@ -92,6 +92,25 @@ def entry_request(
             ],
         },
     }
+
+
+def recorded(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """{digest: {cedar, schema, tier}} of the policies that a ledger's entries record.
+
+    Each part is {part, uri, version_id, sha256}. An entry names the files that it changed; the
+    others are those of the entries before.
+    """
+    places: dict[tuple[str, str], Mapping[str, Any]] = {}
+    found = {}
+    for entry in entries:
+        if entry["kind"] != KIND:
+            continue
+        after = entry["policy"]["after"]
+        places |= {(one["part"], one["sha256"]): one for one in entry["policy"]["files"]}
+        found[str(after["digest"])] = {
+            part: places[part, after[part]] for part in PARTS if (part, after[part]) in places
+        }
+    return found
 
 
 def _digests(pins: Mapping[str, Any]) -> dict[str, str]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from cli import policies
-from governance.domain import gates, locks
+from cli import dossier, policies
+from governance.domain import definitions, dossiers, gates, locks
 from governance.domain.facts import Facts
 from governance.domain.policies import Policy
+from tests import chains
 from tests.contracts import policies as ours
 from tests.contracts import samples
+from tests.evidence import Evidence
 from tests.unit.cli.conftest import (
     CANDIDATE,
     DEV,
@@ -256,6 +260,127 @@ def test_a_rule_that_is_gone_is_a_problem(govern: Govern, proposal: Path) -> Non
 # ------------------------------------------------------------------ policy backtest
 
 
+def proposes(proposal: Path, tier: str, **release: Any) -> None:
+    """Other bounds for deployment definitions in a tier of the proposal."""
+    path = proposal / f"tiers/{tier}.json"
+    document = json.loads(path.read_text())
+    document["release"] |= release
+    path.write_text(json.dumps(document))
+
+
+def replayed(govern: Govern, proposal: Path, *files: Path) -> dict[str, Any]:
+    facts = [part for file in files for part in ("--facts", str(file))]
+    result = govern("policy", "backtest", str(proposal), "--json", *facts)
+    found: dict[str, Any] = json.loads(result.output)
+    assert "error" not in found, found
+    assert result.exit_code == (1 if found["changes"] else 0)
+    return found
+
+
+class Deployed(Evidence):
+    """A version whose verdicts keep facts with a definition."""
+
+    #: What the gate said of the definition, and the definition.
+    problems: Sequence[str] = ()
+    deployed: Mapping[str, Any] = samples.definition()
+
+    @property
+    def definition(self) -> bytes:
+        return definitions.canonical(self.deployed)
+
+    def chain(self) -> chains.Chain:
+        digest = definitions.digest(self.deployed)
+        reference = definitions.reference(samples.EVIDENCE_BUCKET, MODEL, digest)
+        facts = replace(FACTS, definition={**reference, "problems": list(self.problems)})
+        verdict = {**decided(facts), "policy_digest": dossiers.policy_digest(self.policy)}
+        entries = [dict(one["predicate"]["entry"]) for one in super().chain().statements]
+        entries = [{**e, "definition": reference} if e.get("definition") else e for e in entries]
+        entries[1]["verdict"] = verdict
+        if self.problems:
+            entries = [*entries[:1], {**entries[1], "kind": "ValidationRejected"}]
+        return chains.chained(self.signer, entries, self.manifest["artifacts"])
+
+    def dossier(self, tmp_path: Path) -> Path:
+        path = tmp_path / "version.dossier.zip"
+        reports = self.files if not self.problems else partial(self.files, reports={})
+        path.write_bytes(dossier.pack(reports()))
+        return path
+
+
+def test_a_stricter_bound_on_definitions_says_which_release_it_would_have_stopped(
+    govern: Govern, proposal: Path, tmp_path: Path
+) -> None:
+    proposes(proposal, "high", bake_seconds_min=7200, strategies=["linear"])
+    found = replayed(govern, proposal, Deployed().dossier(tmp_path))
+    assert (found["decisions"], found["without_definition"]) == (1, 0)
+    (changed,) = found["changes"]
+    assert (changed["before"], changed["after"]) == ("allowed", "denied")
+    (reason,) = changed["newly_denies"]
+    assert reason["rule"] == "deployment_definition_valid"
+    assert "release.strategy.type: is canary; tier high allows linear" in reason["fact"]
+    assert "release.bake_seconds: is 600; tier high asks for at least 7200" in reason["fact"]
+
+
+def test_a_milder_bound_says_what_it_would_have_let_pass(
+    govern: Govern, proposal: Path, tmp_path: Path
+) -> None:
+    class Refused(Deployed):
+        problems = ("release.bake_seconds: is 600; tier high asks for at least 7200",)
+
+    found = replayed(govern, proposal, Refused().dossier(tmp_path))
+    (changed,) = found["changes"]
+    assert (changed["before"], changed["after"]) == ("denied", "allowed")
+    assert changed["no_longer_denies"] == ["deployment_definition_valid"]
+
+
+def test_what_is_wrong_under_every_tier_stays_denied(
+    govern: Govern, proposal: Path, tmp_path: Path
+) -> None:
+    twice = [{"name": "contract"}, {"name": "contract"}]
+
+    class Broken(Deployed):
+        deployed = samples.definition(suites=twice)
+        problems = ("suites[1].name: is 'contract' a second time",)
+
+    assert replayed(govern, proposal, Broken().dossier(tmp_path))["changes"] == []
+
+
+def test_that_nobody_had_published_a_definition_stays_so(
+    govern: Govern, proposal: Path, tmp_path: Path
+) -> None:
+    """It was published afterwards, so that the dossier has it."""
+    uri = samples.definition_reference()["uri"]
+
+    class Later(Deployed):
+        problems = (f"read {uri}: NoSuchKey: there is no such object",)
+
+    found = replayed(govern, proposal, Later().dossier(tmp_path))
+    assert (found["changes"], found["without_definition"]) == ([], 0)
+
+
+def test_without_the_document_what_the_gate_said_is_kept_and_counted(
+    govern: Govern, proposal: Path, tmp_path: Path
+) -> None:
+    proposes(proposal, "high", bake_seconds_min=7200)
+    facts = Path(history(tmp_path, started(7)))
+    found = replayed(govern, proposal, facts)
+    assert (found["changes"], found["without_definition"]) == ([], 1)
+    text = govern("policy", "backtest", str(proposal), "--facts", str(facts)).output
+    assert "1 keep what their gate said of a deployment definition" in " ".join(text.split())
+    both = replayed(govern, proposal, facts, Deployed().dossier(tmp_path))
+    assert (len(both["changes"]), both["without_definition"]) == (2, 0)
+
+
+def test_a_dossier_that_was_touched_is_not_replayed(govern: Govern, tmp_path: Path) -> None:
+    files = Deployed().files()
+    path = tmp_path / "touched.zip"
+    path.write_bytes(dossier.pack(files | {"manifest.json": b"{}"}))
+    result = govern("policy", "backtest", "policies", "--facts", str(path), "--json")
+    error = json.loads(result.output)["error"]
+    assert (result.exit_code, error["code"]) == (1, "integrity")
+    assert "file-changed at manifest.json" in error["message"]
+
+
 def history(tmp_path: Path, *entries: dict[str, Any]) -> str:
     path = tmp_path / "history.json"
     path.write_text(json.dumps({"model": MODEL, "entries": entries}))
@@ -263,10 +388,11 @@ def history(tmp_path: Path, *entries: dict[str, Any]) -> str:
 
 
 def test_the_same_policies_change_nothing(govern: Govern, tmp_path: Path) -> None:
-    entries = [started(1), started(2, replace(FACTS, differences=[OTHER]))]
+    entries = [started(1), started(2, replace(FACTS, differences=[OTHER], definition=None))]
     result = govern("policy", "backtest", "policies", "--facts", history(tmp_path, *entries))
     assert result.exit_code == 0, result.output
-    assert "2 decisions replayed under policies: none changes" in result.output
+    assert "2 decisions replayed under policies" in result.output
+    assert result.output.strip().endswith(": none changes")
 
 
 def test_a_stricter_policy_says_whom_it_would_have_stopped_and_why(
@@ -343,10 +469,17 @@ def test_a_busy_endpoint_is_no_change_of_the_policy(govern: Govern, tmp_path: Pa
 def test_the_ledger_is_replayed_of_all_models_or_one(
     govern: Govern, where: list[Any], reader: Stubbed
 ) -> None:
-    knows(reader, started(1))
+    knows(reader, started(1), started(2))
+    definition = definitions.canonical(samples.definition())
+    uri = samples.definition_reference()["uri"]
+    reader.stub("s3").add_response(
+        "get_object",
+        {"Body": io.BytesIO(definition), "ContentLength": len(definition)},
+        {"Bucket": samples.EVIDENCE_BUCKET, "Key": uri.split("/", 3)[3]},
+    )
     result = govern("policy", "backtest", "policies", "--model", MODEL)
     assert result.exit_code == 0, result.output
-    assert "1 decisions replayed" in result.output
+    assert "2 decisions replayed under policies: none changes" in result.output
 
 
 def test_what_is_no_history_is_called_wrongly(govern: Govern, tmp_path: Path) -> None:

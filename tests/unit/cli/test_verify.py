@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +11,15 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from cli import dossier, dossier_page, evidence, verification
+from cli import dossier, dossier_page, evidence, projects, verification
 from governance.domain import attestations, candidate, definitions
 from tests import chains
 from tests.contracts import samples
-from tests.evidence import Evidence
+from tests.evidence import Evidence, Republished
 from tests.unit.cli.conftest import MODEL
 
 Govern = Callable[..., Result]
-EVIDENCE = Evidence()
+EVIDENCE = Republished()
 DEFINITION = samples.definition_reference()["uri"].split("/", 3)[3]
 CHAIN = EVIDENCE.chain()
 FINGERPRINT = EVIDENCE.signer.keyid
@@ -73,6 +74,7 @@ def central(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             DEFINITION: definitions.canonical(samples.definition()),
             evaluation["key"]: EVIDENCE.evaluation,
             **{uri.split("/", 3)[3]: body for uri, body in reports.items()},
+            **EVIDENCE.places,
         },
         "candidate": {"objects": EVIDENCE.central_objects},
     }
@@ -80,11 +82,14 @@ def central(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(evidence, "shelf", lambda *_: has["shelf"])
     monkeypatch.setattr(evidence, "public_key", lambda *_: has["pem"])
     monkeypatch.setattr(evidence, "manifest_uri", _manifest_uri)
-    monkeypatch.setattr(
-        evidence, "document", lambda _, uri, *__: has["documents"].get(uri.split("/", 3)[3])
-    )
+
+    def document(_: Any, uri: str, version_id: str | None = None) -> bytes | None:
+        key = uri.split("/", 3)[3]
+        return has["documents"].get((key, version_id), has["documents"].get(key))
+
+    monkeypatch.setattr(evidence, "document", document)
     monkeypatch.setattr(evidence, "candidate", lambda *_: has["candidate"])
-    monkeypatch.setattr(evidence, "policy", lambda *_: EVIDENCE.policy)
+    monkeypatch.setattr(projects, "project_of", lambda *_: {"model": MODEL})
     monkeypatch.setattr(verification, "versions", _Versions(has))
     return has
 
@@ -329,7 +334,9 @@ def test_a_dossier_is_written_and_checked(
     assert "signed with the key that you trust" in checked.output
     assert where == [], "a file is checked without any session"
     files, _ = dossier.unpack((tmp_path / f"{MODEL}-3.dossier.zip").read_bytes())
-    assert any(name.startswith("policies/") for name in files)
+    policies = {name[:73] for name in files if name.startswith("policies/")}
+    assert len(policies) == 2, "that of the first verdict and that of the others"
+    assert DEFINITION.rpartition("/")[2] in {name.rpartition("/")[2] for name in files}
 
 
 def test_controls_are_told_if_they_are_asked_for(
@@ -367,6 +374,70 @@ def test_no_dossier_is_written_of_evidence_that_is_not_in_order(
     assert (result.exit_code, error["code"]) == (1, "integrity")
     assert error["findings"]
     assert not file.exists()
+
+
+EARLIER_TIER = next(place for place in EVIDENCE.places if place[0] == "policies/tier")
+
+
+def test_a_policy_that_is_gone_is_said_and_the_dossier_says_it(
+    govern: Govern, where: list[Any], central: dict[str, Any], tmp_path: Path
+) -> None:
+    del central["documents"][EARLIER_TIER]
+    file = tmp_path / "x.zip"
+    result = govern("dossier", VERSION, "--output", str(file))
+    assert result.exit_code == 1, result.output
+    assert "Not in it: policies/" in result.output
+    assert "is not there any more" in result.output
+    again = govern("dossier", VERSION, "--output", str(file), "--force", "--json")
+    gone = json.loads(again.output)["absent"]
+    assert (again.exit_code, len(gone), set(gone.values())) == (1, 3, {True})
+    checked = json.loads(govern("verify", str(file), "--json").output)
+    assert {(what, where) for _, what, where in failures(checked)} == {
+        ("file-missing", name) for name in gone
+    }
+    online = report(central, govern, MODEL)
+    assert [what for _, what, _ in failures(online)] == ["evidence-missing"]
+
+
+def test_another_policy_in_its_place_is_not_taken(
+    govern: Govern, where: list[Any], central: dict[str, Any], tmp_path: Path
+) -> None:
+    central["documents"][EARLIER_TIER] += b" "
+    result = govern("dossier", VERSION, "--output", str(tmp_path / "x.zip"), "--json")
+    assert set(json.loads(result.output)["absent"].values()) == {True}
+    online = report(central, govern, MODEL)
+    assert [what for _, what, _ in failures(online)] == ["evidence-mismatch"]
+
+
+def test_the_directory_knows_a_policy_that_no_entry_records(
+    govern: Govern,
+    where: list[Any],
+    central: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal under a policy that nobody has recorded yet: the present one."""
+    plain = Evidence(EVIDENCE.signer)
+    chain = plain.chain()
+    rows = [attestations.row_of(one.decode()) for one in chain.envelopes]
+    head = {
+        "head": len(rows),
+        "digest": rows[-1]["digest"],
+        "checkpoint": chain.checkpoint.decode(),
+    }
+    central["book"] = evidence.Book(MODEL, rows, head)
+    arguments = ("dossier", VERSION, "--force", "--json", "--output", str(tmp_path / "x.zip"))
+    assert len(json.loads(govern(*arguments).output)["absent"]) == 3
+    pins = {
+        part: {
+            "uri": f"s3://{samples.EVIDENCE_BUCKET}/policies/{part}",
+            "version_id": hashlib.sha256(body).hexdigest()[:8],
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+        for part, body in EVIDENCE.policy.items()
+    }
+    monkeypatch.setattr(projects, "project_of", lambda *_: {"model": MODEL, "policy": pins})
+    assert json.loads(govern(*arguments).output)["absent"] == {}
 
 
 def test_a_dossier_is_of_one_version(govern: Govern, where: list[Any]) -> None:
