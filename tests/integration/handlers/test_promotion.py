@@ -1010,7 +1010,6 @@ def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Orga
     )["deployment"]
     assert (tried["stage"], tried["source"], tried["release"]) == ("Test", "containers", None)
     assert f"-drill-{promotion['claim_id'][:10]}" in tried["endpoint_name"]
-    assert tried["account"] != plan["account"]
 
 
 def test_the_report_of_a_validation_is_written_once(
