@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli import endpoints, ledger, reviews, versions
+from cli import endpoints, ledger, releases, reviews, versions
 from cli.aws import calling
 from governance.domain.identity import account_of, identity_of
 from governance.domain.ledger import ABOUT_ACCESS, SERVES, UNMOVING, phase
@@ -23,19 +23,19 @@ def board(
     central_account: str,
     dev: boto3.Session | None = None,
 ) -> dict[str, list[Row]]:
-    """{versions: [...], endpoints: [...], reviews: [...]} of the projects (directory entries).
+    """{versions, endpoints, reviews, runs}: lists about the projects (directory entries).
 
     A version is {model, registry: Central | Dev, version, stage, stage_status, candidate_id,
-    since, approver, model_package_arn}; an endpoint of Prod {endpoint_name, account, model,
-    version, candidate_id, since, approver, model_package_arn}, as the ledger has them. Unknown is
-    None. Of each version that is in review, or owes one, `reviews` has {model, version} and what
-    `cli.reviews.state` says. The reader role does not see Dev's registries: without a session `dev`
-    there (a data scientist's) only those Dev versions are listed that somebody has approved, as the
-    ledger knows them.
+    since, approver, model_package_arn}; an endpoint of Prod is as `serving` has it, and `runs` are
+    the releases and rollbacks (cli/releases.py). Unknown is None. Of each version that is in
+    review, or owes one, `reviews` has {model, version} and what `cli.reviews.state` says. The
+    reader role does not see Dev's registries: without a session `dev` there (a data scientist's)
+    only those Dev versions are listed that somebody has approved, as the ledger knows them.
     """
     rows: list[Row] = []
     served: list[Row] = []
     in_review: list[Row] = []
+    runs: list[Row] = []
     for project in projects:
         model = str(project["model"])
         found = ledger.of_versions(ledger.entries(reader, model))
@@ -44,7 +44,8 @@ def board(
         rows += _dev(model, str(project["accounts"]["dev"]), registered, found)
         served += serving(found)
         in_review += _reviews(reader, project, found)
-    return {"versions": rows, "endpoints": served, "reviews": in_review}
+        runs += releases.runs(found)
+    return {"versions": rows, "endpoints": served, "reviews": in_review, "runs": runs}
 
 
 def board_at(
@@ -121,14 +122,19 @@ def as_seen(
     seen: Sequence[Mapping[str, Any]],
     problems: Sequence[Mapping[str, str]],
     projects: Sequence[Mapping[str, Any]],
+    runs: Sequence[Row] = (),
+    definitions: releases.Definitions = lambda _: None,
 ) -> list[Row]:
     """The endpoints that the ledger knows, with what is seen of them; then those it does not.
 
-    `seen` and `problems` are of `cli.endpoints`. To a row of `serving` come {stage, status,
-    variants, execution, deployment, alarm, differs}: `status` is None where nobody could look, and
-    Missing where there is none; `differs` is true if a client is answered by another version than
-    the ledger says. Of what serves none of the projects' models nothing is listed.
+    `seen` and `problems` are of `cli.endpoints`, `runs` of `board`; `definitions` reads deployment
+    definitions. To a row of `serving` come {stage, status, variants, execution, deployment, trial,
+    alarm, differs}: `status` is None where nobody could look, and Missing where there is none;
+    `differs` is true if a client is answered by another version than the ledger says; a bake that
+    goes on comes before the last that ended. Of what serves none of the projects' models nothing is
+    listed.
     """
+    seen = [{**row, **_going_on(row, runs, definitions)} for row in seen]
     blind = {one["account"] for one in problems}
     live = {row["endpoint_arn"]: row for row in seen}
     stages = {
@@ -153,19 +159,27 @@ def as_seen(
     return sorted(rows, key=lambda row: (row["stage"] or "", row["account"], row["endpoint_name"]))
 
 
+def _going_on(
+    row: Mapping[str, Any], runs: Sequence[Row], definitions: releases.Definitions
+) -> Row:
+    models = {one["model"] for one in row["variants"]}
+    return releases.under_way(row, [run for run in runs if run["model"] in models], definitions)
+
+
 def _seen(row: Mapping[str, Any] | None, blind: bool, said: Mapping[str, Any] | None) -> Row:
     if row is None:
         status = None if blind else "Missing"
-        nothing = dict.fromkeys(("execution", "deployment", "alarm"))
+        nothing = dict.fromkeys(("execution", "deployment", "trial", "alarm"))
         return {"status": status, "variants": [], **nothing, "differs": not blind}
-    keys = ("status", "variants", "execution", "deployment", "alarm")
+    keys = ("status", "variants", "execution", "deployment", "trial", "alarm")
     answering = endpoints.served_now(row)
     differs = said is not None and not any(
         one["model_package_arn"] == said["model_package_arn"]
         or (one["candidate_id"] or "") == said["candidate_id"]
         for one in answering
     )
-    return {key: row[key] for key in keys} | {"differs": differs}
+    bake = {"bake": row["bake"]} if row["bake"] else {}
+    return {key: row[key] for key in keys} | {"differs": differs} | bake
 
 
 def _unrecorded(row: Mapping[str, Any], models: set[str]) -> Row:
@@ -175,13 +189,19 @@ def _unrecorded(row: Mapping[str, Any], models: set[str]) -> Row:
         **{key: row[key] for key in ("endpoint_name", "endpoint_arn", "account")},
         **{key: served[key] for key in ("model", "version", "candidate_id")},
         "since": row["changed_at"],
-        "approver": None,
         "model_package_arn": served["model_package_arn"],
+        **dict.fromkeys(("approver", "back", "bake")),
     }
 
 
 def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """What each Prod endpoint of a model serves, by the model's ledger entries."""
+    """What each Prod endpoint of a model serves, by the model's ledger entries.
+
+    {endpoint_name, endpoint_arn, account, model, version, candidate_id, since, approver, back,
+    bake, model_package_arn}: `approver` is who approved the version's release. Going back to it is
+    no approval: `back` {from, by, trigger, reason} says why it serves again, None if it was
+    released. `bake` is the last one (cli/releases.py).
+    """
     released = {e["endpoint"]["endpoint_arn"]: e for e in found if e["kind"] in SERVES}
     return [
         {
@@ -192,11 +212,38 @@ def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
             "version": versions.number_of(entry["model_package_arn"]),
             "candidate_id": entry.get("candidate_id"),
             "since": entry["recorded_at"],
-            "approver": ledger.person(entry) or None,
+            "approver": _released_by(found, entry),
+            "back": _back(entry),
+            "bake": releases.last_bake(found, entry["endpoint"]["endpoint_arn"]),
             "model_package_arn": entry["model_package_arn"],
         }
         for entry in released.values()
     ]
+
+
+def _released_by(found: Sequence[Mapping[str, Any]], serves: Mapping[str, Any]) -> str | None:
+    """Who approved the newest release of what serves, up to then."""
+    approved = [
+        entry
+        for entry in found
+        if entry["kind"] in SERVES
+        and entry["model_package_arn"] == serves["model_package_arn"]
+        and entry["sequence"] <= serves["sequence"]
+        and not entry.get("rollback")
+    ]
+    return ledger.person((approved or [serves])[-1]) or None
+
+
+def _back(serves: Mapping[str, Any]) -> Row | None:
+    swap = serves.get("rollback")
+    if not swap:
+        return None
+    return {
+        "from": versions.number_of(swap["from"]),
+        "by": ledger.person(serves) or None,
+        "trigger": swap["trigger"],
+        "reason": serves.get("reason"),
+    }
 
 
 def _reviews(
@@ -335,8 +382,11 @@ def _dev_row(model: str, summary: Mapping[str, Any]) -> Row:
 
 
 def _approver(about: Sequence[Mapping[str, Any]]) -> str | None:
-    """Who approved the version last. Its supersession names who approved its successor."""
-    own = [entry for entry in about if entry["kind"] != "CandidateSuperseded"]
+    """Who approved the version last.
+
+    Its supersession names who approved its successor, a swap who took another one back.
+    """
+    own = [e for e in about if e["kind"] not in ("CandidateSuperseded", "CandidateRestored")]
     return (ledger.person(own[-1]) if own else "") or None
 
 

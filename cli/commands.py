@@ -263,9 +263,10 @@ def status(options: Options, model: str | None, at: str | None, watch: float | N
     """The board: where every model stands, what every endpoint serves, and which reviews stand.
 
     With MODEL, every version of it. Endpoints are as SageMaker has them at this moment: version and
-    share of traffic of each variant, a deployment that is under way, the last alarm; since when and
-    by whose signature is the ledger's. Dev versions are listed once somebody has approved them;
-    with --as data-scientist, all are. With --at everything is as the ledger had it then.
+    share of traffic of each variant, a deployment or trial that is under way with its strategy, the
+    last alarm; since when, by whose approval and how the last bake ended is the ledger's. Dev
+    versions are listed once somebody has approved them; with --as data-scientist, all are. With
+    --at everything is as the ledger had it then.
 
     \b
     Examples:
@@ -296,7 +297,7 @@ def status(options: Options, model: str | None, at: str | None, watch: float | N
 
 def _board(where: Target, options: Options, model: str | None, at: str | None) -> dict[str, Any]:
     """The board as JSON: {models, versions, endpoints, reviews, not_looked_at}."""
-    from cli import board, endpoints, projects
+    from cli import board, endpoints, evidence, projects
     from cli.target import observer_session
 
     reader = where.reader
@@ -310,7 +311,10 @@ def _board(where: Target, options: Options, model: str | None, at: str | None) -
         seen, problems = endpoints.in_accounts(
             lambda account: observer_session(reader, account), endpoints.accounts_of(chosen)
         )
-        found["endpoints"] = board.as_seen(found["endpoints"], seen, problems, chosen)
+        found["endpoints"] = board.as_seen(
+            *(found["endpoints"], seen, problems, chosen, found.pop("runs")),
+            lambda reference: evidence.definition(reader, reference),
+        )
     models = board.by_stage(found["versions"], chosen)
     return {"models": models, **found, "not_looked_at": problems}
 

@@ -149,12 +149,8 @@ def seen(
     """({digest, uri, problems}, definition) as a gate would see it; None for what is not there."""
     if reference is None:
         return None, None
-    artifacts = Artifacts(reader)
-    looked = stored.look(reference, tier, artifacts)
-    try:
-        return looked, stored.read(reference, artifacts)
-    except (InvalidInputError, IntegrityError, NotFoundError):
-        return looked, None
+    looked = stored.look(reference, tier, Artifacts(reader))
+    return looked, evidence.definition(reader, reference)
 
 
 def published(reader: boto3.Session, central: str, model: str, digest: str) -> dict[str, str]:

@@ -36,9 +36,10 @@ def in_accounts(
     `observe` gives a session of the observer role in an account. An endpoint is {endpoint_name,
     endpoint_arn, account, status, changed_at, config, reason, execution, variants, deployment,
     alarm}; a variant {variant, share (of the traffic, 0 to 1, None for a shadow), instances,
-    shadow, incoming, model_package_arn, model, version, candidate_id}; `deployment` {config, since}
-    while one is under way; `alarm` {name, since} the last that is on. A problem {account, problem}
-    says where nobody could look.
+    shadow, incoming, model_package_arn, model, version, candidate_id}; `deployment` {config, since,
+    shifted, doing} while one is under way: the part of the traffic that what comes in has, 0 to 1,
+    and what SageMaker is at; `alarm` {name, since} the last that is on. A problem {account,
+    problem} says where nobody could look.
     """
     chosen = sorted(set(accounts))
     with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE) as pool:
@@ -168,6 +169,7 @@ def _endpoint(sagemaker: Any, account: str, name: str, models: _Models) -> Row |
             variants += _variants(arriving, coming, said, incoming=not first)
             shadows = pending.get("ShadowProductionVariants")
             variants += _variants(shadows, coming, {}, shadow=True, incoming=not first)
+    _share_out(variants)
     return {
         "endpoint_name": name,
         "endpoint_arn": found["EndpointArn"],
@@ -182,6 +184,8 @@ def _endpoint(sagemaker: Any, account: str, name: str, models: _Models) -> Row |
         and {
             "config": pending.get("EndpointConfigName"),
             "since": _text(pending.get("StartTime")),
+            "shifted": sum(one["share"] or 0.0 for one in variants if one["incoming"]),
+            "doing": _doing(pending.get("ProductionVariants") or []),
         },
         "alarm": None,
     }
@@ -195,12 +199,11 @@ def _variants(
     shadow: bool = False,
     incoming: bool = False,
 ) -> list[Row]:
-    weights = [float(one.get("CurrentWeight") or 0) for one in described or []]
     rows = []
-    for one, weight in zip(described or [], weights, strict=True):
+    for one in described or []:
         row = {
             "variant": one["VariantName"],
-            "share": None if shadow or not sum(weights) else weight / sum(weights),
+            "share": None if shadow else float(one.get("CurrentWeight") or 0),
             "instances": one.get("CurrentInstanceCount"),
             "shadow": shadow,
             "incoming": incoming,
@@ -208,6 +211,20 @@ def _variants(
         }
         rows.append(_completed(row, tags))
     return rows
+
+
+def _share_out(variants: Sequence[Row]) -> None:
+    """Make weights shares of the traffic, which those that come in have a part of as well."""
+    total = sum(one["share"] or 0.0 for one in variants)
+    for one in variants:
+        if one["share"] is not None:
+            one["share"] = one["share"] / total if total else None
+
+
+def _doing(pending: Sequence[Mapping[str, Any]]) -> str | None:
+    """What SageMaker does with the first variant that comes in, as Baking; None if it says none."""
+    said = [status["Status"] for one in pending for status in one.get("VariantStatus") or []]
+    return said[0] if said else None
 
 
 def _completed(row: Row, tags: Mapping[str, str]) -> Row:

@@ -13,9 +13,10 @@ from botocore.exceptions import ClientError
 from cli import ledger, projects
 from cli.aws import calling, explain
 from cli.errors import GovernError
-from governance.adapters import errors, items
-from governance.adapters.artifacts import parse_uri
+from governance.adapters import definitions, errors, items
+from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.domain import attestations, policy_changes
+from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 from governance.domain.policies import PARTS, combined, digests_of
 
 if TYPE_CHECKING:
@@ -213,6 +214,14 @@ def policy(reader: boto3.Session, model: str) -> dict[str, bytes] | None:
     }
     found = {part: body for part, body in files.items() if body is not None}
     return found if found.keys() == files.keys() else None
+
+
+def definition(reader: boto3.Session, reference: Mapping[str, str]) -> dict[str, Any] | None:
+    """The deployment definition {digest, uri} that was published; None if it is not there."""
+    try:
+        return definitions.read(reference, Artifacts(reader))
+    except (InvalidInputError, IntegrityError, NotFoundError):
+        return None
 
 
 def policies(

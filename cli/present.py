@@ -164,10 +164,7 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     found: list[RenderableType] = []
     for row in rows:
         name = row["endpoint_name"]
-        if row.get("deployment"):
-            since = moment(row["deployment"]["since"])
-            config = row["deployment"]["config"]
-            found.append(Text(f"{name}: {row['status']} to {config} since {since}", "yellow"))
+        found += [Text(f"{name}: {text}", style) for text, style in _going_on(row)]
         if row.get("alarm"):
             alarm = row["alarm"]
             found.append(
@@ -177,6 +174,49 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
             said = f"{row['model']}/{row['version']}"
             found.append(Text(f"{name}: the ledger says that it serves {said}", style="red"))
     return found
+
+
+def _going_on(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(text, style) of what is being done to the endpoint, and of what was done to it last."""
+    model, found = row["model"], []
+    if one := row.get("deployment"):
+        what = f"{one['what']} of {model}/{one['version']}" if one.get("what") else one["config"]
+        by = f", {_strategy(one['strategy'])}" if one.get("strategy") else ""
+        at = f", {one['doing']}" if one.get("doing") else ""
+        moved = f"{one['shifted']:.0%} of the traffic shifted{at}"
+        found.append(
+            (f"{row['status']} since {moment(one['since'])}: {what}{by}: {moved}", "yellow")
+        )
+    if one := row.get("trial"):
+        part = "copies" if one["share"] is None else f"{one['share']:.0%}"
+        by = f", {_strategy(one['strategy'])}" if one["strategy"] else ""
+        told = f"{model}/{one['version']} has {part} of the traffic"
+        found.append((f"trial since {moment(one['since'])}{by}: {told}", "yellow"))
+    if one := row.get("back"):
+        who = one["by"] or one["trigger"]
+        found.append((f"taken back from {model}/{one['from']} by {who}: {one['reason']}", "yellow"))
+    if one := row.get("bake"):
+        said, style = {
+            "running": ("goes on since", "yellow"),
+            "quiet": ("ended quiet at", "dim"),
+            "alarm": ("ended by an alarm at", "red"),
+        }[one["outcome"]]
+        why = f": {one['said']}" if one["said"] else ""
+        found.append((f"bake of {model}/{one['version']} {said} {moment(one['at'])}{why}", style))
+    return found
+
+
+def _strategy(strategy: Mapping[str, Any]) -> str:
+    """A release's strategy in a few words."""
+    words = {
+        "canary": "{percent}% first, the others {wait_seconds} s later",
+        "linear": "{step_percent}% every {wait_seconds} s",
+        "a-b": "{challenger_percent}% for up to {looks} looks of {look_seconds} s",
+        "shadow": "for {seconds} s",
+    }
+    kind = str(strategy["type"])
+    more = words.get(kind)
+    return f"{kind} ({more.format(**strategy)})" if more else kind
 
 
 def _by_account(

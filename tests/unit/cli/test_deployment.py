@@ -50,6 +50,8 @@ def test_what_is_right_gets_its_digest(govern: Govern) -> None:
         ("400}", "600}", 39, 34, "looser than tier high"),
         ("ModelLatency", "Invocations", 16, 3, "watches no ModelLatency; tier high"),
         ("OMP_NUM_THREADS", "SAGEMAKER_PROGRAM", 8, 36, "says which code runs"),
+        ("- name: latency", "- name: latencies", 36, 5, "no suite 'latencies': built in are"),
+        ("- name: latency", "- {name: latency, parameters: {n: 1}}", 36, 5, "no parameter 'n'; it"),
     ],
 )
 def test_every_problem_has_its_line_and_column(

@@ -12,8 +12,10 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from cli import board, commands, endpoints, present
+from cli import board, commands, endpoints, present, releases
 from cli.errors import GovernError
+from governance.domain import definitions
+from tests.contracts import samples
 from tests.unit.cli.conftest import (
     CANDIDATE,
     MODEL,
@@ -22,6 +24,7 @@ from tests.unit.cli.conftest import (
     Stubbed,
     arn,
     directory,
+    entry,
     knows,
     provisioned,
     summary,
@@ -209,15 +212,22 @@ def test_a_deployment_under_way_shows_what_comes_in(account: Account) -> None:
         EndpointStatus="Updating",
         PendingDeploymentSummary={
             "EndpointConfigName": "config-2",
-            "ProductionVariants": [variant(weight=0.0)],
+            "ProductionVariants": [
+                {**variant(weight=0.1), "VariantStatus": [{"Status": "Baking", "StartTime": SINCE}]}
+            ],
             "StartTime": SINCE,
         },
+        ProductionVariants=[variant(weight=0.9)],
     )
     account.config("config-1", AllTraffic=package())
     account.config("config-2", AllTraffic=package(2))
     (row,) = account.seen()
     assert [(one["version"], one["incoming"]) for one in row["variants"]] == [(1, False), (2, True)]
-    assert row["deployment"] == {"config": "config-2", "since": "2026-01-31T12:30:00Z"}
+    assert [one["share"] for one in row["variants"]] == [pytest.approx(0.9), pytest.approx(0.1)]
+    assert row["deployment"] == {
+        **{"config": "config-2", "since": "2026-01-31T12:30:00Z"},
+        **{"shifted": pytest.approx(0.1), "doing": "Baking"},
+    }
     assert [one["version"] for one in endpoints.served_now(row)] == [1]
 
 
@@ -396,13 +406,15 @@ def test_the_board_fits_and_cuts_nothing(width: int) -> None:
 
 
 def test_the_board_says_what_a_row_cannot() -> None:
-    pending = {"config": "config-2", "since": "2026-01-31T12:31:00Z"}
+    pending = {"config": "config-2", "since": "2026-01-31T12:31:00Z", "shifted": 0.25}
+    pending["doing"] = None
     alarm = {"name": "server-errors", "since": "2026-01-31T12:32:00Z"}
     served = {**live()["variants"][0], "model_package_arn": arn(9), "version": 9}
     served["candidate_id"] = OTHER
     rows = _as_seen(live(status="Updating", deployment=pending, alarm=alarm, variants=[served]))
     text = _shown(120, _board(endpoints=rows, not_looked_at=[{"account": TEST, "problem": "no"}]))
-    assert f"{NAME}: Updating to config-2 since 2026-01-31 12:31:00" in text
+    said = f"{NAME}: Updating since 2026-01-31 12:31:00: config-2: 25% of the traffic shifted"
+    assert said in text
     assert f"{NAME}: alarm server-errors since 2026-01-31 12:32:00" in text
     assert f"{NAME}: the ledger says that it serves {MODEL}/1" in text
     assert f"Account {TEST} could not be looked at: no" in text
@@ -418,6 +430,186 @@ def test_status_shows_the_board(
     found = json.loads(govern("status", MODEL, "--json").output)
     (row,) = found["endpoints"]
     assert (row["status"], row["variants"][0]["share"]) == ("InService", 1.0)
+
+
+# ---------------------------------------------------------------- what goes on
+
+
+CLAIM = "0123456789" + "f" * 54
+DEFINED = samples.definition_reference()
+
+
+def started(kind: str = "ReleaseStarted", **more: Any) -> dict[str, Any]:
+    """The release of version 2 over version 1, or what is said of it."""
+    about = {"claim_id": CLAIM, "definition": DEFINED, "endpoint": RELEASED["endpoint"]}
+    about |= {"stage": "Prod", "stage_status": "Releasing"}
+    return entry(more.pop("sequence", 6), kind, **{"version": 2, **about, **more})
+
+
+def going_on(*entries: dict[str, Any], strategy: dict[str, Any], **seen: Any) -> dict[str, Any]:
+    """The endpoint's row of the board."""
+    found = [RELEASED, *entries]
+    definition = samples.definition()
+    definition["release"]["strategy"] = strategy
+    row = live(**seen)
+    (shown,) = board.as_seen(
+        *(board.serving(found), [row], [], [directory()], releases.runs(found)),
+        lambda reference: definition if reference == DEFINED else None,
+    )
+    return shown
+
+
+CANARY = {"type": "canary", "percent": 10, "wait_seconds": 300}
+ARRIVING = {
+    **{"variant": "AllTraffic", "share": 0.1, "instances": 1, "shadow": False, "incoming": True},
+    **{"model_package_arn": arn(2), "model": MODEL, "version": 2, "candidate_id": OTHER},
+}
+
+
+def test_a_running_release_names_its_strategy_and_how_far_it_is() -> None:
+    pending = {"config": f"{NAME}-prod-{CLAIM[:10]}", "since": "2026-01-31T12:31:00Z"}
+    pending |= {"shifted": 0.1, "doing": "Baking"}
+    served = {**live()["variants"][0], "share": 0.9}
+    row = going_on(
+        started(),
+        strategy=CANARY,
+        status="Updating",
+        deployment=pending,
+        variants=[served, ARRIVING],
+    )
+    assert row["deployment"] == {**pending, "what": "release", "version": 2, "strategy": CANARY}
+    text = _shown(200, _board(endpoints=[row]))
+    said = "canary (10% first, the others 300 s later): 10% of the traffic shifted, Baking"
+    assert f"{NAME}: Updating since 2026-01-31 12:31:00: release of {MODEL}/2, {said}" in text
+    assert "90%" in text
+    assert f"bake of {MODEL}/1 ended quiet at 2026-01-31 12:00:05" in text
+
+
+def test_a_running_rollback_goes_all_at_once_to_the_version_that_served_before() -> None:
+    pending = {"config": f"{NAME}-prod-{CLAIM[:10]}", "since": None, "shifted": 0.0, "doing": None}
+    back = started("RollbackStarted", rollback_target={"model_package_arn": arn(1)})
+    row = going_on(back, strategy=CANARY, status="Updating", deployment=pending)
+    assert (row["deployment"]["what"], row["deployment"]["version"]) == ("rollback", 1)
+    assert row["deployment"]["strategy"] == {"type": "all-at-once"}
+
+
+def test_a_deployment_that_no_run_of_ours_has_started_is_named_by_its_config() -> None:
+    pending = {"config": "by-hand", "since": None, "shifted": 0.5, "doing": None}
+    row = going_on(started(), strategy=CANARY, status="Updating", deployment=pending)
+    assert (row["deployment"]["what"], row["deployment"]["strategy"]) == (None, None)
+    assert "by-hand: 50% of the traffic shifted" in _shown(120, _board(endpoints=[row]))
+
+
+A_B = {
+    **{"type": "a-b", "challenger_percent": 20, "look_seconds": 1800, "looks": 5},
+    **{"alpha": 0.05, "undecided": "ask"},
+}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "variant", "said"),
+    [
+        (A_B, {"share": 0.2}, "a-b (20% for up to 5 looks of 1800 s): {0}/2 has 20% of"),
+        (
+            {"type": "shadow", "seconds": 3600, "undecided": "ask"},
+            {"share": None, "shadow": True},
+            "shadow (for 3600 s): {0}/2 has copies of",
+        ),
+    ],
+)
+def test_a_running_trial_names_its_challenger(
+    strategy: dict[str, Any], variant: dict[str, Any], said: str
+) -> None:
+    challenger = {**ARRIVING, "incoming": False, "variant": "Challenger", **variant}
+    row = going_on(
+        started(),
+        strategy=strategy,
+        config=f"{NAME}-trial-{CLAIM[:10]}",
+        variants=[live()["variants"][0], challenger],
+    )
+    assert (row["trial"]["version"], row["trial"]["share"]) == (2, variant["share"])
+    text = _shown(200, _board(endpoints=[row]))
+    assert f"trial since 2026-01-31 12:30:00, {said.format(MODEL)} the traffic" in text
+
+
+ALARMED = {"Error": "AlarmAfterRelease", "Cause": "raised while the release baked: slow"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "outcome", "version", "said"),
+    [
+        ([], "quiet", 1, None),
+        ([started("CandidateReleased", sequence=7)], "quiet", 2, None),
+        ([started("ReleaseErrored", failure=ALARMED, endpoint=None)], "alarm", 2, "baked: slow"),
+        (
+            [started("ReleaseRolledBack", alarms=["a-slow"], reason="taken back: slow")],
+            "alarm",
+            2,
+            "taken back: slow",
+        ),
+        # A trial that was lost, and a fault of ours, are no result of a bake.
+        ([started("ReleaseRolledBack", reason="after a trial: worse")], "quiet", 1, None),
+        ([started("ReleaseErrored", failure={"Error": "X", "Cause": "y"})], "quiet", 1, None),
+        # Another endpoint's.
+        (
+            [started("CandidateReleased", endpoint={**RELEASED["endpoint"], "endpoint_arn": "x"})],
+            "quiet",
+            1,
+            None,
+        ),
+    ],
+)
+def test_the_last_bake_says_how_it_ended(
+    entries: list[dict[str, Any]], outcome: str, version: int, said: str | None
+) -> None:
+    found = [RELEASED, *({k: v for k, v in e.items() if v is not None} for e in entries)]
+    bake = releases.last_bake(found, ENDPOINT)
+    assert bake is not None
+    assert (bake["outcome"], bake["version"]) == (outcome, version)
+    assert (said or "") in (bake["said"] or "")
+    assert (bake["said"] is None) is (said is None)
+
+
+def test_a_bake_that_goes_on_is_told_from_the_last_one() -> None:
+    served = {**ARRIVING, "incoming": False, "share": 1.0}
+    seen = {"config": f"{NAME}-prod-{CLAIM[:10]}", "variants": [served]}
+    row = going_on(started(), strategy=CANARY, **seen)
+    assert (row["bake"]["outcome"], row["bake"]["version"]) == ("running", 2)
+    assert f"bake of {MODEL}/2 goes on since 2026-01-31 12:30" in _shown(
+        200, _board(endpoints=[row])
+    )
+    ended = going_on(started(), started("CandidateReleased", sequence=7), strategy=CANARY, **seen)
+    assert (ended["bake"]["outcome"], ended["bake"]["version"]) == ("quiet", 2)
+
+
+def test_a_release_that_was_stopped_has_ended() -> None:
+    """By another's claim: the rollback's."""
+    stopped = started("ReleaseStopped", sequence=7, claim_id="9" * 64)
+    (run,) = releases.runs([started(), stopped])
+    assert run["ended"]
+    (other,) = releases.runs([started(), {**stopped, "model_package_arn": arn(5)}])
+    assert not other["ended"]
+
+
+def test_status_reads_the_strategy_of_what_is_under_way(
+    govern: Govern, where: list[Any], reader: Stubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = {"config": f"{NAME}-prod-{CLAIM[:10]}", "since": None, "shifted": 0.1, "doing": None}
+    seen = live(status="Updating", deployment=pending, variants=[live()["variants"][0], ARRIVING])
+    monkeypatch.setattr("cli.endpoints.in_accounts", lambda observe, accounts: ([seen], []))
+    provisioned(reader, directory())
+    knows(reader, PROMOTED, RELEASED, started())
+    lists(reader, summary(1, "Prod/Deployed"))
+    body = definitions.canonical(samples.definition())
+    reader.stub("s3").add_response(
+        "get_object", {"Body": io.BytesIO(body), "ContentLength": len(body)}
+    )
+    result = govern("status", MODEL, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    found = json.loads(result.output)
+    assert "runs" not in found
+    (row,) = found["endpoints"]
+    assert row["deployment"]["strategy"] == CANARY
 
 
 @pytest.mark.parametrize("more", ["--json", "--at=2026-01-31"])

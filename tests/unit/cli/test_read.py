@@ -124,7 +124,8 @@ def test_status_has_every_version_and_what_prod_serves(
             "model_package_arn": arn(1),
             "stage": "Prod",
             # Nobody could look at the account.
-            **dict.fromkeys(("status", "execution", "deployment", "alarm")),
+            **dict.fromkeys(("status", "execution", "deployment", "trial", "alarm", "back")),
+            "bake": {"outcome": "quiet", "version": 1, "at": RELEASED["recorded_at"], "said": None},
             "variants": [],
             "differs": False,
         }
@@ -182,6 +183,89 @@ def test_status_at_a_time_is_what_the_ledger_knew_then(
     central = [row for row in found["versions"] if row["registry"] == "Central"]
     assert [(r["version"], r["stage_status"], r["approver"]) for r in central] == stands
     assert [(row["version"], row["approver"]) for row in found["endpoints"]] == serves
+
+
+ROLLED_BACK = entry(
+    9,
+    "CandidateRolledBack",
+    version=2,
+    stage="Prod",
+    stage_status="RolledBack",
+    endpoint=ENDPOINT,
+    rollback={"from": arn(2), "to": arn(1), "trigger": "alarm", "seconds": 40},
+)
+# An alarm took it back: nobody approved that.
+RESTORED = entry(
+    10,
+    "CandidateRestored",
+    stage="Prod",
+    stage_status="Deployed",
+    candidate_id=CANDIDATE,
+    endpoint=ENDPOINT,
+    rollback={"from": arn(2), "to": arn(1), "trigger": "alarm", "seconds": 40},
+    reason="alarm server-errors",
+)
+SUPERSEDED_AGAIN = entry(
+    11, "CandidateSuperseded", stage="Prod", stage_status="Superseded", approver=by("greta")
+)
+THIRD = entry(
+    12,
+    "CandidateReleased",
+    version=3,
+    stage="Prod",
+    stage_status="Deployed",
+    candidate_id="e" * 64,
+    approver=by("greta"),
+    endpoint=ENDPOINT,
+)
+SWAPS = (PROMOTED, RELEASED, SUPERSEDED, SUCCESSOR, ROLLED_BACK, RESTORED, SUPERSEDED_AGAIN, THIRD)
+
+
+@pytest.mark.parametrize(
+    ("second", "serves", "approver", "back", "stands"),
+    [
+        (4, None, None, None, ["PendingApproval"]),
+        (5, 1, "grace", None, ["Deployed"]),
+        (8, 2, "gina", None, ["Superseded", "Deployed"]),
+        (9, 2, "gina", None, ["Superseded", "RolledBack"]),
+        (10, 1, "grace", (2, "alarm"), ["Deployed", "RolledBack"]),
+        (11, 1, "grace", (2, "alarm"), ["Superseded", "RolledBack"]),
+        (12, 3, "greta", None, ["Superseded", "RolledBack", "Deployed"]),
+    ],
+)
+def test_what_served_at_a_time_and_who_approved_it_through_a_rollback(
+    govern: Govern,
+    where: list[Any],
+    reader: Stubbed,
+    second: int,
+    serves: int | None,
+    approver: str | None,
+    back: tuple[int, str] | None,
+    stands: list[str],
+) -> None:
+    provisioned(reader, directory())
+    knows(reader, *SWAPS)
+    result = govern("status", MODEL, "--at", f"2026-01-31T12:00:{second:02d}", "--json")
+    found = json.loads(result.output)
+    said = [(one["version"], one["approver"]) for one in found["endpoints"]]
+    assert said == ([] if serves is None else [(serves, approver)])
+    swaps = [
+        (one["back"]["from"], one["back"]["trigger"]) for one in found["endpoints"] if one["back"]
+    ]
+    assert swaps == ([] if back is None else [back])
+    central = [row for row in found["versions"] if row["registry"] == "Central"]
+    assert [row["stage_status"] for row in central] == stands
+    if back:
+        assert central[0]["approver"] == "grace", "an alarm is nobody who approves"
+
+
+def test_the_board_of_then_says_why_it_served_again(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    knows(reader, *SWAPS)
+    text = " ".join(govern("status", MODEL, "--at", "2026-01-31T12:00:10").output.split())
+    assert f"clinical-risk: taken back from {MODEL}/2 by alarm: alarm server-errors" in text
 
 
 @pytest.mark.parametrize(
