@@ -29,11 +29,21 @@ ENDS = {
     "Prod": {
         *("CandidateReleased", "ReleaseRejected", "ReleaseRolledBack", "ReleaseErrored"),
         *("CandidateRolledBack", "RollbackRejected", "RollbackErrored"),
+        *("RollbackDrilled", "DrillFailed", "DrillRejected", "DrillErrored"),
     },
 }
 GOOD_ENDS = frozenset(
-    {"CandidatePromoted", "ValidationPassed", "CandidateReleased", "CandidateRolledBack"}
+    {
+        *("CandidatePromoted", "ValidationPassed", "CandidateReleased"),
+        *("CandidateRolledBack", "RollbackDrilled"),
+    }
 )
+# Those that leave every version as it was: what the entry's status says is not how they ended.
+_UNMOVED = {
+    **dict.fromkeys(("RollbackRejected", "DrillRejected"), "Rejected"),
+    "DrillFailed": "Failed",
+    "DrillErrored": "Errored",
+}
 
 Progress = Callable[[float, Mapping[str, Any] | None], None]
 
@@ -153,14 +163,15 @@ def refusal(entry: Mapping[str, Any], decision: Decision) -> GovernError | None:
     """What to raise for the entry with which the workflow ended; None if it ended well."""
     if entry["kind"] in GOOD_ENDS:
         return None
-    # A rollback that was refused leaves the version as it was.
-    status = "Rejected" if entry["kind"] == "RollbackRejected" else str(entry["stage_status"])
+    status = _UNMOVED.get(entry["kind"], str(entry["stage_status"]))
+    # A drill that failed says nothing of the version that serves.
+    ended = status if entry.get("drill") else f"{decision.stage}/{status}"
     found = ledger.reasons(entry)
     said = "\n".join(f"  {line}" for line in reason_lines(found))
     return GovernError(
         status.lower(),
-        f"{decision.workflow} of {decision.model}/{decision.version} ended as "
-        f"{decision.stage}/{status}" + (f":\n{said}" if said else ""),
+        f"{decision.workflow} of {decision.model}/{decision.version} ended as {ended}"
+        + (f":\n{said}" if said else ""),
         "see docs/runbook.md" if status == "Errored" else "correct it, then decide again",
         details={"reasons": found, "entry": dict(entry), "decision": decision.to_dict()},
     )
@@ -216,7 +227,9 @@ def _belongs(entry: Mapping[str, Any], decision: Decision) -> bool:
     """True if the entry is of this decision's run, not of an earlier one about the version."""
     if entry["workflow"] != decision.workflow:
         return False
-    if decision.model_package_arn not in (entry["model_package_arn"], entry.get("origin_arn")):
+    drilled = (entry.get("drill") or {}).get("from")
+    arns = (entry["model_package_arn"], entry.get("origin_arn"), drilled)
+    if decision.model_package_arn not in arns:
         return False
     decided = str(entry["decided_at"])
     # Approved twice: the first decision can have the very time that the version had before ours.

@@ -127,6 +127,8 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append({"rule": "counts for nothing", "fact": str(objection)})
     if entry["kind"] == "ReleaseRolledBack":
         found.append({"rule": "guardrails", "fact": str(entry.get("reason") or "")})
+    if entry["kind"] == "DrillFailed":
+        found.append({"rule": "drill", "fact": str(entry["drill"]["said"])})
     failure = entry.get("failure")
     if failure:
         found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})

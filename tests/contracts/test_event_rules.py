@@ -27,7 +27,7 @@ MEMBERS = {"Dev": samples.DEV, "Test": samples.TEST, "Prod": samples.PROD}
 # The event of each machine's rule.
 WORKFLOWS = {
     **dict.fromkeys(("PromoteToCentral", "ValidateInTest", "ReleaseToProd"), "Approved"),
-    "RollbackModel": "Requested",
+    **dict.fromkeys(("RollbackModel", "DrillRollback"), "Requested"),
 }
 LAMBDA_AND_TOPIC_RULES = (
     "Decision",
@@ -198,6 +198,7 @@ AWS_EVENTS: dict[str, set[str]] = {
     PACKAGE + "prod-break-glass-requested": {FORWARDED, "Decision"},
     PACKAGE + "prod-recalled": {FORWARDED, "Decision"},
     PACKAGE + "prod-rollback-requested": {FORWARDED, "RollbackModel"},
+    PACKAGE + "prod-drill-requested": {FORWARDED, "DrillRollback"},
     PACKAGE + "retired": {FORWARDED, "Decision"},
     # Anything else that happens to a version starts nothing.
     PACKAGE + "dev-registered": ONLY_FORWARDED,
@@ -284,11 +285,13 @@ def _moved(name: str, account: str) -> dict[str, Any]:
     return moved
 
 
-@pytest.mark.parametrize("case", ["test-approved", "prod-approved", "prod-rollback-requested"])
+@pytest.mark.parametrize(
+    "case", ["test-approved", "prod-approved", "prod-rollback-requested", "prod-drill-requested"]
+)
 @pytest.mark.parametrize("account", MEMBERS.values(), ids=MEMBERS)
 def test_a_member_account_cannot_approve_for_test_or_prod(case: str, account: str) -> None:
     """A version called Prod / Approved in somebody's own registry releases nothing."""
-    starting = {"ValidateInTest", "ReleaseToProd", "RollbackModel"}
+    starting = {"ValidateInTest", "ReleaseToProd", "RollbackModel", "DrillRollback"}
     assert _on_hub(_moved(PACKAGE + case, account)) & starting == set()
 
 
@@ -409,7 +412,8 @@ def test_a_validation_that_could_not_clean_up_itself_leaves_that_to_the_queue(st
     """Also one that failed: its last state before that may have been the one that removes."""
     event = copy.deepcopy(events.example(ENDED + "validation-aborted"))
     event["detail"]["status"] = status
-    machine = {"ValidateInTestStateMachine": event["detail"]["stateMachineArn"]}
+    arn = event["detail"]["stateMachineArn"]
+    machine = {"ValidateInTestStateMachine": arn, "DrillRollbackStateMachine": arn}
     rule = _rule(CENTRAL_TEMPLATE, "AbandonedEndpointRule")
     pattern = json.dumps(_resolved(rule["EventPattern"], machine, {}))
     assert _matches(pattern, json.dumps(event)) is (status != "SUCCEEDED")

@@ -17,6 +17,9 @@ PHASES = {
     "ValidationPassed": ("Test", "Passed"),
     "ValidationFailed": ("Test", "Failed"),
     "ValidationErrored": ("Test", "Errored"),
+    **dict.fromkeys(
+        ("RollbackDrilled", "DrillFailed", "DrillErrored"), ("Prod", "Drill-Requested")
+    ),
     "VersionRecalled": ("Prod", "Recalled"),
     "VersionRetired": ("Retired", "Retired"),
     "ApprovalsVoided": ("Prod", "Approved"),
@@ -53,6 +56,10 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Test", "ValidationFailed"), {}),
         (("Test", "ValidationErrored"), {}),
         (("Test", "ValidationPassed", "Test"), {"Test": TEST}),
+        # A drill leaves a version that served as readable as it was, and to Test not at all.
+        (("Prod", "CandidateReleased", "Test", "RollbackDrilled"), {"Prod": PROD}),
+        (("Prod", "CandidateReleased", "Test", "DrillFailed"), {"Prod": PROD}),
+        (("Prod", "CandidateReleased", "Test", "DrillErrored"), {"Prod": PROD}),
         (("Test", "ValidationPassed", "Prod"), {"Prod": PROD}),
         (("Test", "Prod"), {"Test": TEST, "Prod": PROD}),
         # A rollback target stays readable, and so does what a failed release has left there.

@@ -76,6 +76,18 @@ def test_a_rollback_is_given_what_a_release_holds_and_whatever_nobody_holds_any_
         assert locks.yields(lock(), asking, runs=False)
 
 
+def test_a_drill_holds_off_drills_and_nothing_else() -> None:
+    drill = promotion(workflow="drill_rollback")
+    assert locks.held(drill, ENDPOINT) != ENDPOINT
+    for workflow in ("release_to_prod", "rollback_model"):
+        assert locks.held(promotion(workflow=workflow), ENDPOINT) == ENDPOINT
+    held = locks.lock_of(drill, locks.held(drill, ENDPOINT), NOW)
+    assert not locks.yields(held, promotion(workflow="drill_rollback"), runs=True)
+    refusal = locks.refusal_while_held(drill, held, locks.ATTEMPTS)
+    assert refusal is not None
+    assert "endpoint clinical-risk did not become free: drill_rollback of" in refusal["description"]
+
+
 def test_a_lock_remembers_what_it_was_taken_from_until_that_is_stopped() -> None:
     held = lock() | {"took_over": lock(EARLIER)}
     assert locks.taken_over(lock(), None) == lock()

@@ -24,6 +24,10 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "VersionRecalled": STAGES,
     "VersionRetired": STAGES,
     "ApprovalsVoided": STAGES,
+    # A drill is over: its endpoint is gone, or is going.
+    "RollbackDrilled": ("Test",),
+    "DrillFailed": ("Test",),
+    "DrillErrored": ("Test",),
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
 }

@@ -30,6 +30,10 @@ KINDS = (
     "CandidateRestored",
     "RollbackRejected",
     "RollbackErrored",
+    "RollbackDrilled",
+    "DrillFailed",
+    "DrillRejected",
+    "DrillErrored",
     "ReleaseRolledBack",
     "CandidateSuperseded",
     "VersionRejected",
@@ -61,6 +65,11 @@ UNMOVING = frozenset(
         # The version is what it was until it is taken back.
         "RollbackStarted",
         "RollbackRejected",
+        # Nothing of Prod was touched, whatever a drill came to.
+        "RollbackDrilled",
+        "DrillFailed",
+        "DrillRejected",
+        "DrillErrored",
         *ABOUT_ACCESS,
     }
 )
@@ -68,6 +77,8 @@ UNMOVING = frozenset(
 SERVES = ("CandidateReleased", "CandidateRestored")
 # By which it stops to serve a version, because that was not good.
 LEAVES = ("CandidateRolledBack",)
+# How a drill of the way back to a version ended: it holds, or it does not.
+DRILLED = ("RollbackDrilled", "DrillFailed")
 _OPTIONAL = (
     "execution_arn",
     "stage",
@@ -93,6 +104,7 @@ _OPTIONAL = (
     "clearance",
     "rollback",
     "rollback_target",
+    "drill",
     "recall",
     "definition",
     "alarms",

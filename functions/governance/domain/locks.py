@@ -19,6 +19,14 @@ ATTEMPTS = 40
 Entry = Mapping[str, Any]
 
 
+def held(promotion: Mapping[str, Any], endpoint_arn: str) -> str:
+    """What the run holds while it works: the endpoint; a drill only what other drills of it hold.
+
+    It changes nothing in Prod, so no release and no rollback ever waits for one.
+    """
+    return f"{endpoint_arn}#drill" if promotion["workflow"] == "drill_rollback" else endpoint_arn
+
+
 def lock_of(promotion: Mapping[str, Any], endpoint_arn: str, since: str) -> dict[str, Any]:
     """The lock of an endpoint for the execution that the promotion runs in."""
     kept = ("execution_arn", "claim_id", "workflow", "model", "model_package_arn", "decided_at")
@@ -106,4 +114,4 @@ def _refusal(fact: str, expected: str) -> dict[str, Any]:
 
 
 def _name(lock: Mapping[str, Any]) -> str:
-    return str(lock["endpoint_arn"]).rpartition("/")[2]
+    return str(lock["endpoint_arn"]).rpartition("/")[2].partition("#")[0]

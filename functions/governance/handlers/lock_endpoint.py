@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     request = contracts.request("lock_endpoint", event)
     promotion = request["promotion"]
     project = Directory(settings.project_directory_table).project_of(promotion["model"])
-    endpoint_arn = deployments.endpoint_arn(promotion, project)
+    endpoint_arn = locks.held(promotion, deployments.endpoint_arn(promotion, project))
     lock = locks.lock_of(promotion, endpoint_arn, clock.now())
     table = Locks(settings.endpoint_locks_table)
     holder = table.take(lock)

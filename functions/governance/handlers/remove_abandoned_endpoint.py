@@ -1,4 +1,4 @@
-"""RemoveAbandonedEndpoint: what a validation that was stopped has left goes too."""
+"""RemoveAbandonedEndpoint: what a validation or a drill that was stopped has left goes too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from governance.entry import entry_point
 from governance.settings import Settings
 
 settings = Settings.load()
-_WORKFLOW = "validate_in_test"
 # As long as a function of ours runs at most: what it was about to make is there by then.
 _SECONDS = 60
 
@@ -30,15 +29,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     end = executions.queued(event)
     execution_arn = executions.ended(end)
     asked = end["detail"].get("input") or workflows.input_of(execution_arn)
-    promotion = approval_events.promotion(
-        executions.input_of(execution_arn, asked), _WORKFLOW, "Test", execution_arn
+    promotion = approval_events.tried_in_test(
+        executions.input_of(execution_arn, asked), execution_arn
     )
     project = Directory(settings.project_directory_table).find(promotion["model"])
     if project is None:
         return {"removed": []}  # the run ended for that very reason, and made nothing
     made = deployments.made_for(promotion, project)
     child = executions.child(execution_arn, "deploy_endpoint", promotion["claim_id"])
-    workflows.stop(child, f"its validation ended: {execution_arn}", "StoppedAfterItsValidation")
+    workflows.stop(child, f"its run ended: {execution_arn}", "StoppedWithItsRun")
     session = Sessions(settings, promotion["claim_id"]).hub(made["account"])
     removed = Endpoints(session).remove_all(made)
     if workflows.ran_within(child, _SECONDS):

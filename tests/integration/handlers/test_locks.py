@@ -191,6 +191,19 @@ def test_a_rollback_waits_for_another(releases: Releases) -> None:
         releases.lock(other, workflow="rollback_model")
 
 
+def test_a_drill_waits_for_a_drill_and_nobody_for_a_drill(releases: Releases) -> None:
+    drill, other, back = (releases.start() for _ in range(3))
+    assert releases.lock(drill, workflow="drill_rollback")["refusal"] is None
+    with pytest.raises(TransientError, match=drill):
+        releases.lock(other, workflow="drill_rollback")
+    assert releases.lock(back, workflow="rollback_model")["took_over"] is None
+    assert releases.holder() == back
+    # Its end gives back what it held, and not what the rollback holds.
+    assert releases.ended(drill)["outcome"] == "released"
+    assert releases.holder() == back
+    assert releases.lock(other, workflow="drill_rollback")["refusal"] is None
+
+
 def test_what_is_stopped_runs_no_more_and_is_stopped_once(releases: Releases) -> None:
     release = releases.start()
     assert [workflows.stop(release, "a test") for _ in range(2)] == [True, False]

@@ -999,6 +999,18 @@ def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Orga
     )["deployment"]
     assert plan["model_package_arn"] == first
     assert promotion["claim_id"][:10] in plan["config_name"]
+    # A drill asks the same, and tries the answer in Test.
+    drill = {**promotion, "workflow": "drill_rollback"}
+    same = here.call("prove_rollback_target", promotion=drill)
+    assert (same["rollback"], same["candidate"]) == (found["rollback"], found["candidate"])
+    tried = here.call(
+        "plan_deployment",
+        promotion={**same["promotion"], "stage": "Test"},
+        candidate=same["candidate"],
+        definition=same["definition"],
+    )["deployment"]
+    assert (tried["stage"], tried["source"], tried["release"]) == ("Test", "containers", None)
+    assert f"-drill-{promotion['claim_id'][:10]}" in tried["endpoint_name"]
 
 
 def test_the_report_of_a_validation_is_written_once(
@@ -1243,7 +1255,7 @@ def test_a_deployment_that_goes_on_without_its_validation_is_stopped_first(
         with pytest.raises(TransientError, match="a function of it may still be at work"):
             here.call("remove_abandoned_endpoint", **event)
     found = stepfunctions.describe_execution(executionArn=child)
-    assert (found["status"], found["error"]) == ("ABORTED", "StoppedAfterItsValidation")
+    assert (found["status"], found["error"]) == ("ABORTED", "StoppedWithItsRun")
     assert len(removals) == 6, "what is there is removed all the same"
 
 
@@ -1273,6 +1285,17 @@ def test_a_validation_of_a_model_that_nobody_provisioned_has_made_nothing(
     event = _ended(here, arn, "FAILED")
     assert here.call("remove_abandoned_endpoint", **event) == {"removed": []}
     assert removals == []
+
+
+def test_what_a_drill_left_behind_is_removed(here: Organisation, removals: list[str]) -> None:
+    _, _, arn = here.promoted()
+    drill = {"Stage": "Prod", "StageStatus": "Drill-Requested"}
+    asked = json.dumps(here.event(ModelPackageArn=arn, ModelLifeCycle=drill))
+    event = _ended(here, arn, "ABORTED", input=asked)
+    removed = here.call("remove_abandoned_endpoint", **event)["removed"]
+    unique = claims.claim_id(arn, "Prod/Drill-Requested", DECIDED)[:10]
+    assert removed == removals
+    assert {name.partition("-drill-")[2] for name in removed} == {unique}
 
 
 def _read(aws: Callable[..., Any], named: dict[str, str]) -> bytes:
