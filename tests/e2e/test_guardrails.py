@@ -33,9 +33,11 @@ def test_first_release_is_made_as_its_definition_says(
     assert model["PrimaryContainer"]["Environment"]["OMP_NUM_THREADS"] == "1"
 
 
-def test_endpoint_is_watched_and_scaled_after_its_release(
+def test_endpoint_is_watched_and_scaled_also_after_what_was_taken_back(
     organisation: Organisation, guarded: Guarded
 ) -> None:
+    """Autoscaling was off meanwhile: SageMaker changes no type of instances that are scaled."""
+    assert guarded.definition["endpoint"]["instance_type"] == "ml.m5.xlarge"
     found = organisation.root(PROD, "cloudwatch").describe_alarms(
         AlarmNamePrefix=f"governed-path-{ENDPOINT}-"
     )["MetricAlarms"]
