@@ -90,7 +90,8 @@ def _rule(template: str, resource: str) -> Any:
 def _hub_patterns() -> dict[str, str]:
     """The patterns on the hub bus, as JSON, by the name of their rule."""
     rules = {workflow: _workflow_rule(workflow)["Pattern"] for workflow in WORKFLOWS}
-    rules["RollbackModelAlarm"] = _workflow_rule("RollbackModel", "Alarm")["Pattern"]
+    for name in ("Alarm", "FoundAlarm"):
+        rules[f"RollbackModel{name}"] = _workflow_rule("RollbackModel", name)["Pattern"]
     for name in LAMBDA_AND_TOPIC_RULES:
         rules[name] = _rule(CENTRAL_TEMPLATE, f"{name}Rule")["EventPattern"]
     return {name: json.dumps(_resolved(rule, PARAMETERS, {})) for name, rule in rules.items()}
@@ -252,6 +253,8 @@ EXPECTED = AWS_EVENTS | {
     name: {_told_by(name)} for name in events.EXAMPLES if name.startswith("governed-path-")
 }
 EXPECTED["governed-path-mandatory-review-overdue.complete"] |= {"ReviewOverdue"}
+# What a release has found when its bake was over is taken back as by the alarm itself.
+EXPECTED["governed-path-release-errored.alarm-after-release"] |= {"RollbackModelFoundAlarm"}
 # What ends a clearance takes it back.
 for name in events.EXAMPLES:
     if name.startswith("governed-path-") and events.example(name)["detail-type"] in clearance.ENDS:

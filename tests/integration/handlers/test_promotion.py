@@ -16,13 +16,14 @@ from uuid import uuid4
 
 import pytest
 
+from governance.adapters import champions, items, workflows
 from governance.adapters import definitions as stored
-from governance.adapters import items, workflows
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
+from governance.adapters.locks import Locks
 from governance.adapters.registry import Registry
-from governance.domain import claims, ledger, policy_changes
+from governance.domain import claims, ledger, locks, policy_changes
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -1011,6 +1012,127 @@ def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Orga
     )["deployment"]
     assert (tried["stage"], tried["source"], tried["release"]) == ("Test", "containers", None)
     assert f"-drill-{promotion['claim_id'][:10]}" in tried["endpoint_name"]
+
+
+def _serves(here: Organisation, arn: str, kind: str, **more: Any) -> dict[str, Any]:
+    """Record an entry of a release of that version; its promotion."""
+    promotion = {**here.in_central(arn, "Prod"), "workflow": "release_to_prod"}
+    here.call(
+        "record",
+        kind=kind,
+        promotion=promotion,
+        stage="Prod",
+        stage_status="Releasing",
+        candidate_id=here.verified(arn)["candidate"]["candidate_id"],
+        **more,
+    )
+    return promotion
+
+
+def _went_off(here: Organisation, name: str, at: str = "2999-01-01T00:00:00Z") -> dict[str, Any]:
+    """The event of an alarm of the model's endpoint."""
+    event = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
+    (metric,) = event["detail"]["configuration"]["metrics"]
+    metric["metricStat"]["metric"]["dimensions"]["EndpointName"] = here.model
+    event["detail"] |= {"alarmName": f"governed-path-{here.model}-{name}"}
+    event["detail"]["state"] |= {"timestamp": at}
+    return {
+        "workflow": "rollback_model",
+        "execution_arn": f"{EXECUTION}-{name}",
+        "event": {**event, "account": CENTRAL},
+    }
+
+
+def test_an_alarm_takes_back_what_serves_although_its_release_broke_and_once(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, first = here.promoted()
+    deployment = _released(here, first)
+    second = here.registry.register(here.registry.describe(first))
+    planned = {"deployment": deployment | {"model_package_arn": second}}
+    # Nothing of the second serves yet, and the first was not released by that workflow.
+    assert here.call("claim_rollback", **_went_off(here, "early"))["outcome"] == "ignored"
+    release = _serves(here, second, "CandidateInService", **planned)
+    # While it bakes its run has the endpoint: it loses it to the rollback.
+    runs: list[str] = []
+    monkeypatch.setattr(workflows, "is_running", lambda arn: arn in runs)
+    lock = locks.lock_of(release, deployment["endpoint_arn"], DECIDED)
+    table = Locks("governed-path-endpoint-locks")
+    table.take(lock)
+    runs.append(lock["execution_arn"])
+    claimed = here.call("claim_rollback", **_went_off(here, "errors"))
+    assert (claimed["outcome"], claimed["trigger"]) == ("claimed", "alarm")
+    assert claimed["promotion"]["model_package_arn"] == second
+    failure = {"Error": "SmokeTestFailed", "Cause": "HTTP 500"}
+    _serves(here, second, "ReleaseErrored", failure=failure, **planned)
+    # The next alarm of the incident finds the same release, which is taken back already.
+    assert here.call("claim_rollback", **_went_off(here, "slow"))["outcome"] == "duplicate"
+    found = here.call("prove_rollback_target", promotion=claimed["promotion"])
+    assert found["rollback"]["serves"]
+    assert (found["rollback"]["serving"], found["rollback"]["to"]) == (second, first)
+    # A rollback that goes on is what the alarm asks for.
+    back = {**lock, "workflow": "rollback_model", "execution_arn": f"{EXECUTION}-back"}
+    table.take_over(lock, back)
+    runs.append(back["execution_arn"])
+    assert here.call("claim_rollback", **_went_off(here, "third"))["outcome"] == "ignored"
+
+
+def test_an_alarm_that_a_release_found_is_the_claim_of_the_alarm_itself(
+    here: Organisation,
+) -> None:
+    _, _, arn = here.promoted()
+    deployment = _released(here, arn)
+    promotion = _serves(here, arn, "CandidateInService", deployment=deployment)
+    event = events.example("governed-path-release-errored.alarm-after-release")
+    event["detail"] |= {
+        "model": here.model,
+        "model_package_arn": arn,
+        "claim_id": promotion["claim_id"],
+        "recorded_at": "2999-01-01T00:00:00Z",
+        "endpoint": {key: deployment[key] for key in ("endpoint_name", "endpoint_arn", "account")},
+    }
+    asked = {"workflow": "rollback_model", "execution_arn": EXECUTION, "event": event}
+    found = here.call("claim_rollback", **asked)
+    assert (found["outcome"], found["trigger"]) == ("claimed", "alarm")
+    assert event["detail"]["alarms"][0] in found["reason"]
+    assert here.call("claim_rollback", **_went_off(here, "late"))["outcome"] == "duplicate"
+
+
+def test_tests_compare_with_what_serves_after_a_rollback(here: Organisation) -> None:
+    _, candidate, first = here.promoted()
+    deployment = _released(here, first)
+    second = here.registry.register(here.registry.describe(first))
+    third = here.registry.register(here.registry.describe(first))
+    ours, artifacts = Ledger("governed-path-ledger"), Artifacts()
+
+    def champion() -> str:
+        """Of which version the tests of the third look for a report; none of them has one."""
+        found, why = champions.find(
+            ours,
+            artifacts,
+            model=here.model,
+            endpoint_name=deployment["endpoint_name"],
+            model_package_arn=third,
+            holdout_sha256="0" * 64,
+        )
+        assert found is None
+        return why.removeprefix("the tests of ").removesuffix(" kept no predictions of single rows")
+
+    assert champion() == first
+    _serves(here, second, "CandidateInService", deployment=deployment)
+    assert champion() == second
+    back = {**here.in_central(second, "Prod"), "workflow": "rollback_model"}
+    here.call(
+        "record",
+        kind="CandidateRestored",
+        promotion=back,
+        model_package_arn=first,
+        stage="Prod",
+        stage_status="Deployed",
+        candidate_id=candidate["candidate_id"],
+        deployment=deployment,
+    )
+    assert champion() == first
 
 
 def test_the_report_of_a_validation_is_written_once(
