@@ -131,6 +131,8 @@ def there(prod: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> Prod
     return there
 
 
+SLEEPS = "def model_fn(model_dir):\n    import time\n    time.sleep(1.5)"
+SLOWLY = CONSTANT.format(value="slow").replace("def model_fn(model_dir):", SLEEPS)
 ENDPOINT = {"EndpointName", "VariantName"}
 OLD = {"alarms": [ERRORS, SLOW], "endpoint": {"autoscaling": SCALING}}
 AS_OLD = {
@@ -223,8 +225,7 @@ def test_a_config_that_is_none_of_ours_is_watched_as_the_last_plan_says(there: P
 
 def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod) -> None:
     there.release(there.plan("old", **OLD))
-    slow = CONSTANT.format(value="slow").replace("def model_fn(model_dir):", SLEEPS)
-    under_way = there.plan("under-way", slow, alarms=[ERRORS])
+    under_way = there.plan("under-way", SLOWLY, alarms=[ERRORS])
     there.begin(under_way)
     before = there.alarms()
     late = there.plan("late", **NEW)
@@ -239,9 +240,6 @@ def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod)
     there.server.settled(NAME)
     there.call("deploy_endpoint", late, task_token="t" * 64)
     assert there.server.settled(NAME)["EndpointConfigName"] == late["config_name"]
-
-
-SLEEPS = "def model_fn(model_dir):\n    import time\n    time.sleep(1.5)"
 
 
 def test_instances_that_are_scaled_after_a_deployment_are_no_rollback(
@@ -268,3 +266,15 @@ def test_a_trial_and_a_test_endpoint_turn_no_alarms(there: Prod) -> None:
     trial = {**there.plan("new", **NEW), "release": None, "autoscaling": None}
     assert there.call("watch_endpoint", trial) == {"alarms": [], "forgotten": [], "scaled": False}
     assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+
+
+def test_an_endpoint_that_is_still_being_made_is_removed_as_soon_as_it_can_be(there: Prod) -> None:
+    made = there.plan("new", SLOWLY)
+    there.begin(made)
+    endpoints = Endpoints(PROD)  # type: ignore[arg-type]
+    with pytest.raises(TransientError, match="in-progress"):
+        endpoints.remove_all(made)
+    there.server.settled(NAME)
+    assert endpoints.remove_all(made) == [
+        *(made["endpoint_name"], made["config_name"], made["model_name"]),
+    ]
