@@ -29,11 +29,21 @@ ENDS = {
     "Prod": {
         *("CandidateReleased", "ReleaseRejected", "ReleaseRolledBack", "ReleaseErrored"),
         *("CandidateRolledBack", "RollbackRejected", "RollbackErrored"),
+        *("RollbackDrilled", "DrillFailed", "DrillRejected", "DrillErrored"),
     },
 }
 GOOD_ENDS = frozenset(
-    {"CandidatePromoted", "ValidationPassed", "CandidateReleased", "CandidateRolledBack"}
+    {
+        *("CandidatePromoted", "ValidationPassed", "CandidateReleased"),
+        *("CandidateRolledBack", "RollbackDrilled"),
+    }
 )
+# Those that leave the version as it was, or may: its status is not how they ended.
+_UNMOVED = {
+    **dict.fromkeys(("RollbackRejected", "DrillRejected"), "Rejected"),
+    "DrillFailed": "Failed",
+    **dict.fromkeys(("RollbackErrored", "DrillErrored"), "Errored"),
+}
 
 Progress = Callable[[float, Mapping[str, Any] | None], None]
 
@@ -141,7 +151,7 @@ def follow(
             if not _belongs(entry, decision):
                 continue
             _tell(progress, elapsed, entry)
-            if entry["kind"] in ENDS[decision.stage]:
+            if entry["kind"] in ENDS[decision.stage] or _stopped(entry, decision):
                 return entry
         if elapsed >= timeout:
             raise _too_late(decision, timeout)
@@ -153,14 +163,15 @@ def refusal(entry: Mapping[str, Any], decision: Decision) -> GovernError | None:
     """What to raise for the entry with which the workflow ended; None if it ended well."""
     if entry["kind"] in GOOD_ENDS:
         return None
-    # A rollback that was refused leaves the version as it was.
-    status = "Rejected" if entry["kind"] == "RollbackRejected" else str(entry["stage_status"])
+    status = _UNMOVED.get(entry["kind"], str(entry["stage_status"]))
+    # A drill that failed says nothing of the version that serves.
+    ended = status if entry.get("drill") else f"{decision.stage}/{status}"
     found = ledger.reasons(entry)
     said = "\n".join(f"  {line}" for line in reason_lines(found))
     return GovernError(
         status.lower(),
-        f"{decision.workflow} of {decision.model}/{decision.version} ended as "
-        f"{decision.stage}/{status}" + (f":\n{said}" if said else ""),
+        f"{decision.workflow} of {decision.model}/{decision.version} ended as {ended}"
+        + (f":\n{said}" if said else ""),
         "see docs/runbook.md" if status == "Errored" else "correct it, then decide again",
         details={"reasons": found, "entry": dict(entry), "decision": decision.to_dict()},
     )
@@ -214,15 +225,24 @@ def _decide(
 
 def _belongs(entry: Mapping[str, Any], decision: Decision) -> bool:
     """True if the entry is of this decision's run, not of an earlier one about the version."""
-    if entry["workflow"] != decision.workflow:
+    if entry["workflow"] != decision.workflow and not _stopped(entry, decision):
         return False
-    if decision.model_package_arn not in (entry["model_package_arn"], entry.get("origin_arn")):
+    drilled = (entry.get("drill") or {}).get("from")
+    arns = (entry["model_package_arn"], entry.get("origin_arn"), drilled)
+    if decision.model_package_arn not in arns:
         return False
     decided = str(entry["decided_at"])
     # Approved twice: the first decision can have the very time that the version had before ours.
     if decision.before == f"{decision.stage}/{APPROVED}":
         return decided > decision.changed_before
     return decided >= decision.changed_before
+
+
+def _stopped(entry: Mapping[str, Any], decision: Decision) -> bool:
+    """True for the end of a release that a rollback records, since the run itself is gone."""
+    return (
+        entry["kind"] == "ReleaseStopped" and decision.workflow == phases.APPROVALS["Prod"].causes
+    )
 
 
 def _tell(progress: Progress | None, elapsed: float, entry: Mapping[str, Any] | None) -> None:

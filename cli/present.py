@@ -453,8 +453,17 @@ def _tests_line(tests: Mapping[str, Any] | None) -> str:
 
 def _rollback_line(rollback: Mapping[str, Any]) -> str:
     target = rollback["target"]
-    released = f", released {moment(target['released_at'])} UTC" if target else ""
-    return f"{rollback['text']}{released}"
+    if target is None:
+        return str(rollback["text"])
+    return f"{rollback['text']}, released {moment(target['released_at'])} UTC; {_drilled(target)}"
+
+
+def _drilled(target: Mapping[str, Any]) -> str:
+    last = target["last_drill"]
+    if last is None:
+        return "never drilled"
+    held = f"held, {last['seconds']} s" if last["proven"] else f"did not hold ({last['said']})"
+    return f"last drill {moment(last['recorded_at'])} UTC {held}"
 
 
 def _lineage_lines(lineage: Mapping[str, Any]) -> dict[str, str]:
@@ -720,13 +729,41 @@ def moment(text: str | None) -> str:
     return text[:19].replace("T", " ") if text else _NONE
 
 
+def drill(endpoint: str, entry: Mapping[str, Any]) -> Table:
+    """What a drill has proved of the way back, and all that was looked at."""
+    found = entry["drill"]
+    tried = entry["endpoint"]
+    return facts_table(
+        {
+            "Endpoint": endpoint,
+            "Went back": drill_line(found),
+            "In service after": f"{found['in_service_seconds']} s, as {tried['endpoint_name']} "
+            f"in account {tried['account']}, which is gone again",
+            **{
+                f"Looked at {one['name']}": one["said"]
+                for one in (entry.get("rollback_target") or {}).get("checks") or ()
+            },
+            "Ledger": f"entry {entry['sequence']}",
+        }
+    )
+
+
+def drill_line(found: Mapping[str, Any]) -> str:
+    """From what to what a drill went, what it proved and in how many seconds."""
+    to = found["to"].rpartition(":model-package/")[2]
+    holds = f"holds, {found['seconds']} s" if found["proven"] else "does not hold"
+    return f"from version {found['from'].rpartition('/')[2]} to {to}: {holds}; {found['said']}"
+
+
 def _said(entry: Mapping[str, Any]) -> list[str]:
     """What the entry's person said, on which review, and until when something is due."""
     if not entry.get("reason"):
         return []
     about = [str(entry["review"])] if entry.get("review") else list(entry.get("waived") or ())
     due = f" (due {moment(entry['due_at'])})" if entry.get("due_at") else ""
-    return [f"{', '.join(about)}{': ' if about else ''}{entry['reason']}{due}"]
+    # One that failed is told with the reasons.
+    tried = [drill_line(entry["drill"])] if (entry.get("drill") or {}).get("proven") else []
+    return [f"{', '.join(about)}{': ' if about else ''}{entry['reason']}{due}", *tried]
 
 
 def _table(*columns: str) -> Table:

@@ -16,7 +16,14 @@ from cli.options import Options, acting
     metavar="VERSION",
     help="The version to go back to; otherwise the last good one, by the ledger.",
 )
-@click.option("--because", required=True, metavar="TEXT", help="What is wrong; always required.")
+@click.option(
+    "--drill",
+    is_flag=True,
+    help="Only try it: the version to go back to is put up in Test, and Prod stays as it is.",
+)
+@click.option(
+    "--because", required=True, metavar="TEXT", help="What is wrong, or why a drill; required."
+)
 @click.option("--wait/--no-wait", default=True, help="Follow it until it ends.", show_default=True)
 @click.option(
     "--timeout",
@@ -28,7 +35,13 @@ from cli.options import Options, acting
 )
 @acting()
 def rollback(
-    options: Options, endpoint: str, to: int | None, because: str, wait: bool, timeout: float
+    options: Options,
+    endpoint: str,
+    to: int | None,
+    drill: bool,
+    because: str,
+    wait: bool,
+    timeout: float,
 ) -> int:
     """Take a Prod endpoint back to the version that served before, as the persona's own IAM role.
 
@@ -37,12 +50,18 @@ def rollback(
     not recalled, is signed off and has its bytes; all traffic then goes back at once. The exit
     code says how it ended.
 
+    With --drill the same version is found, tried and asked the gate about, then made to serve in
+    the Test account by the same path and sent its sample; the endpoint there is removed, and the
+    drill is recorded. The exit code says whether the way back holds.
+
     \b
     Examples:
       govern rollback clinical-risk-endpoint --as governance-engineer \\
         --because "Risks of patients over 80 are far too low since noon"
       govern rollback clinical-risk-endpoint --to 3 --as ai-engineer \\
         --because "Version 4 was trained on the wrong extract" --json
+      govern rollback clinical-risk-endpoint --drill --as ai-engineer \\
+        --because "Quarterly drill"
     """
     from cli import ledger, present, rollbacks
     from cli.target import open_target
@@ -51,7 +70,8 @@ def rollback(
     where = open_target(options)
     model = str(rollbacks.model_of(where.reader, endpoint)["model"])
     after = ledger.head(where.reader, model)
-    asked = rollbacks.ask(where, endpoint, because, to)
+    phase = rollbacks.DRILL if drill else rollbacks.PHASE
+    asked = rollbacks.ask(where, endpoint, because, to, phase)
     if not options.as_json:
         present.console().print(
             f"{asked.model}/{asked.version} is {asked.stage}/{asked.stage_status}; that starts "
@@ -60,6 +80,8 @@ def rollback(
     entry = follow(where, asked, after, timeout, options.as_json) if wait else None
     if options.as_json:
         output({"decision": asked.to_dict(), **({"entry": entry} if entry else {})})
+    elif entry and drill:
+        present.console().print(present.drill(endpoint, entry))
     elif entry:
         swap = entry["rollback"]
         present.console().print(

@@ -1,4 +1,4 @@
-"""Ask for the rollback of an endpoint: which version is to go, and which to come back."""
+"""Ask for the rollback of an endpoint, or a drill of it: what is to go, and what to come back."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from cli.target import Target
 
 PHASE = phases.BY_NAME[approval_events.ROLLBACK]
-# Of a version that is being released, or whose release broke while it was already serving.
-_ON_ITS_WAY = ("Releasing", "Errored", PHASE.status)
+DRILL = phases.BY_NAME[approval_events.BACK["drill_rollback"]]
+# Of a version that is being released; what has come to serve, the ledger knows at once.
+_ON_ITS_WAY = ("Releasing", PHASE.status)
 
 
 def check(persona: str, because: str) -> None:
@@ -36,7 +37,7 @@ def check(persona: str, because: str) -> None:
         may = " or ".join(sorted(PHASE.set_by))
         raise GovernError(
             "access_denied",
-            f"{persona} may not ask for a rollback: IAM denies it",
+            f"{persona} may not ask for a rollback, nor drill one: IAM denies it",
             f"that is for: {may}; add --as {may.partition(' ')[0]}",
         )
 
@@ -55,19 +56,30 @@ def model_of(reader: boto3.Session, endpoint: str) -> dict[str, Any]:
     )
 
 
-def ask(where: Target, endpoint: str, because: str, to: int | None) -> approvals.Decision:
+def ask(
+    where: Target, endpoint: str, because: str, to: int | None, phase: phases.Phase = PHASE
+) -> approvals.Decision:
     """Set Prod / Rollback-Requested on what serves the endpoint, or is being released to it.
 
-    One call, as the persona's own role: the reason and the version to go back to (None: the last
-    good one) go with it. GovernError `not_found` if the ledger knows of nothing that serves.
+    With `phase` DRILL, Prod / Drill-Requested on what serves. One call, as the persona's own role:
+    the reason and the version to go back to (None: the last good one) go with it. GovernError
+    `not_found` if the ledger knows of nothing that serves, `not_now` if that cannot be drilled.
     """
     project = model_of(where.reader, endpoint)
     model = str(project["model"])
     version = _to_go(where, model, ledger.entries(where.reader, model), project)
+    before = "/".join(version.phase)
+    if phase is DRILL and not phases.may_follow(before, DRILL.name):
+        raise GovernError(
+            "not_now",
+            f"{model}/{version.number} is {before}; a drill is of what serves and is at rest",
+            f"expected one of {', '.join(sorted(DRILL.after))}: wait until it is, or go back "
+            "without --drill",
+        )
     fields: dict[str, Any] = {
         "ModelLifeCycle": {
-            "Stage": PHASE.stage,
-            "StageStatus": PHASE.status,
+            "Stage": phase.stage,
+            "StageStatus": phase.status,
             "StageDescription": because,
         }
     }
@@ -80,17 +92,17 @@ def ask(where: Target, endpoint: str, because: str, to: int | None) -> approvals
             ModelPackageArn=version.arn, **fields
         )
     except ClientError as error:
-        raise explain(error, f"set {PHASE.name} on {version.arn}") from error
+        raise explain(error, f"set {phase.name} on {version.arn}") from error
     changed = version.description.get("LastModifiedTime") or version.description["CreationTime"]
     return approvals.Decision(
         model=model,
         version=version.number,
         model_package_arn=version.arn,
-        stage=PHASE.stage,
-        stage_status=PHASE.status,
+        stage=phase.stage,
+        stage_status=phase.status,
         because=because,
-        workflow=PHASE.causes,
-        before="/".join(version.phase),
+        workflow=phase.causes,
+        before=before,
         changed_before=claims.decision_time(changed.isoformat()),
     )
 

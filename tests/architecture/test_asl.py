@@ -16,6 +16,7 @@ import pytest
 from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
+from governance.adapters import waits
 from governance.domain import definitions, errors
 
 ROOT = Path(__file__).parents[2]
@@ -298,7 +299,7 @@ def test_a_rule_that_a_comment_names_is_explained(file: Path) -> None:
 
 
 def test_there_are_machines_to_check() -> None:
-    assert len(FILES) == 5
+    assert len(FILES) == 6
 
 
 # The smallest machine that keeps every rule; each case below breaks one of them.
@@ -479,3 +480,18 @@ def test_a_release_may_take_as_long_as_its_longest_trial() -> None:
     assert (
         machine["TimeoutSeconds"] >= definitions.LONGEST_TRIAL + definitions.LONGEST_SHIFT + at_most
     )
+
+
+def test_a_wait_lives_as_long_as_the_task_that_waits() -> None:
+    """A record that expires first can be replaced by another's: nobody would answer any more."""
+    waiting = {
+        state["Arguments"]["FunctionName"]: state["TimeoutSeconds"]
+        for path in FILES
+        for _, state in tasks(json.loads(path.read_text()))
+        if state["Resource"].endswith(".waitForTaskToken")
+    }
+    # Those of confirmations are removed when they are answered, and do not expire.
+    never = {"${ConfirmApproverFunctionArn}"}
+    lives = {"${DeployEndpointFunctionArn}": waits.SECONDS}
+    assert waiting.keys() == never | lives.keys()
+    assert {name: waiting[name] for name in lives if waiting[name] >= lives[name]} == {}

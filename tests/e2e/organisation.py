@@ -334,12 +334,13 @@ class Organisation:
         because: str,
         to: int | None = None,
         meanwhile: Callable[[], None] = lambda: None,
+        phase: phases.Phase = rollbacks.PHASE,
     ) -> Outcome:
-        """A governance engineer asks for the rollback of an endpoint; how that ended."""
+        """A governance engineer asks for the rollback of an endpoint, or for a drill of it."""
         where = self.persona("governance-engineer")
         model = str(rollbacks.model_of(where.reader, endpoint)["model"])
         after = ledger.head(where.reader, model)
-        asked = rollbacks.ask(where, endpoint, because, to)
+        asked = rollbacks.ask(where, endpoint, because, to, phase)
         meanwhile()
         entry = approvals.follow(self.reader, asked, after=after, timeout=PATIENCE, interval=0.3)
         return Outcome(entry, self.ended(entry["execution_arn"]))
@@ -553,6 +554,23 @@ def _replace(request: dict[str, Any], role: str, uploaded: _Uploaded) -> None:
         f"{role}-version-id": uploaded.version_id,
         f"{role}-sha256": uploaded.sha256,
     }
+
+
+def spoiled(packed: bytes, code: str) -> bytes:
+    """A model.tar.gz whose inference.py has this code at its end, and all else as it was."""
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as old,
+        tarfile.open(fileobj=buffer, mode="w:gz") as new,
+    ):
+        for member in old:
+            found = old.extractfile(member)
+            body = b"" if found is None else found.read()
+            if member.name.endswith("inference.py"):
+                body += code.encode()
+                member.size = len(body)
+            new.addfile(member, io.BytesIO(body) if member.isfile() else None)
+    return buffer.getvalue()
 
 
 def archive(files: Mapping[str, str]) -> bytes:

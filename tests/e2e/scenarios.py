@@ -7,10 +7,16 @@ of its own; a ledger, a Central version and an endpoint belong to one model.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from cli import rollbacks
 from governance.domain import definitions
 from governance.domain.reviews import KINDS as REVIEWS
 from tests.e2e.organisation import (
@@ -18,10 +24,12 @@ from tests.e2e.organisation import (
     DEV,
     PROD,
     PROJECT_BUCKET,
+    TEST,
     Organisation,
     Outcome,
     archive,
     eventually,
+    spoiled,
 )
 
 MODEL = "clinical-risk-classifier"
@@ -37,14 +45,17 @@ TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
 REVIEWED = "reviewed-model"
 ROLLED_BACK = "rolled-back-model"
+STOPPED = "stopped-model"
 GUARDED = "guarded-model"
+WATCHED = "watched-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
-    *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK),
+    *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK, STOPPED, WATCHED),
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
 EMIL = "emil"
+DRILL = "Drill of the quarter."
 WRONG_RISKS = "Risks of patients over 80 are far too low since noon. Incident 4712."
 EMERGENCY = "Version 1 gives wrong risks for patients over 80; version 2 repairs it. Incident 4711."
 
@@ -280,10 +291,17 @@ def reviewed(organisation: Organisation, trained: Trained) -> Reviewed:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """Two releases, the way back from the second, and what else was asked for there."""
+    """Two releases, the way back from the second, and what else was asked for there.
+
+    `tried` is what was there in Test while the drill went on.
+    """
 
     first: Outcome
     second: Outcome
+    drilled: Outcome
+    tried: list[str]
+    served_meanwhile: dict[str, Any]  # Prod's endpoint after the drill, before the way back
+    nothing_to_drill: Outcome
     went_back: Outcome
     nothing_left: Outcome  # the rollback of what is the only good one then
     stopped: dict[str, Any]  # the execution of a release that a rollback stopped
@@ -291,7 +309,9 @@ class RolledBack:
 
 
 def rolled_back(organisation: Organisation, trained: Trained) -> RolledBack:
-    """Grace goes back from version 2 to 1; then, while 2 is released once more, back again."""
+    """Grace drills the way back from version 2 to 1, and goes it; then, while 2 is released once
+    more, back again.
+    """
     first = _tested(organisation, organisation.register_again(trained.first, ROLLED_BACK))
     for kind in REVIEWS:
         organisation.review(first, kind)
@@ -301,7 +321,17 @@ def rolled_back(organisation: Organisation, trained: Trained) -> RolledBack:
         organisation.review(second, kind)
     two = organisation.approve("prod", second)
     endpoint = f"{ROLLED_BACK}-endpoint"
+    tried: list[str] = []
+
+    def look() -> None:
+        tried.extend(
+            eventually(lambda: organisation.endpoints(TEST, ROLLED_BACK), "an endpoint in Test")
+        )
+
+    drilled = organisation.roll_back(endpoint, DRILL, meanwhile=look, phase=rollbacks.DRILL)
+    served = organisation.root(PROD, "sagemaker").describe_endpoint(EndpointName=endpoint)
     back = organisation.roll_back(endpoint, WRONG_RISKS)
+    undrilled = organisation.roll_back(endpoint, DRILL, phase=rollbacks.DRILL)
     nothing = organisation.roll_back(endpoint, WRONG_RISKS)
     # A release that waits for SageMaker, as one does that shifts traffic for half an hour.
     waits = organisation.root(CENTRAL, "dynamodb")
@@ -323,8 +353,129 @@ def rolled_back(organisation: Organisation, trained: Trained) -> RolledBack:
 
     stopping = organisation.roll_back(endpoint, WRONG_RISKS, meanwhile=let_go)
     return RolledBack(
-        *(one, two, back, nothing, organisation.ended(running[0]["execution_arn"]), stopping)
+        *(one, two, drilled, tried, served, undrilled, back, nothing),
+        *(organisation.ended(running[0]["execution_arn"]), stopping),
     )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A release that a person stopped while traffic moved, and one that an alarm took back.
+
+    `shifting` is Prod's endpoint when the rollback was asked for.
+    """
+
+    first: Outcome
+    shifting: dict[str, Any]
+    stopped: dict[str, Any]  # the execution of the release
+    went_back: Outcome
+    served_again: dict[str, Any]  # Prod's endpoint after that
+    second: Outcome
+    errors: int  # requests that got no answer while the second version served
+    by_alarm: Outcome
+
+
+# No suite asks for exactly this patient; with that one the container runs out of memory.
+FATAL_BMI = 41.73
+_FATAL = f"""
+
+_predict_fn = predict_fn
+
+
+def predict_fn(rows, model):
+    if any(row[2] == {FATAL_BMI} for row in rows):
+        raise MemoryError("out of memory")
+    return _predict_fn(rows, model)
+"""
+
+
+def watched(organisation: Organisation, trained: Trained) -> Watched:
+    """Version 2 answers no request about one patient, which shows when it has been released."""
+    first = _tested(organisation, organisation.register_again(trained.first, WATCHED))
+    for kind in REVIEWS:
+        organisation.review(first, kind)
+    one = organisation.approve("prod", first)
+    slowly = {"type": "canary", "percent": 10, "wait_seconds": 1200}
+    release = {**organisation.publish(WATCHED)["release"], "strategy": slowly}
+    definition = organisation.publish(WATCHED, release=release)
+    key, version = _model_data(organisation, trained.second)
+    packed = organisation.root(DEV, "s3").get_object(
+        Bucket=PROJECT_BUCKET, Key=key, VersionId=version
+    )["Body"]
+    origin = organisation.register_again(
+        trained.second, WATCHED, replace={"model-data": spoiled(packed.read(), _FATAL)}
+    )
+    second = str(organisation.approve("dev", origin).entry["model_package_arn"])
+    organisation.approve("test", second, definition=definitions.digest(definition))
+    for kind in REVIEWS:
+        organisation.review(second, kind)
+    shifting, back, running = _stopped_in_mid_shift(organisation, second)
+    endpoint = f"{WATCHED}-endpoint"
+    again = organisation.root(PROD, "sagemaker").describe_endpoint(EndpointName=endpoint)
+    two = organisation.approve("prod", second)
+    with _calling(organisation, endpoint) as errors:
+        (taken,) = eventually(
+            lambda: [
+                e
+                for e in organisation.story(WATCHED)
+                if e["kind"] == "CandidateRolledBack" and e["rollback"]["trigger"] == "alarm"
+            ],
+            "the rollback by an alarm",
+        )
+        ended = organisation.ended(taken["execution_arn"])
+    return Watched(one, shifting, running, back, again, two, len(errors), Outcome(taken, ended))
+
+
+def _stopped_in_mid_shift(
+    organisation: Organisation, arn: str
+) -> tuple[dict[str, Any], Outcome, dict[str, Any]]:
+    """Grace asks for the rollback of a release when it has moved a part of the traffic."""
+    endpoint = f"{WATCHED}-endpoint"
+    sagemaker = organisation.root(PROD, "sagemaker")
+    _, after = organisation.decide("prod", arn)
+
+    def moving() -> dict[str, Any] | None:
+        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=endpoint)
+        pending = found.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
+        return found if any(one.get("CurrentWeight", 0) > 0 for one in pending) else None
+
+    shifting = eventually(moving, "the release moves traffic")
+    back = organisation.roll_back(endpoint, WRONG_RISKS)
+    (started,) = [
+        e
+        for e in organisation.story(WATCHED)
+        if e["kind"] == "ReleaseStarted" and int(e["sequence"]) > after
+    ]
+    return shifting, back, organisation.ended(started["execution_arn"])
+
+
+@contextmanager
+def _calling(organisation: Organisation, endpoint: str) -> Iterator[list[str]]:
+    """Somebody asks about the one patient all the while; the errors that they get."""
+    runtime, errors, enough = organisation.root(PROD, "sagemaker-runtime"), [], Event()
+    patient = {
+        **{"age": 61, "sex": 2, "bmi": FATAL_BMI, "blood_pressure": 97, "total_cholesterol": 198},
+        **{"ldl": 118, "hdl": 44, "cholesterol_ratio": 4.5, "log_triglycerides": 4.9},
+        "glucose": 102,
+    }
+    body = json.dumps({"instances": [patient]})
+
+    def call() -> None:
+        while not enough.wait(0.2):
+            try:
+                runtime.invoke_endpoint(
+                    EndpointName=endpoint, ContentType="application/json", Body=body
+                )
+            except ClientError as error:
+                errors.append(str(error))
+
+    caller = Thread(target=call)
+    caller.start()
+    try:
+        yield errors
+    finally:
+        enough.set()
+        caller.join()
 
 
 def own_work(organisation: Organisation, trained: Trained) -> Outcome:
@@ -350,6 +501,41 @@ def crashing(organisation: Organisation, trained: Trained) -> Crashing:
     promoted = organisation.approve("dev", origin)
     validated = organisation.approve("test", promoted.entry["model_package_arn"])
     return Crashing(promoted, validated)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A validation that an operator stopped while its endpoint served."""
+
+    endpoint: str
+    config: str
+    execution: dict[str, Any]
+
+
+def stopped(organisation: Organisation, trained: Trained) -> Stopped:
+    """Alex approves for Test; when the endpoint is there and is tested, somebody stops the run."""
+    origin = organisation.register_again(trained.first, STOPPED)
+    central = organisation.approve("dev", origin).entry["model_package_arn"]
+    organisation.decide("test", central)
+    sagemaker = organisation.root(TEST, "sagemaker")
+
+    def serves() -> dict[str, Any] | None:
+        for name in organisation.endpoints(TEST, STOPPED):
+            found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+            if found["EndpointStatus"] == "InService":
+                return found
+        return None
+
+    endpoint = eventually(serves, "the Test endpoint of the validation")
+    (execution,) = organisation.executions("validate_in_test", STOPPED)
+    organisation.root(CENTRAL, "stepfunctions").stop_execution(
+        executionArn=execution["executionArn"], error="Operator", cause="an operator stopped it"
+    )
+    return Stopped(
+        endpoint["EndpointName"],
+        endpoint["EndpointConfigName"],
+        organisation.ended(execution["executionArn"]),
+    )
 
 
 def deleted(organisation: Organisation, trained: Trained) -> Outcome:
@@ -458,5 +644,7 @@ SCENARIOS = (
     reviewed,
     rolled_back,
     guarded,
+    watched,
     crashing,
+    stopped,
 )

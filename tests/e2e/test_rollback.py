@@ -1,4 +1,4 @@
-"""Back to what served before: by a person, and while a release is going on."""
+"""Back to what served before: tried in Test, by a person, by an alarm, and in mid-release."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from governance.adapters import items
 from governance.domain import locks
-from tests.e2e.organisation import CENTRAL, PROD, Organisation, eventually
-from tests.e2e.scenarios import ROLLED_BACK, WRONG_RISKS, RolledBack
+from tests.e2e.organisation import CENTRAL, PROD, TEST, Organisation, eventually
+from tests.e2e.scenarios import DRILL, ROLLED_BACK, WATCHED, WRONG_RISKS, RolledBack, Watched
 
 ENDPOINT = f"{ROLLED_BACK}-endpoint"
 FASTEST = 3.0  # seconds from the request to the new config, on the embedded AWS and an idle machine
@@ -32,6 +32,69 @@ def test_the_endpoint_serves_the_version_before(
     assert endpoint["EndpointStatus"] == "InService"
     assert tags["model-package-arn"] == first["model_package_arn"]
     assert tags["candidate-id"] == first["candidate_id"]
+
+
+def test_a_drill_goes_the_way_back_in_test_and_says_what_that_proved(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    entry = rolled_back.drilled.entry
+    bad = rolled_back.second.entry["model_package_arn"]
+    good = rolled_back.first.entry["model_package_arn"]
+    assert (entry["kind"], entry["model_package_arn"]) == ("RollbackDrilled", good)
+    assert (entry["approver"]["person"], entry["reason"]) == ("grace", DRILL)
+    drill = entry["drill"]
+    assert (drill["from"], drill["to"], drill["proven"]) == (bad, good, True)
+    assert drill["said"] == "the sample got HTTP 200"
+    assert 0 <= drill["in_service_seconds"] <= drill["seconds"] < 240
+    assert entry["endpoint"]["account"] == TEST
+    # What a rollback would have gone by, as the release of that version did.
+    assert entry["definition"] == rolled_back.first.entry["definition"]
+    assert all(check["proven"] for check in entry["rollback_target"]["checks"])
+    # And so it went, a minute later.
+    assert rolled_back.went_back.entry["rollback"]["to"] == drill["to"]
+
+
+def test_a_drill_changes_nothing_in_prod_and_leaves_nothing_in_test(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    claim = rolled_back.drilled.entry["claim_id"][:10]
+    assert rolled_back.tried == [f"{ENDPOINT}-drill-{claim}"]
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
+    sagemaker = organisation.root(TEST, "sagemaker")
+    assert sagemaker.list_endpoint_configs(NameContains=claim)["EndpointConfigs"] == []
+    assert sagemaker.list_models(NameContains=claim)["Models"] == []
+    served = rolled_back.served_meanwhile
+    assert served["EndpointStatus"] == "InService"
+    assert rolled_back.second.entry["claim_id"][:10] in served["EndpointConfigName"]
+    assert claim not in json.dumps(served, default=str)
+
+
+def test_test_reads_a_drilled_version_no_longer_than_the_drill(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    entry = rolled_back.drilled.entry
+
+    def revoked() -> list[dict[str, Any]]:
+        return [
+            one
+            for one in organisation.entries(ROLLED_BACK)
+            if one["kind"] == "ClearanceRevoked"
+            and one["reason"] == f"entry {entry['sequence']} (RollbackDrilled)"
+        ]
+
+    ended = eventually(revoked, "the end of Test's clearance")[0]
+    assert ended["model_package_arn"] == entry["model_package_arn"]
+    assert ended["clearance"]["stages"] == ["Test"]
+
+
+def test_a_drill_with_nothing_to_go_back_to_is_refused_and_deploys_nothing(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    refused = rolled_back.nothing_to_drill
+    assert refused.entry["kind"] == "DrillRejected"
+    (reason,) = refused.entry["verdict"]["reasons"]
+    assert reason["rule"] == "rollback_target_has_served"
+    assert organisation.last_state(refused.execution["executionArn"]) == "DrillRejected"
 
 
 def test_the_swap_is_recorded_from_what_to_what_by_whom_why_and_how_long(
@@ -149,3 +212,109 @@ def test_the_new_config_is_there_soon_after_the_request(
     decided = datetime.fromisoformat(entry["decided_at"])
     print(f"rollback: request to config {(config['CreationTime'] - decided).total_seconds():.1f} s")
     assert (config["CreationTime"] - decided).total_seconds() < 10 * FASTEST
+
+
+# ---------------------------------------------------------------- in mid-shift, and by an alarm
+
+
+def _config(endpoint: dict[str, Any]) -> str:
+    return str(endpoint["EndpointConfigName"])
+
+
+def test_a_rollback_in_mid_shift_stops_the_release_and_its_traffic(
+    organisation: Organisation, watched: Watched
+) -> None:
+    """A tenth of the patients got version 2 already: SageMaker itself takes that back."""
+    first = watched.first.entry
+    assert watched.shifting["EndpointStatus"] == "Updating"
+    (pending,) = watched.shifting["PendingDeploymentSummary"]["ProductionVariants"]
+    assert 0 < pending["CurrentWeight"] < pending["DesiredWeight"]
+    assert watched.stopped["status"] == "ABORTED"
+    entry = watched.went_back.entry
+    assert (entry["kind"], entry["rollback"]["trigger"]) == ("CandidateRolledBack", "person")
+    assert entry["rollback"]["to"] == first["model_package_arn"]
+    assert watched.served_again["EndpointStatus"] == "InService"
+    assert entry["claim_id"][:10] in _config(watched.served_again)
+    model = organisation.root(PROD, "sagemaker").describe_endpoint_config(
+        EndpointConfigName=_config(watched.served_again)
+    )["ProductionVariants"][0]["ModelName"]
+    named = organisation.root(PROD, "sagemaker").describe_model(ModelName=model)
+    assert named["PrimaryContainer"]["ModelPackageName"] == first["model_package_arn"]
+
+
+def test_the_stopped_release_and_the_rollback_are_told_in_order(
+    organisation: Organisation, watched: Watched
+) -> None:
+    second = watched.second.entry["model_package_arn"]
+    back = watched.went_back.entry
+    about = [
+        e
+        for e in organisation.story(WATCHED)
+        if e["claim_id"] == back["claim_id"] and e["sequence"] <= back["sequence"]
+    ]
+    kinds = ["ReleaseStopped", "RollbackStarted", "CandidateRolledBack"]
+    assert [(e["kind"], e["model_package_arn"]) for e in about] == [(k, second) for k in kinds]
+    assert {e["approver"]["person"] for e in about} == {"grace"}
+
+
+def test_an_alarm_after_the_bake_takes_the_release_back_by_itself(
+    organisation: Organisation, watched: Watched
+) -> None:
+    """Real requests that got no answer, a real alarm, its event forwarded from Prod."""
+    assert watched.second.entry["kind"] == "CandidateReleased"
+    assert watched.errors > 0
+    entry = watched.by_alarm.entry
+    assert watched.by_alarm.execution["status"] == "SUCCEEDED"
+    assert entry["approver"]["person"] == f"alarm governed-path-{WATCHED}-endpoint-server-errors"
+    assert "went off" in entry["reason"]
+    first = watched.first.entry["model_package_arn"]
+    assert (entry["rollback"]["from"], entry["rollback"]["to"]) == (
+        watched.second.entry["model_package_arn"],
+        first,
+    )
+    sagemaker = organisation.root(PROD, "sagemaker")
+    endpoint = sagemaker.describe_endpoint(EndpointName=f"{WATCHED}-endpoint")
+    assert entry["claim_id"][:10] in _config(endpoint)
+    phases = {
+        arn.rpartition("/")[2]: organisation.central(arn)["ModelLifeCycle"]["StageStatus"]
+        for arn in organisation.central_versions(WATCHED)
+    }
+    assert phases == {"1": "Deployed", "2": "RolledBack"}
+
+
+def test_an_alarm_goes_back_once_however_often_it_goes_off(
+    organisation: Organisation, watched: Watched
+) -> None:
+    """What serves by then is no fresh release: that it alarms is for a person to look at."""
+    organisation.root(PROD, "cloudwatch").set_alarm_state(
+        AlarmName=f"governed-path-{WATCHED}-endpoint-server-errors",
+        StateValue="OK",
+        StateReason="before it goes off again",
+    )
+    states = organisation.root(CENTRAL, "stepfunctions")
+    machine = watched.by_alarm.execution["stateMachineArn"]
+
+    def about_the_endpoint() -> list[str]:
+        """The executions that an alarm of the endpoint has started, with how they ended."""
+        found = [
+            states.describe_execution(executionArn=one["executionArn"])
+            for page in states.get_paginator("list_executions").paginate(stateMachineArn=machine)
+            for one in page["executions"]
+        ]
+        name = f"governed-path-{WATCHED}-endpoint-server-errors"
+        return [str(one["executionArn"]) for one in found if name in one["input"]]
+
+    before = len(about_the_endpoint())
+    organisation.root(PROD, "cloudwatch").set_alarm_state(
+        AlarmName=f"governed-path-{WATCHED}-endpoint-server-errors",
+        StateValue="ALARM",
+        StateReason="again",
+    )
+    started = eventually(
+        lambda: found if len(found := about_the_endpoint()) > before else None,
+        "what the alarm starts when it goes off again",
+    )
+    ends = {organisation.last_state(organisation.ended(arn)["executionArn"]) for arn in started}
+    assert ends == {"RollbackSucceeded", "RollbackAlreadyHandled"}
+    back = [e for e in organisation.story(WATCHED) if e["kind"] == "CandidateRolledBack"]
+    assert [e["rollback"]["trigger"] for e in back] == ["person", "alarm"]

@@ -12,7 +12,7 @@ DEFINITIONS = ROOT / "statemachines"
 MANY = 600  # batches; that many causes in full would be 300 KB, and a state's output is 256
 NAMES = (
     *("promote_to_central", "validate_in_test", "release_to_prod", "rollback_model"),
-    "deploy_endpoint",
+    *("drill_rollback", "deploy_endpoint"),
 )
 _SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
 _HERE = Path(__file__).parent

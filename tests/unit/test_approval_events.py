@@ -217,7 +217,8 @@ def test_what_persons_set_is_a_decision_or_an_approval() -> None:
     system = {phases.Setter.SYSTEM, phases.Setter.TRAINING_PIPELINE}
     by_people = {phase.name for phase in phases.PHASES if phase.set_by - system}
     approvals = {phase.name for phase in phases.APPROVALS.values()}
-    assert by_people == approvals | {approval_events.ROLLBACK} | approval_events.DECISIONS.keys()
+    back = set(approval_events.BACK.values())
+    assert by_people == approvals | back | approval_events.DECISIONS.keys()
     assert {kind for kind, _ in approval_events.DECISIONS.values()} <= set(ledger.KINDS)
 
 
@@ -329,6 +330,32 @@ def test_a_request_to_go_back_is_read_from_its_event() -> None:
     approved["detail"]["LastModifiedTime"] = event["detail"]["LastModifiedTime"]
     other = approval_events.promotion(approved, "release_to_prod", "Prod", "arn:execution")
     assert other["claim_id"] != found["claim_id"]
+
+
+def test_a_drill_is_asked_for_like_a_rollback_and_is_another_claim() -> None:
+    event = events.example("sagemaker-model-package-state-change.prod-drill-requested")
+    found = approval_events.rollback_request(event, "drill_rollback", "arn:execution")
+    asked = events.example("sagemaker-model-package-state-change.prod-rollback-requested")
+    back = approval_events.rollback_request(asked, "rollback_model", "arn:execution")
+    differs = {key for key in found if found[key] != back[key]}
+    assert differs == {"claim_id", "workflow", "event_id"}
+    for workflow, other in (("drill_rollback", asked), ("rollback_model", event)):
+        with pytest.raises(InvalidInputError, match=f"expected {approval_events.BACK[workflow]}"):
+            approval_events.rollback_request(other, workflow, "arn:execution")
+
+
+def test_what_was_deployed_in_test_is_found_from_the_event_of_its_run() -> None:
+    for case, workflow in (
+        ("test-approved", "validate_in_test"),
+        ("prod-drill-requested", "drill_rollback"),
+    ):
+        event = events.example(f"sagemaker-model-package-state-change.{case}")
+        found = approval_events.tried_in_test(event, "arn:execution")
+        assert (found["workflow"], found["stage"]) == (workflow, "Test")
+    with pytest.raises(InvalidInputError, match="an approval for stage Test"):
+        approval_events.tried_in_test(
+            {**event, "detail": {**event["detail"], "ModelLifeCycle": {}}}, ""
+        )
 
 
 def test_a_request_without_a_reason_says_so() -> None:

@@ -113,7 +113,9 @@ def test_a_kind_that_always_has_a_verdict_is_a_verification_summary(event: str) 
     kind = detail["properties"]["kind"]["const"]
     # What opens a review says which verdict did without it; it is not that gate's answer again.
     # The gate of a rollback answers about the version to go back to, the entry is about the other.
-    about_another = {"RollbackStarted", "CandidateRolledBack", "RollbackRejected"}
+    about_another = {"RollbackStarted", "CandidateRolledBack", "RollbackRejected", "DrillRejected"}
+    # What a drill found is more than that it was allowed, and may be a no.
+    about_another |= {"RollbackDrilled", "DrillFailed"}
     has_verdict = "verdict" in detail["required"] and kind not in {
         "MandatoryReviewOpened",
         *about_another,

@@ -491,6 +491,25 @@ def test_a_way_back_that_is_not_fit_is_a_grave_risk(
     assert risks(found)["The rollback target is not fit"] == "high"
 
 
+def test_the_last_drill_of_the_way_back_is_told_and_a_failed_one_is_a_grave_risk() -> None:
+    ledger = second()
+    assert brief(ledger, NEW, OLD)["rollback"]["target"]["last_drill"] is None
+    drilled = {"from": NEW.model_package_arn, "to": OLD.model_package_arn}
+    at = {"stage": "Prod", "stage_status": "Drill-Requested"}
+    broken = drilled | {"proven": False, "said": "failed: no answer"}
+    ledger.add("DrillFailed", OLD, "grace", drill=broken, **at)
+    found = brief(ledger, NEW, OLD)
+    assert found["rollback"]["target"]["fit"]  # a drill moves no version
+    assert not found["rollback"]["target"]["last_drill"]["proven"]
+    assert risks(found)["The last drill of the way back failed"] == "high"
+    holds = drilled | {"proven": True, "said": "the sample got HTTP 200", "seconds": 231}
+    ledger.add("RollbackDrilled", OLD, "alex", drill=holds, **at)
+    found = brief(ledger, NEW, OLD)
+    last = found["rollback"]["target"]["last_drill"]
+    assert (last["proven"], last["seconds"], last["person"]) == (True, 231, "alex")
+    assert "The last drill of the way back failed" not in risks(found)
+
+
 def test_what_serves_is_compared_with_what_served_before() -> None:
     ledger = second()
     ledger.released(NEW)

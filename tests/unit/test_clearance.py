@@ -17,10 +17,18 @@ PHASES = {
     "ValidationPassed": ("Test", "Passed"),
     "ValidationFailed": ("Test", "Failed"),
     "ValidationErrored": ("Test", "Errored"),
+    **dict.fromkeys(
+        ("RollbackDrilled", "DrillFailed", "DrillErrored"), ("Prod", "Drill-Requested")
+    ),
     "VersionRecalled": ("Prod", "Recalled"),
     "VersionRetired": ("Retired", "Retired"),
     "ApprovalsVoided": ("Prod", "Approved"),
+    "CandidateInService": ("Prod", "Releasing"),
     "CandidateReleased": ("Prod", "Deployed"),
+    "CandidateRolledBack": ("Prod", "RolledBack"),
+    "ReleaseStarted": ("Prod", "Releasing"),
+    "ReleaseRolledBack": ("Prod", "RolledBack"),
+    "ReleaseStopped": ("Prod", "RolledBack"),
     "CandidateSuperseded": ("Prod", "Superseded"),
     "ReleaseErrored": ("Prod", "Errored"),
     "ReviewGiven": ("Prod", "Technical-Approved"),
@@ -53,6 +61,10 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Test", "ValidationFailed"), {}),
         (("Test", "ValidationErrored"), {}),
         (("Test", "ValidationPassed", "Test"), {"Test": TEST}),
+        # A drill leaves a version that served as readable as it was, and to Test not at all.
+        (("Prod", "CandidateReleased", "Test", "RollbackDrilled"), {"Prod": PROD}),
+        (("Prod", "CandidateReleased", "Test", "DrillFailed"), {"Prod": PROD}),
+        (("Prod", "CandidateReleased", "Test", "DrillErrored"), {"Prod": PROD}),
         (("Test", "ValidationPassed", "Prod"), {"Prod": PROD}),
         (("Test", "Prod"), {"Test": TEST, "Prod": PROD}),
         # A rollback target stays readable, and so does what a failed release has left there.
@@ -65,6 +77,23 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Prod", "CandidateReleased", "CandidateSuperseded", "ApprovalsVoided"), {}),
         # What serves is not taken from under its instances.
         (("Prod", "CandidateReleased", "ReviewGiven", "ApprovalsVoided"), {"Prod": PROD}),
+        # A release that ends before its version serves takes the clearance with it.
+        (("Prod", "ReleaseStarted", "ReleaseRolledBack"), {}),
+        (("Prod", "ReleaseStarted", "ReleaseStopped"), {}),
+        # But not what serves by an earlier one, whatever became of that.
+        (
+            ("Prod", "CandidateInService", "ReleaseErrored", "Prod", "ReleaseRolledBack"),
+            {"Prod": PROD},
+        ),
+        (("Prod", "CandidateReleased", "Prod", "ReleaseRolledBack"), {"Prod": PROD}),
+        (("Prod", "CandidateInService", "ReleaseStopped"), {"Prod": PROD}),
+        (("Prod", "CandidateInService", "ReleaseErrored", "ApprovalsVoided"), {"Prod": PROD}),
+        # Until something says that it serves no more.
+        (("Prod", "CandidateInService", "ReleaseStopped", "CandidateRolledBack"), {}),
+        (
+            (*("Prod", "CandidateReleased", "CandidateSuperseded"), "Prod", "ReleaseRolledBack"),
+            {},
+        ),
         (("Test", "ReviewGiven"), {"Test": TEST}),
         (("ValidationPassed", "VersionRecalled"), {}),
     ],

@@ -133,6 +133,21 @@ def test_clients_find_the_prod_endpoint_by_its_name_and_a_test_endpoint_is_one_v
     assert _plan("Test")["endpoint_name"] == f"clinical-risk-test-{samples.CLAIM[:10]}"
 
 
+def test_a_drill_of_prod_is_tried_in_test_by_names_of_its_own() -> None:
+    promotion = {**samples.promotion("Prod"), "workflow": "drill_rollback"}
+    endpoint_arn = deployments.endpoint_arn(promotion, samples.project())
+    assert endpoint_arn.endswith(f":{samples.PROD}:endpoint/clinical-risk")  # what it is about
+    made = deployments.made_for({**promotion, "stage": "Test"}, samples.project())
+    validation = deployments.made_for(samples.promotion("Test"), samples.project())
+    name = f"clinical-risk-drill-{samples.CLAIM[:10]}"
+    assert made == {
+        "account": samples.TEST,
+        **dict.fromkeys(("endpoint_name", "config_name", "model_name"), name),
+    }
+    assert made["account"] == validation["account"]
+    assert name not in validation.values()
+
+
 def test_the_endpoint_arn_is_in_lower_case_as_sagemaker_makes_it() -> None:
     deployment = _plan("Prod", endpoint_name="Clinical-Risk")
     assert deployment["endpoint_name"] == "Clinical-Risk"

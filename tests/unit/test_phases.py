@@ -78,6 +78,7 @@ def test_three_approvals_each_start_their_own_workflow() -> None:
         "Test/Approved": "validate_in_test",
         "Prod/Approved": "release_to_prod",
         "Prod/Rollback-Requested": "rollback_model",
+        "Prod/Drill-Requested": "drill_rollback",
     }
 
 
@@ -131,7 +132,7 @@ def test_only_listed_transitions_are_possible(before: str, after: str) -> None:
             "Prod",
             {
                 *("Technical-Approved", "Technical-Revoked"),
-                *("BreakGlass-Requested", "Rollback-Requested"),
+                *("BreakGlass-Requested", "Rollback-Requested", "Drill-Requested"),
             },
         ),
         (Setter.GOVERNANCE_ENGINEER, "Test", set()),

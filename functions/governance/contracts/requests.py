@@ -315,6 +315,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "waived": _OPTIONAL_LIST,
             "rollback": _OPTIONAL_OBJECT,
             "rollback_target": _OPTIONAL_OBJECT,
+            "drill": _OPTIONAL_OBJECT,
             "alarms": _OPTIONAL_LIST,
             **dict.fromkeys(_DETAILS, _OPTIONAL_OBJECT),
         },

@@ -21,6 +21,8 @@ DECISIONS: dict[str, tuple[str, str | None]] = {
     "Retired/Retired": ("VersionRetired", None),
 }
 ROLLBACK = "Prod/Rollback-Requested"
+# What a person sets to have a workflow go back, or try it.
+BACK = {"rollback_model": ROLLBACK, "drill_rollback": "Prod/Drill-Requested"}
 _VERSION_ARN = re.compile(
     r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:(?P<account>\d{12}):model-package/"
     r"(?P<group>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})/(?P<version>\d+)"
@@ -70,18 +72,32 @@ def decision(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
 
 
 def rollback_request(event: Mapping[str, Any], workflow: str, execution_arn: str) -> dict[str, Any]:
-    """The rollback that a person asks for: like a promotion, of the version that is to go.
+    """The rollback, or the drill of one, that a person asks for: like a promotion, of the version
+    that is to go.
 
-    InvalidInputError names the field if the event is not a Model Package State Change, or asks for
-    no rollback.
+    InvalidInputError names the field if the event is not a Model Package State Change, or does not
+    ask for what the workflow does.
     """
     detail, version = _read(event)
-    if decided_phase(detail) != ROLLBACK:
+    asked = BACK[workflow]
+    if decided_phase(detail) != asked:
         raise InvalidInputError(
-            f"detail.ModelLifeCycle is {detail.get('ModelLifeCycle')!r}; expected {ROLLBACK}"
+            f"detail.ModelLifeCycle is {detail.get('ModelLifeCycle')!r}; expected {asked}"
         )
-    found = _decision(event, detail, version, workflow, "Prod", claimed=ROLLBACK)
+    found = _decision(event, detail, version, workflow, "Prod", claimed=asked)
     return found | {"execution_arn": execution_arn}
+
+
+def tried_in_test(event: Mapping[str, Any], execution_arn: str) -> dict[str, Any]:
+    """The promotion for Test of what an event has had deployed there: a validation, or a drill.
+
+    InvalidInputError names the field if the event asks for neither.
+    """
+    detail = event.get("detail")
+    drill = "drill_rollback"
+    if isinstance(detail, Mapping) and decided_phase(detail) == BACK[drill]:
+        return rollback_request(event, drill, execution_arn) | {"stage": "Test"}
+    return promotion(event, "validate_in_test", "Test", execution_arn)
 
 
 def rollback_reason(event: Mapping[str, Any]) -> str:

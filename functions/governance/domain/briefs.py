@@ -515,6 +515,7 @@ def _rollback(side: Side, entries: Sequence[Entry], setting: Setting) -> dict[st
     )
     bad = "it was changed after its release" if voided else _unfit(phase)
     version = int(arn.rpartition("/")[2])
+    drilled = next((e for e in story if e["kind"] in ledger.DRILLED), None)
     target = {
         "version": version,
         "model_package_arn": arn,
@@ -523,6 +524,14 @@ def _rollback(side: Side, entries: Sequence[Entry], setting: Setting) -> dict[st
         "signed_by": ledger.who(release).get("person"),
         "phase": phase,
         "fit": not bad,
+        "last_drill": drilled
+        and {
+            "recorded_at": drilled["recorded_at"],
+            "person": ledger.who(drilled).get("person"),
+            "proven": drilled["drill"]["proven"],
+            "said": drilled["drill"]["said"],
+            "seconds": drilled["drill"].get("seconds"),
+        },
     }
     return {"target": target, "text": f"Version {version}" + (f", but {bad}" if bad else "")}
 

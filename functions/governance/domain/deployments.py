@@ -98,7 +98,7 @@ def endpoint_arn(promotion: Mapping[str, Any], project: Mapping[str, Any]) -> st
             "an Admin adds it with `govern provision`"
         )
     _, partition, _, region, *_ = promotion["model_package_arn"].split(":")
-    name_ = _endpoint_name(stage, project["endpoint_name"], promotion["claim_id"][:10])
+    name_ = _endpoint_name(promotion, project["endpoint_name"])
     return f"arn:{partition}:sagemaker:{region}:{account}:endpoint/{name_.lower()}"
 
 
@@ -107,11 +107,10 @@ def made_for(promotion: Mapping[str, Any], project: Mapping[str, Any]) -> dict[s
 
     They follow from the decision alone, so that what a run left behind is found without it.
     """
-    stage, unique = promotion["stage"], promotion["claim_id"][:10]
-    made = name(project["endpoint_name"], stage.lower(), unique)
+    made = _name_of_run(promotion, project["endpoint_name"])
     return {
         "account": endpoint_arn(promotion, project).split(":")[4],
-        "endpoint_name": _endpoint_name(stage, project["endpoint_name"], unique),
+        "endpoint_name": _endpoint_name(promotion, project["endpoint_name"]),
         "config_name": made,
         "model_name": made,
     }
@@ -154,6 +153,13 @@ def name(base: str, *parts: str) -> str:
     return f"{base[: _NAME_LIMIT - len(suffix) - 1].rstrip('-')}-{suffix}"
 
 
-def _endpoint_name(stage: str, endpoint_name: str, unique: str) -> str:
-    # Clients call the Prod endpoint by its name; a Test endpoint lives for one validation.
-    return endpoint_name if stage == "Prod" else name(endpoint_name, "test", unique)
+def _endpoint_name(promotion: Mapping[str, Any], endpoint_name: str) -> str:
+    # Clients call the Prod endpoint by its name; a Test endpoint lives for one run.
+    return endpoint_name if promotion["stage"] == "Prod" else _name_of_run(promotion, endpoint_name)
+
+
+def _name_of_run(promotion: Mapping[str, Any], endpoint_name: str) -> str:
+    """No run's name is another's, and it says what the run was for: test, prod or drill."""
+    drill = promotion.get("workflow") == "drill_rollback"
+    what = "drill" if drill else promotion["stage"].lower()
+    return name(endpoint_name, what, promotion["claim_id"][:10])

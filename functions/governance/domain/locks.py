@@ -11,12 +11,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from governance.domain.gates import Reason, one_line
+from governance.domain.rollbacks import WORKFLOW
 
 RULE = "one_active_release"
 # How often the state machine asks again, which takes it about an hour.
 ATTEMPTS = 40
 
 Entry = Mapping[str, Any]
+
+
+def held(promotion: Mapping[str, Any], endpoint_arn: str) -> str:
+    """What the run holds while it works: the endpoint; a drill only what other drills of it hold.
+
+    It changes nothing in Prod, so no release and no rollback ever waits for one.
+    """
+    return f"{endpoint_arn}#drill" if promotion["workflow"] == "drill_rollback" else endpoint_arn
 
 
 def lock_of(promotion: Mapping[str, Any], endpoint_arn: str, since: str) -> dict[str, Any]:
@@ -36,7 +45,7 @@ def yields(holder: Mapping[str, Any], promotion: Mapping[str, Any], runs: bool) 
     It does if its execution runs no more; and a release does to a rollback, so that no other that
     waits comes in between while it is being stopped.
     """
-    back = promotion["workflow"] == "rollback_model"
+    back = promotion["workflow"] == WORKFLOW
     return not runs or (back and holder["workflow"] == "release_to_prod")
 
 
@@ -80,15 +89,30 @@ def refusal_if_overtaken(
 ) -> dict[str, Any] | None:
     """Why the promotion comes too late; None if nothing decided later serves.
 
-    `changes` are the entries that say what the endpoint was made to serve.
+    `changes` are the entries that say what the endpoint was made to serve. A rollback also comes
+    too late if another version has come to serve since it was asked for: there is nothing to go.
     """
-    later = [entry for entry in changes if entry["decided_at"] > promotion["decided_at"]]
+    found = sorted(changes, key=lambda entry: int(entry["sequence"]))
+    later = [entry for entry in found if entry["decided_at"] > promotion["decided_at"]]
     if not later:
-        return None
-    newest = max(later, key=lambda entry: int(entry["sequence"]))
+        back = promotion["workflow"] == WORKFLOW
+        return _refusal_if_gone(promotion, found[-1]) if back and found else None
+    newest = later[-1]
     return _refusal(
         f"entry {newest['sequence']} ({newest['kind']}) of {newest['model_package_arn']} was "
         f"decided at {newest['decided_at']}, after this decision of {promotion['decided_at']}",
+        "the latest decision about the endpoint",
+    )
+
+
+def _refusal_if_gone(promotion: Mapping[str, Any], serving: Entry) -> dict[str, Any] | None:
+    arn = serving["model_package_arn"]
+    if serving["recorded_at"] <= promotion["decided_at"] or arn == promotion["model_package_arn"]:
+        return None
+    return _refusal(
+        f"entry {serving['sequence']} ({serving['kind']}) says that {arn} serves since "
+        f"{serving['recorded_at']}; when this rollback was asked for, at "
+        f"{promotion['decided_at']}, another did",
         "the latest decision about the endpoint",
     )
 
@@ -106,4 +130,4 @@ def _refusal(fact: str, expected: str) -> dict[str, Any]:
 
 
 def _name(lock: Mapping[str, Any]) -> str:
-    return str(lock["endpoint_arn"]).rpartition("/")[2]
+    return str(lock["endpoint_arn"]).rpartition("/")[2].partition("#")[0]

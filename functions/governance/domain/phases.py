@@ -128,7 +128,8 @@ PHASES: tuple[Phase, ...] = (
         "Prod/Deployed",
         _SYSTEM,
         # What served before serves again after a rollback, and still after one that was refused.
-        after="Prod/Releasing Prod/Superseded Prod/RolledBack Prod/Rollback-Requested",
+        after="Prod/Releasing Prod/Superseded Prod/RolledBack Prod/Rollback-Requested "
+        "Prod/Drill-Requested",
     ),
     _phase(
         _CENTRAL,
@@ -136,14 +137,25 @@ PHASES: tuple[Phase, ...] = (
         _AI,
         _GOVERNANCE,
         causes="rollback_model",
-        # Itself too: a run that was stopped from outside leaves its version there.
-        after="Prod/Deployed Prod/Releasing Prod/Errored Prod/Recalled Prod/Rollback-Requested",
+        # Itself too: a run that was stopped from outside leaves its version there. A drill that is
+        # asked for keeps nobody from the real thing.
+        after="Prod/Deployed Prod/Releasing Prod/Errored Prod/Recalled Prod/Rollback-Requested "
+        "Prod/Drill-Requested",
+    ),
+    _phase(
+        _CENTRAL,
+        "Prod/Drill-Requested",
+        _AI,
+        _GOVERNANCE,
+        causes="drill_rollback",
+        after="Prod/Deployed Prod/Drill-Requested",
     ),
     _phase(
         _CENTRAL,
         "Prod/RolledBack",
         _SYSTEM,
-        after="Prod/Releasing Prod/Deployed Prod/Rollback-Requested",
+        # Drill-Requested: an alarm does not wait until a drill has put the status back.
+        after="Prod/Releasing Prod/Deployed Prod/Rollback-Requested Prod/Drill-Requested",
     ),
     _phase(
         _CENTRAL,
@@ -159,7 +171,7 @@ PHASES: tuple[Phase, ...] = (
         # Releasing: the way back is tried when the deployment is planned.
         after=f"{_TESTED} Prod/Approved Prod/Releasing {_RELEASED_BEFORE}",
     ),
-    _phase(_CENTRAL, "Prod/Superseded", _SYSTEM, after="Prod/Deployed"),
+    _phase(_CENTRAL, "Prod/Superseded", _SYSTEM, after="Prod/Deployed Prod/Drill-Requested"),
     _phase(
         _CENTRAL,
         "Prod/Recalled",
@@ -167,7 +179,7 @@ PHASES: tuple[Phase, ...] = (
         # From wherever it is, also while a workflow is at it, and again for another reason.
         after=f"Test/PendingApproval Test/Approved Test/Validating Test/Failed Test/Errored "
         f"Test/Rejected {_TESTED} Prod/Approved Prod/Releasing Prod/Deployed {_RELEASED_BEFORE} "
-        "Prod/Recalled Prod/Rollback-Requested",
+        "Prod/Recalled Prod/Rollback-Requested Prod/Drill-Requested",
     ),
     _phase(
         _CENTRAL,

@@ -186,6 +186,9 @@ def _no_way_back(rollback: Mapping[str, Any]) -> Iterable[Risk]:
         yield _risk("medium", "No rollback target", rollback["text"])
     elif not rollback["target"]["fit"]:
         yield _risk("high", "The rollback target is not fit", rollback["text"])
+    last = (rollback["target"] or {}).get("last_drill")
+    if last and not last["proven"]:
+        yield _risk("high", "The last drill of the way back failed", last["said"])
 
 
 def _few(said: Sequence[str]) -> str:

@@ -12,14 +12,12 @@ from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.rollbacks import Proof
 from governance.adapters.sessions import Sessions
-from governance.domain import deployments, ledger, rollbacks
+from governance.domain import approval_events, deployments, ledger, rollbacks
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
 # Of each kind; a version that served longer ago is nothing to go back to in a hurry.
 _LOOK_BACK = 20
-
-WORKFLOW = "rollback_model"
 
 settings = Settings.load()
 
@@ -29,9 +27,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Find the last good candidate of the endpoint and try all that going back to it would need.
 
     For a release {rollback_target, refusal}: what its entry says of its way back, and what of the
-    gate's verdict becomes otherwise if there should be one and is not. For a rollback also
-    {rollback, candidate, promotion, definition}: what its gate asks about, the version to go back
-    to, and the digest of what it was deployed by.
+    gate's verdict becomes otherwise if there should be one and is not. For a rollback, or the drill
+    of one, also {rollback, candidate, promotion, definition}: what its gate asks about, the version
+    to go back to, and the digest of what it was deployed by.
     """
     promotion = contracts.request("prove_rollback_target", event)["promotion"]
     model, replaced = promotion["model"], promotion["model_package_arn"]
@@ -46,12 +44,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         Registry(Sessions(settings, claim_of(event)).registry()),
         Candidates(settings.candidates_table),
     )
-    back = promotion["workflow"] == WORKFLOW
+    back = promotion["workflow"] in approval_events.BACK
     wanted = proof.wanted(replaced) if back else None
     chosen = (
-        rollbacks.named(served, replaced, wanted)
+        rollbacks.named(rollbacks.good(served), replaced, wanted)
         if wanted
-        else rollbacks.choose(served, replaced, lambda arn: list(ours.story(model, arn)))
+        else rollbacks.choose(
+            rollbacks.good(served), replaced, lambda arn: list(ours.story(model, arn))
+        )
     )
     if chosen is None and not back:
         return {"rollback_target": rollbacks.target(None, ()), "refusal": None}

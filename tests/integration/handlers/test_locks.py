@@ -106,6 +106,7 @@ def releases(lambdas: Callable[..., Any], aws: Callable[..., Any]) -> Iterator[R
 def test_the_first_gets_the_endpoint_and_may_ask_again(releases: Releases) -> None:
     one = releases.start()
     answer = {"endpoint_arn": releases.endpoint_arn, "refusal": None, "took_over": None}
+    answer["stands"] = None
     assert releases.lock(one) == answer
     assert releases.lock(one) == answer
     assert releases.holder() == one
@@ -189,6 +190,19 @@ def test_a_rollback_waits_for_another(releases: Releases) -> None:
     assert releases.lock(one, workflow="rollback_model")["took_over"] is None
     with pytest.raises(TransientError, match=one):
         releases.lock(other, workflow="rollback_model")
+
+
+def test_a_drill_waits_for_a_drill_and_nobody_for_a_drill(releases: Releases) -> None:
+    drill, other, back = (releases.start() for _ in range(3))
+    assert releases.lock(drill, workflow="drill_rollback")["refusal"] is None
+    with pytest.raises(TransientError, match=drill):
+        releases.lock(other, workflow="drill_rollback")
+    assert releases.lock(back, workflow="rollback_model")["took_over"] is None
+    assert releases.holder() == back
+    # Its end gives back what it held, and not what the rollback holds.
+    assert releases.ended(drill)["outcome"] == "released"
+    assert releases.holder() == back
+    assert releases.lock(other, workflow="drill_rollback")["refusal"] is None
 
 
 def test_what_is_stopped_runs_no_more_and_is_stopped_once(releases: Releases) -> None:
