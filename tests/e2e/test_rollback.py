@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from governance.adapters import items
@@ -13,6 +17,18 @@ from tests.e2e.scenarios import DRILL, ROLLED_BACK, WATCHED, WRONG_RISKS, Rolled
 
 ENDPOINT = f"{ROLLED_BACK}-endpoint"
 FASTEST = 3.0  # seconds from the request to the new config, on the embedded AWS and an idle machine
+
+
+def _govern(state_dir: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"GOVERNED_PATH_LOCAL_DIR": state_dir, "COLUMNS": "200"}
+    return subprocess.run(
+        [Path(sys.executable).parent / "govern", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _entries(organisation: Organisation, kind: str) -> list[dict[str, Any]]:
@@ -200,6 +216,29 @@ def test_a_lock_that_was_left_behind_is_taken_by_the_next(
         again.entry["rollback_target"]["model_package_arn"]
         == (rolled_back.first.entry["model_package_arn"])
     )
+
+
+def test_an_ai_engineer_drills_from_the_command_line_what_was_just_released(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """After the release above, version 2 serves again."""
+    state = organisation.server.state_dir
+    answer = _govern(
+        *(state, "rollback", ENDPOINT, "--drill", "--because", DRILL),
+        *("--to", "1", "--as", "ai-engineer", "--json"),
+    )
+    assert answer.returncode == 0, answer.stderr + answer.stdout
+    entry = json.loads(answer.stdout)["entry"]
+    assert (entry["kind"], entry["approver"]["persona"]) == ("RollbackDrilled", "ai-engineer")
+    (serves,) = [
+        arn
+        for arn in organisation.central_versions(ROLLED_BACK)
+        if organisation.central(arn)["ModelLifeCycle"]["StageStatus"] == "Deployed"
+    ]
+    assert serves == entry["drill"]["from"] == rolled_back.second.entry["model_package_arn"]
+    told = _govern(state, "history", f"{ROLLED_BACK}/1").stdout
+    assert f"{entry['drill']['seconds']} s; the sample got HTTP 200" in " ".join(told.split())
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
 
 
 def test_the_new_config_is_there_soon_after_the_request(
