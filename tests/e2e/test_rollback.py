@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from governance.adapters import items
-from governance.domain import locks
-from tests.e2e.organisation import CENTRAL, PROD, TEST, Organisation, eventually
+from governance.domain import attestations, locks
+from tests.contracts import events
+from tests.e2e.organisation import CENTRAL, PROD, REGION, TEST, Organisation, eventually
 from tests.e2e.scenarios import DRILL, ROLLED_BACK, WATCHED, WRONG_RISKS, RolledBack, Watched
 
 ENDPOINT = f"{ROLLED_BACK}-endpoint"
@@ -357,3 +358,28 @@ def test_an_alarm_goes_back_once_however_often_it_goes_off(
     assert ends == {"RollbackSucceeded", "RollbackAlreadyHandled"}
     back = [e for e in organisation.story(WATCHED) if e["kind"] == "CandidateRolledBack"]
     assert [e["rollback"]["trigger"] for e in back] == ["person", "alarm"]
+
+
+def test_every_entry_is_the_event_that_its_schema_promises(
+    organisation: Organisation, rolled_back: RolledBack, watched: Watched
+) -> None:
+    """Of all that happened here: what subscribers were sent is what they can rely on."""
+    by_kind = {
+        events.load(path)["properties"]["detail-type"]["const"]: name
+        for name, path in events.SCHEMAS.items()
+        if name.startswith("governed-path-")
+    }
+    wrong = {}
+    for entry in (*organisation.entries(ROLLED_BACK), *organisation.entries(WATCHED)):
+        digest = attestations.digest_of(attestations.canonical(attestations.statement_of(entry)))
+        sent = {
+            **{"version": "0", "id": "d5e4f5a6-0000-4a5b-9c6d-000000000019"},
+            **{"source": "governed-path", "detail-type": entry["kind"], "account": CENTRAL},
+            **{"time": entry["recorded_at"], "region": REGION},
+            "resources": [entry["model_package_arn"]],
+            "detail": {**entry, "digest": digest},
+        }
+        found = events.problems(by_kind[entry["kind"]], sent)
+        if found:
+            wrong[f"{entry['sequence']} {entry['kind']} by {entry['workflow']}"] = found
+    assert wrong == {}
