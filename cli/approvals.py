@@ -38,11 +38,11 @@ GOOD_ENDS = frozenset(
         *("CandidateRolledBack", "RollbackDrilled"),
     }
 )
-# Those that leave every version as it was: what the entry's status says is not how they ended.
+# Those that leave the version as it was, or may: its status is not how they ended.
 _UNMOVED = {
     **dict.fromkeys(("RollbackRejected", "DrillRejected"), "Rejected"),
     "DrillFailed": "Failed",
-    "DrillErrored": "Errored",
+    **dict.fromkeys(("RollbackErrored", "DrillErrored"), "Errored"),
 }
 
 Progress = Callable[[float, Mapping[str, Any] | None], None]
@@ -151,7 +151,7 @@ def follow(
             if not _belongs(entry, decision):
                 continue
             _tell(progress, elapsed, entry)
-            if entry["kind"] in ENDS[decision.stage]:
+            if entry["kind"] in ENDS[decision.stage] or _stopped(entry, decision):
                 return entry
         if elapsed >= timeout:
             raise _too_late(decision, timeout)
@@ -225,7 +225,7 @@ def _decide(
 
 def _belongs(entry: Mapping[str, Any], decision: Decision) -> bool:
     """True if the entry is of this decision's run, not of an earlier one about the version."""
-    if entry["workflow"] != decision.workflow:
+    if entry["workflow"] != decision.workflow and not _stopped(entry, decision):
         return False
     drilled = (entry.get("drill") or {}).get("from")
     arns = (entry["model_package_arn"], entry.get("origin_arn"), drilled)
@@ -236,6 +236,13 @@ def _belongs(entry: Mapping[str, Any], decision: Decision) -> bool:
     if decision.before == f"{decision.stage}/{APPROVED}":
         return decided > decision.changed_before
     return decided >= decision.changed_before
+
+
+def _stopped(entry: Mapping[str, Any], decision: Decision) -> bool:
+    """True for the end of a release that a rollback records, since the run itself is gone."""
+    return (
+        entry["kind"] == "ReleaseStopped" and decision.workflow == phases.APPROVALS["Prod"].causes
+    )
 
 
 def _tell(progress: Progress | None, elapsed: float, entry: Mapping[str, Any] | None) -> None:

@@ -211,7 +211,7 @@ def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
             "model": entry["model"],
             "version": versions.number_of(entry["model_package_arn"]),
             "candidate_id": entry.get("candidate_id"),
-            "since": entry["recorded_at"],
+            "since": _since(found, entry),
             "approver": _released_by(found, entry),
             "back": _back(entry),
             "bake": releases.last_bake(found, entry["endpoint"]["endpoint_arn"]),
@@ -219,6 +219,16 @@ def serving(found: Sequence[Mapping[str, Any]]) -> list[Row]:
         }
         for entry in released.values()
     ]
+
+
+def _since(found: Sequence[Mapping[str, Any]], serves: Mapping[str, Any]) -> str:
+    """From when on: a release that ends well says so again after its bake."""
+    same = ("claim_id", "model_package_arn")
+    return min(
+        str(entry["recorded_at"])
+        for entry in found
+        if entry["kind"] in SERVES and all(entry[key] == serves[key] for key in same)
+    )
 
 
 def _released_by(found: Sequence[Mapping[str, Any]], serves: Mapping[str, Any]) -> str | None:

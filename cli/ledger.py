@@ -125,8 +125,10 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append({"rule": "tampering", "fact": fact, "expected": one["expected"]})
     for objection in entry.get("objections") or []:
         found.append({"rule": "counts for nothing", "fact": str(objection)})
-    if entry["kind"] == "ReleaseRolledBack":
-        found.append({"rule": "guardrails", "fact": str(entry.get("reason") or "")})
+    ended_by = {"ReleaseRolledBack": "guardrails", "ReleaseStopped": "rollback"}
+    if entry["kind"] in ended_by:
+        rule = ended_by[entry["kind"]]
+        found.append({"rule": rule, "fact": str(entry.get("reason") or "")})
     if entry["kind"] == "DrillFailed":
         found.append({"rule": "drill", "fact": str(entry["drill"]["said"])})
     failure = entry.get("failure")

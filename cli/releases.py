@@ -112,6 +112,9 @@ def _alarm(entry: Entry) -> str | None:
         return str(failure.get("Cause") or "")
     if entry["kind"] == "ReleaseRolledBack" and entry.get("alarms"):
         return str(entry.get("reason") or ", ".join(entry["alarms"]))
+    by = str((entry.get("approver") or {}).get("person"))
+    if entry["kind"] == "ReleaseStopped" and by.startswith("alarm "):
+        return str(entry["reason"])
     return None
 
 

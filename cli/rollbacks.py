@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PHASE = phases.BY_NAME[approval_events.ROLLBACK]
 DRILL = phases.BY_NAME[approval_events.BACK["drill_rollback"]]
-# Of a version that is being released, or whose release broke while it was already serving.
-_ON_ITS_WAY = ("Releasing", "Errored", PHASE.status)
+# Of a version that is being released; what has come to serve, the ledger knows at once.
+_ON_ITS_WAY = ("Releasing", PHASE.status)
 
 
 def check(persona: str, because: str) -> None:

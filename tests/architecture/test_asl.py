@@ -16,6 +16,7 @@ import pytest
 from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
+from governance.adapters import waits
 from governance.domain import definitions, errors
 
 ROOT = Path(__file__).parents[2]
@@ -479,3 +480,18 @@ def test_a_release_may_take_as_long_as_its_longest_trial() -> None:
     assert (
         machine["TimeoutSeconds"] >= definitions.LONGEST_TRIAL + definitions.LONGEST_SHIFT + at_most
     )
+
+
+def test_a_wait_lives_as_long_as_the_task_that_waits() -> None:
+    """A record that expires first can be replaced by another's: nobody would answer any more."""
+    waiting = {
+        state["Arguments"]["FunctionName"]: state["TimeoutSeconds"]
+        for path in FILES
+        for _, state in tasks(json.loads(path.read_text()))
+        if state["Resource"].endswith(".waitForTaskToken")
+    }
+    # Those of confirmations are removed when they are answered, and do not expire.
+    never = {"${ConfirmApproverFunctionArn}"}
+    lives = {"${DeployEndpointFunctionArn}": waits.SECONDS}
+    assert waiting.keys() == never | lives.keys()
+    assert {name: waiting[name] for name in lives if waiting[name] >= lives[name]} == {}

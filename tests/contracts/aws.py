@@ -488,6 +488,10 @@ class Aws:
         }
         return {"EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{request['EndpointName']}"}
 
+    def _on_DescribeModel(self, request: dict[str, Any]) -> dict[str, Any]:
+        package = samples.version_arn(version=2)
+        return {**request, "PrimaryContainer": {"ModelPackageName": package}}
+
     def _on_ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
         digest = samples.definition_reference()["digest"]
         return {"Tags": [{"Key": "deployment-definition", "Value": digest}]}

@@ -63,7 +63,8 @@ OPERATIONS = {
         *("DescribeModelPackage", "CreateModelPackage", "UpdateModelPackage"),
         "DescribeModelPackageGroup",
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
-        *("DescribeEndpoint", "DescribeEndpointConfig", "AddTags", "ListTags", "DescribeAction"),
+        *("DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "AddTags"),
+        *("ListTags", "DescribeAction"),
         *("ListArtifacts", "QueryLineage", "DescribeArtifact", "DescribeContext"),
         *("DescribeTrialComponent", "CreateArtifact", "CreateAction", "CreateContext"),
         *("UpdateArtifact", "AddAssociation", "ListAssociations"),
@@ -301,6 +302,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     served = aws.handler("check_served_config")({"deployment": again})["served"]
     assert served["alarms"] == ["governed-path-clinical-risk-slow"]
     assert "p95 was greater" in served["taken_back"]
+    assert served["versions"] == [samples.version_arn(version=2)]
     watched = aws.handler("watch_endpoint")({"deployment": {**again, "autoscaling": None}})
     assert watched["scaled"], "as the definition of what serves says"
     assert watched["forgotten"] == ["governed-path-clinical-risk-of-an-earlier-definition"]

@@ -90,7 +90,8 @@ def _rule(template: str, resource: str) -> Any:
 def _hub_patterns() -> dict[str, str]:
     """The patterns on the hub bus, as JSON, by the name of their rule."""
     rules = {workflow: _workflow_rule(workflow)["Pattern"] for workflow in WORKFLOWS}
-    rules["RollbackModelAlarm"] = _workflow_rule("RollbackModel", "Alarm")["Pattern"]
+    for name in ("Alarm", "FoundAlarm"):
+        rules[f"RollbackModel{name}"] = _workflow_rule("RollbackModel", name)["Pattern"]
     for name in LAMBDA_AND_TOPIC_RULES:
         rules[name] = _rule(CENTRAL_TEMPLATE, f"{name}Rule")["EventPattern"]
     return {name: json.dumps(_resolved(rule, PARAMETERS, {})) for name, rule in rules.items()}
@@ -253,6 +254,8 @@ EXPECTED = AWS_EVENTS | {
     name: {_told_by(name)} for name in events.EXAMPLES if name.startswith("governed-path-")
 }
 EXPECTED["governed-path-mandatory-review-overdue.complete"] |= {"ReviewOverdue"}
+# What a release has found when its bake was over is taken back as by the alarm itself.
+EXPECTED["governed-path-release-errored.alarm-after-release"] |= {"RollbackModelFoundAlarm"}
 # What ends a clearance takes it back.
 for name in events.EXAMPLES:
     if name.startswith("governed-path-") and events.example(name)["detail-type"] in clearance.ENDS:
@@ -407,6 +410,34 @@ def test_the_end_of_a_run_leaves_no_lock_and_no_test_endpoint_behind(
         if _matches(pattern, json.dumps(events.example(ENDED + case))):
             found.add(name)
     assert found == rules
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"])
+def test_a_validation_that_could_not_clean_up_itself_leaves_that_to_the_queue(status: str) -> None:
+    """Also one that failed: its last state before that may have been the one that removes."""
+    event = copy.deepcopy(events.example(ENDED + "validation-aborted"))
+    event["detail"]["status"] = status
+    arn = event["detail"]["stateMachineArn"]
+    machine = {"ValidateInTestStateMachine": arn, "DrillRollbackStateMachine": arn}
+    rule = _rule(CENTRAL_TEMPLATE, "AbandonedEndpointRule")
+    pattern = json.dumps(_resolved(rule["EventPattern"], machine, {}))
+    assert _matches(pattern, json.dumps(event)) is (status != "SUCCEEDED")
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["AbandonedEndpointsQueue", "Arn"]}
+
+
+def test_an_endpoint_is_tried_to_be_removed_for_as_long_as_one_may_be_creating() -> None:
+    queue = _properties(CENTRAL_TEMPLATE, "AbandonedEndpointsQueue", "AWS::SQS::Queue")
+    tries = queue["RedrivePolicy"]["maxReceiveCount"]
+    # SageMaker gives the download of a model an hour, and the start of its container another.
+    assert tries * queue["VisibilityTimeout"] >= 3 * 3600
+    function = _properties(
+        CENTRAL_TEMPLATE, "RemoveAbandonedEndpointFunction", "AWS::Serverless::Function"
+    )
+    assert queue["VisibilityTimeout"] >= function.get("Timeout", 60)
+    (source,) = function["Events"].values()
+    assert source["Properties"]["Queue"] == {"Fn::GetAtt": ["AbandonedEndpointsQueue", "Arn"]}
+    assert source["Properties"]["BatchSize"] == 1, "one endpoint must not wait for another"
 
 
 @pytest.mark.parametrize(

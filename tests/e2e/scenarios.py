@@ -45,11 +45,12 @@ TAMPERED = "tampered-model"
 UNKNOWN = "unknown-model"
 REVIEWED = "reviewed-model"
 ROLLED_BACK = "rolled-back-model"
+STOPPED = "stopped-model"
 GUARDED = "guarded-model"
 WATCHED = "watched-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
-    *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK, WATCHED),
+    *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK, STOPPED, WATCHED),
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
 NO_REASON = "Looks good."
@@ -502,6 +503,41 @@ def crashing(organisation: Organisation, trained: Trained) -> Crashing:
     return Crashing(promoted, validated)
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """A validation that an operator stopped while its endpoint served."""
+
+    endpoint: str
+    config: str
+    execution: dict[str, Any]
+
+
+def stopped(organisation: Organisation, trained: Trained) -> Stopped:
+    """Alex approves for Test; when the endpoint is there and is tested, somebody stops the run."""
+    origin = organisation.register_again(trained.first, STOPPED)
+    central = organisation.approve("dev", origin).entry["model_package_arn"]
+    organisation.decide("test", central)
+    sagemaker = organisation.root(TEST, "sagemaker")
+
+    def serves() -> dict[str, Any] | None:
+        for name in organisation.endpoints(TEST, STOPPED):
+            found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+            if found["EndpointStatus"] == "InService":
+                return found
+        return None
+
+    endpoint = eventually(serves, "the Test endpoint of the validation")
+    (execution,) = organisation.executions("validate_in_test", STOPPED)
+    organisation.root(CENTRAL, "stepfunctions").stop_execution(
+        executionArn=execution["executionArn"], error="Operator", cause="an operator stopped it"
+    )
+    return Stopped(
+        endpoint["EndpointName"],
+        endpoint["EndpointConfigName"],
+        organisation.ended(execution["executionArn"]),
+    )
+
+
 def deleted(organisation: Organisation, trained: Trained) -> Outcome:
     """The model's bytes are deleted for good before Dana approves."""
     origin = organisation.register_again(
@@ -610,4 +646,5 @@ SCENARIOS = (
     guarded,
     watched,
     crashing,
+    stopped,
 )

@@ -18,7 +18,16 @@ from tests.e2e.organisation import (
     said,
     version_arn,
 )
-from tests.e2e.scenarios import BROKEN, CRASHING, OVERWRITTEN, UNKNOWN, UNPROVEN, Crashing
+from tests.e2e.scenarios import (
+    BROKEN,
+    CRASHING,
+    OVERWRITTEN,
+    STOPPED,
+    UNKNOWN,
+    UNPROVEN,
+    Crashing,
+    Stopped,
+)
 
 
 def _letter(organisation: Organisation, execution: dict[str, Any]) -> dict[str, Any]:
@@ -196,3 +205,23 @@ def test_stack_is_still_up(
     assert organisation.persona("admin").own_account == CENTRAL
     stacks = organisation.root(CENTRAL, "cloudformation").describe_stacks()["Stacks"]
     assert {stack["StackStatus"] for stack in stacks} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+
+def test_a_validation_that_is_stopped_leaves_no_endpoint_behind(
+    organisation: Organisation, stopped: Stopped
+) -> None:
+    assert (stopped.execution["status"], stopped.execution["error"]) == ("ABORTED", "Operator")
+    eventually(lambda: not organisation.endpoints(TEST, STOPPED), "the end of the Test endpoint")
+    sagemaker = organisation.root(TEST, "sagemaker")
+
+    def nothing_left() -> bool:
+        configs = sagemaker.list_endpoint_configs(NameContains=STOPPED)["EndpointConfigs"]
+        return not configs + sagemaker.list_models(NameContains=STOPPED)["Models"]
+
+    eventually(nothing_left, "the end of its config and its model")
+
+
+def test_what_was_stopped_is_no_test_result(organisation: Organisation, stopped: Stopped) -> None:
+    kinds = organisation.kinds(STOPPED)
+    assert "ValidationStarted" in kinds
+    assert not {"ValidationPassed", "ValidationFailed"} & set(kinds)

@@ -31,6 +31,7 @@ KINDS = [
     "ValidationPassed",
     *["ReviewGiven"] * 4,
     "ReleaseStarted",
+    "CandidateInService",
     "CandidateReleased",
 ]
 

@@ -85,6 +85,33 @@ def test_what_only_the_end_of_a_promotion_needs_is_named_before_it_begins(
     assert {one["stack"] for one in broken.values()} == {"stacks/member.yaml"}
 
 
+def test_a_release_without_its_guardrails_is_named_before_it_begins(
+    organisation: Organisation, trained: Trained
+) -> None:
+    """The statements about alarms and autoscaling, which only the end of a release needs."""
+    iam = organisation.root(PROD, "iam")
+    name = {"RoleName": "governed-path-hub", "PolicyName": "own-work"}
+    document = iam.get_role_policy(**name)["PolicyDocument"]
+    guards = ("cloudwatch:SetAlarmState", "cloudwatch:DescribeAlarms", "application-autoscaling:")
+    kept = [
+        one
+        for one in document["Statement"]
+        if one["Effect"] != "Allow" or not any(guard in str(one["Action"]) for guard in guards)
+    ]
+    iam.put_role_policy(**name, PolicyDocument=json.dumps({**document, "Statement": kept}))
+    try:
+        broken = _broken(_examine(organisation))
+    finally:
+        iam.put_role_policy(**name, PolicyDocument=json.dumps(document))
+    assert broken.keys() == {"prod-alarms", "prod-alarm-states", "prod-autoscaling"}
+    assert "cloudwatch:PutMetricAlarm" in broken["prod-alarms"]["statement"]["Action"]
+    assert {one["parameter"] for one in broken.values()} == {f"Stage=Prod HubAccountId={CENTRAL}"}
+    assert _broken(_examine(organisation)) == {}
+    # Nothing was made or changed by asking.
+    cloudwatch = organisation.root(PROD, "cloudwatch")
+    assert not cloudwatch.describe_alarms(AlarmNames=["governed-path-doctor"])["MetricAlarms"]
+
+
 def test_a_lineage_role_that_trusts_nobody_is_named(organisation: Organisation) -> None:
     iam = organisation.root(CENTRAL, "iam")
     role = {"RoleName": "governed-path-lineage"}

@@ -76,6 +76,22 @@ def test_prod_serves_what_it_served(organisation: Organisation, guarded: Guarded
     assert deployed["StageStatus"] == "Deployed"
 
 
+def test_what_serves_is_watched_as_its_own_definition_says(
+    organisation: Organisation, guarded: Guarded
+) -> None:
+    found = organisation.root(PROD, "cloudwatch").describe_alarms(
+        AlarmNamePrefix=f"governed-path-{ENDPOINT}-"
+    )["MetricAlarms"]
+    watched = [alarm for alarm in found if not alarm["AlarmName"].endswith("-stop")]
+    assert watched
+    own, other = (one.entry["definition"]["digest"] for one in (guarded.first, guarded.second))
+    assert own != other
+    for alarm in watched:
+        assert own in alarm["AlarmDescription"]
+        names = {dimension["Name"] for dimension in alarm["Dimensions"]}
+        assert names == {"EndpointName", "VariantName"}, "the instances that were new are gone"
+
+
 def test_everybody_is_told(organisation: Organisation, guarded: Guarded) -> None:
     def told() -> list[str] | None:
         news = f"ReleaseRolledBack: {GUARDED} is Prod / RolledBack"

@@ -399,6 +399,21 @@ def test_who_watches_an_endpoint_reads_definitions_alone(deployed: dict[str, Dep
     assert not roles.allows("watch-endpoint", "s3:GetObject", MANIFEST)
 
 
+def test_who_removes_an_endpoint_stops_deployments_alone(deployed: dict[str, Deployed]) -> None:
+    roles, function = deployed[CENTRAL], "remove-abandoned-endpoint"
+    queue = f"arn:aws:sqs:{REGION}:{CENTRAL}:governed-path"
+    assert roles.allows(function, "sqs:DeleteMessage", f"{queue}-abandoned-endpoints")
+    assert not roles.allows(function, "sqs:DeleteMessage", f"{queue}-rules-dlq")
+    assert not roles.allows(function, "sqs:SendMessage", f"{queue}-rules-dlq")
+    execution = f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path"
+    for machine, stops in (
+        *(("deploy-endpoint", True), ("validate-in-test", False)),
+        *(("release-to-prod", False), ("rollback-model", False)),
+    ):
+        allowed = roles.allows(function, "states:StopExecution", f"{execution}-{machine}:x")
+        assert allowed is stops
+
+
 def test_who_tries_a_push_can_push_nothing(deployed: dict[str, Deployed]) -> None:
     roles = deployed[CENTRAL]
     assert roles.allows("check-access", "ecr:UploadLayerPart", IMAGES)

@@ -10,10 +10,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cli import rollbacks
 from governance.adapters import items
 from governance.domain import attestations, locks
 from tests.contracts import events
-from tests.e2e.organisation import CENTRAL, PROD, REGION, TEST, Organisation, eventually
+from tests.e2e.organisation import (
+    CENTRAL,
+    PROD,
+    REGION,
+    TEST,
+    Organisation,
+    eventually,
+    machine_arn,
+)
 from tests.e2e.scenarios import DRILL, ROLLED_BACK, WATCHED, WRONG_RISKS, RolledBack, Watched
 
 ENDPOINT = f"{ROLLED_BACK}-endpoint"
@@ -239,6 +248,28 @@ def test_an_ai_engineer_drills_from_the_command_line_what_was_just_released(
     assert serves == entry["drill"]["from"] == rolled_back.second.entry["model_package_arn"]
     told = _govern(state, "history", f"{ROLLED_BACK}/1").stdout
     assert f"{entry['drill']['seconds']} s; the sample got HTTP 200" in " ".join(told.split())
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
+
+
+def test_a_drill_that_is_stopped_leaves_neither_endpoint_nor_lock_nor_status(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """Version 2 still serves; the next drill does not wait for what runs no more."""
+    where = organisation.persona("governance-engineer")
+    asked = rollbacks.ask(where, ENDPOINT, DRILL, None, rollbacks.DRILL)
+    eventually(lambda: organisation.endpoints(TEST, ROLLED_BACK), "the endpoint of the drill")
+    states = organisation.root(CENTRAL, "stepfunctions")
+    (running,) = states.list_executions(
+        stateMachineArn=machine_arn("drill_rollback"), statusFilter="RUNNING"
+    )["executions"]
+    states.stop_execution(executionArn=running["executionArn"], cause="a test")
+    eventually(
+        lambda: not organisation.endpoints(TEST, ROLLED_BACK), "the end of the Test endpoint"
+    )
+    life_cycle = organisation.central(asked.model_package_arn)["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Deployed")
+    again = organisation.roll_back(ENDPOINT, DRILL, phase=rollbacks.DRILL)
+    assert again.entry["kind"] == "RollbackDrilled"
     assert organisation.endpoints(TEST, ROLLED_BACK) == []
 
 

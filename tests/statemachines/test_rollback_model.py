@@ -41,12 +41,28 @@ HAPPY = [*TO_LOCK, *FROM_LOCK]
 STOPPING = [*TO_LOCK, *STOPPED, *FROM_LOCK]
 BACK = ["SetStageBack", "RecordRejection", "RollbackRejected"]
 REJECTED = [*TO_GATE, *BACK]
-ERRORED = ["SetStageErrored", "RecordErrored", "SendToDeadLetterQueue", "RollbackErrored"]
+LOOKED = ["CheckServedConfigAfterError", "TargetServes?", "RecordInServiceAfterError"]
+ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "RollbackErrored"]
 VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/"
 
 
 def until(state: str, path: list[str] = HAPPY) -> list[str]:
     return path[: path.index(state) + 1]
+
+
+def errored(states: list[str], serves: bool = True) -> list[str]:
+    """These states and what follows when the last of them breaks; `serves`: the target does."""
+    if "ProveRollbackTarget" not in states[:-1]:
+        # Nobody knows what the version was, so nothing is set on it.
+        return [*states, "EndpointTouched?", *ERRORED]
+    told = [*states, "EndpointTouched?", "SetStageErrored", "DeploymentBegun?"]
+    if "DeployToProd" not in states:
+        return [*told, *ERRORED]
+    return [*told, *(LOOKED if serves else LOOKED[:-1]), *ERRORED]
+
+
+BY_ALARM = [state for state in HAPPY if state != "ResolveApprover"]
+NOTHING_CHANGED = "the rollback has changed nothing, so the version is what it was"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +77,11 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("RejectedAsUnknown", [*TO_GATE, *BACK[1:]], "rejected"),
         ("EndpointBusy", [*TO_LOCK, *BACK], "rejected"),
         # Nobody's session is read for an alarm.
-        ("ByAlarm", [s for s in HAPPY if s != "ResolveApprover"], "rolled_back"),
+        ("ByAlarm", BY_ALARM, "rolled_back"),
+        # It has set nothing on the version, so nothing is set back.
+        ("AlarmRefused", [*until("RollbackAllowed?", BY_ALARM), *BACK[1:]], "rejected"),
+        ("AlarmOvertaken", [*until("EndpointLocked?", BY_ALARM), *BACK[1:]], "rejected"),
+        ("RequestOvertaken", [*TO_LOCK, *BACK], "rejected"),
         (
             "AlarmOfARelease",
             ["ClaimRollback", "RollbackClaimed?", "RollbackAlreadyHandled"],
@@ -90,7 +110,7 @@ def test_a_rollback_says_from_what_to_what_by_whom_it_was_caused_and_how_long_it
     ("case", "states"),
     [
         *(
-            (f"{state}Fails", [*until(state), *ERRORED])
+            (f"{state}Fails", errored(until(state)))
             for state in (
                 "ResolveApprover",
                 "ProveRollbackTarget",
@@ -108,18 +128,26 @@ def test_a_rollback_says_from_what_to_what_by_whom_it_was_caused_and_how_long_it
                 "RecordRestoration",
             )
         ),
-        ("StopReleaseFails", [*until("StopRelease", STOPPING), *ERRORED]),
-        ("SetStageStoppedFails", [*until("SetStageStopped", STOPPING), *ERRORED]),
-        ("RecordStoppedReleaseFails", [*until("RecordStoppedRelease", STOPPING), *ERRORED]),
-        ("SetStageBackFails", [*until("SetStageBack", REJECTED), *ERRORED]),
-        ("RecordRejectionFails", [*until("RecordRejection", REJECTED), *ERRORED]),
+        ("StopReleaseFails", errored(until("StopRelease", STOPPING))),
+        ("SetStageStoppedFails", errored(until("SetStageStopped", STOPPING))),
+        ("RecordStoppedReleaseFails", errored(until("RecordStoppedRelease", STOPPING))),
+        ("SetStageBackFails", errored(until("SetStageBack", REJECTED))),
+        ("RecordRejectionFails", errored(until("RecordRejection", REJECTED))),
         # Whatever breaks in the telling, the end is reached and the first error keeps its name.
-        ("SetStageErroredFails", [*until("TagEndpoint"), *ERRORED]),
-        ("RecordErroredFails", [*until("TagEndpoint"), *ERRORED]),
-        ("SendToDeadLetterQueueFails", [*until("TagEndpoint"), *ERRORED]),
-        ("EverythingBroken", [*until("SmokeTest"), *ERRORED]),
+        ("SetStageErroredFails", errored(until("TagEndpoint"))),
+        ("RecordErroredFails", errored(until("TagEndpoint"))),
+        ("SendToDeadLetterQueueFails", errored(until("TagEndpoint"))),
+        (
+            "CheckServedConfigAfterErrorFails",
+            [s for s in errored(until("TagEndpoint")) if s not in LOOKED[1:]],
+        ),
+        ("RecordInServiceAfterErrorFails", errored(until("TagEndpoint"))),
+        (
+            "EverythingBroken",
+            [s for s in errored(until("SmokeTest")) if s not in LOOKED[1:]],
+        ),
         # Nothing is known yet that could be recorded.
-        ("ClaimRollbackFails", ["ClaimRollback", *ERRORED[2:]]),
+        ("ClaimRollbackFails", ["ClaimRollback", *ERRORED[1:]]),
     ],
 )
 def test_an_error_is_recorded_queued_and_alarms(
@@ -128,6 +156,36 @@ def test_an_error_is_recorded_queued_and_alarms(
     ended = run(case)
     assert ended.states == states
     assert (ended.status, ended.error) == ("FAILED", "IntegrityError")
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "untouched"),
+    [
+        # Before the ledger was read, and by an alarm, which shows nothing on the version.
+        ("ResolveApproverFails", errored(until("ResolveApprover")), True),
+        (
+            "BrokenBeforeAnAlarmIsKnown",
+            [*until("ProveRollbackTarget", BY_ALARM), "EndpointTouched?", *ERRORED],
+            True,
+        ),
+        (
+            "BrokenBeforeAnAlarmActs",
+            [*until("EvaluateGate", BY_ALARM), "EndpointTouched?", *ERRORED],
+            True,
+        ),
+        # A person's request is what is shown, so the version is shown as what it was again.
+        ("GrantClearanceFails", errored(until("GrantClearance")), True),
+        # From here on something was done to the endpoint, or to a release of it.
+        ("StopReleaseFails", errored(until("StopRelease", STOPPING)), False),
+        ("TagEndpointFails", errored(until("TagEndpoint")), False),
+    ],
+)
+def test_a_version_stays_what_it_was_until_its_endpoint_is_touched(
+    run: Callable[[str], Run], case: str, states: list[str], untouched: bool
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, "FAILED")
+    assert (NOTHING_CHANGED in str(ended.cause)) is untouched
 
 
 @pytest.mark.parametrize(
@@ -152,8 +210,9 @@ def test_a_rollback_that_does_not_serve_alarms(
     run: Callable[[str], Run], case: str, last: str, error: str, cause: str
 ) -> None:
     ended = run(case)
-    assert (ended.states, ended.status) == ([*until(last), *ERRORED], "FAILED")
-    assert ended.error == error
+    # What the endpoint serves is looked at, and known from then on if it went back.
+    assert ended.states == errored(until(last), serves=case != "EndpointFailed")
+    assert (ended.status, ended.error) == ("FAILED", error)
     assert cause in str(ended.cause)
 
 

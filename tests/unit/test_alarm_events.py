@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,8 +15,24 @@ GONE_OFF = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
 REQUEST = {"workflow": "rollback_model", "execution_arn": "arn:execution", "event": GONE_OFF}
 
 
-def _serving(kind: str = "CandidateReleased") -> dict[str, Any]:
-    return {"kind": kind, "sequence": 7, "model_package_arn": samples.version_arn()}
+RELEASE = "5f56359ef1" + "0" * 54
+FOUND = events.example("governed-path-release-errored.alarm-after-release")
+
+
+def _serving(kind: str = "CandidateReleased", **more: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "sequence": 7,
+        "model_package_arn": samples.version_arn(),
+        "workflow": "release_to_prod",
+        "claim_id": RELEASE,
+        "recorded_at": "2026-11-21T09:02:01Z",
+        **more,
+    }
+
+
+def _taken_back(alarm: dict[str, Any], *served: dict[str, Any]) -> dict[str, Any] | None:
+    return rollbacks.by_alarm(alarm, samples.MODEL, served, REQUEST)
 
 
 def test_an_alarm_is_read_from_its_event() -> None:
@@ -24,6 +41,7 @@ def test_an_alarm_is_read_from_its_event() -> None:
         "arn": GONE_OFF["resources"][0],
         "account": samples.PROD,
         "endpoint_name": "clinical-risk",
+        "config_name": None,
         "at": "2026-11-21T10:00:00Z",
     }
 
@@ -54,18 +72,84 @@ def test_an_alarm_is_nobody_and_says_so() -> None:
     assert found["persona"] is None
 
 
-def test_an_alarm_takes_back_what_was_released_and_claims_it_once() -> None:
+def test_an_alarm_takes_back_what_was_released() -> None:
     alarm = alarm_events.alarm(GONE_OFF)
-    found = rollbacks.by_alarm(alarm, samples.MODEL, _serving(), REQUEST)
+    found = _taken_back(alarm, _serving())
     assert found is not None
     assert found["model_package_arn"] == samples.version_arn()
     assert (found["account"], found["decided_at"]) == (samples.CENTRAL, alarm["at"])
-    assert found == rollbacks.by_alarm(alarm, samples.MODEL, _serving(), REQUEST)
-    later = rollbacks.by_alarm(alarm | {"at": "2026-11-21T10:01:00Z"}, "m", _serving(), REQUEST)
-    assert later is not None
-    assert later["claim_id"] != found["claim_id"]
 
 
-@pytest.mark.parametrize("serving", [None, _serving("CandidateRestored")])
+def test_all_alarms_of_an_incident_are_one_claim() -> None:
+    """Whichever alarm, however late: it is the release that is taken back, and once."""
+    alarm = alarm_events.alarm(GONE_OFF)
+    first = _taken_back(alarm, _serving("CandidateInService"))
+    other = {**alarm, "name": "governed-path-clinical-risk-latency", "at": "2026-11-21T10:01:00Z"}
+    second = _taken_back(other, _serving(), _serving("CandidateInService"))
+    found = _taken_back(alarm_events.found_by_release(FOUND), _serving("CandidateInService"))
+    assert first is not None
+    assert second is not None
+    assert found is not None
+    assert first["claim_id"] == second["claim_id"] == found["claim_id"]
+    again = _taken_back(alarm, _serving(claim_id="6" * 64))
+    assert again is not None
+    assert again["claim_id"] != first["claim_id"]
+
+
+def test_a_version_that_serves_although_its_release_broke_is_what_an_alarm_takes_back() -> None:
+    served = [_serving("CandidateInService", model_package_arn=samples.version_arn(version=4))]
+    found = _taken_back(alarm_events.alarm(GONE_OFF), *served, _serving(claim_id="6" * 64))
+    assert found is not None
+    assert found["model_package_arn"] == samples.version_arn(version=4)
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        None,
+        _serving("CandidateRestored", workflow="rollback_model"),
+        # It went back, and the record of how that ended broke.
+        _serving("CandidateInService", workflow="rollback_model"),
+    ],
+)
 def test_an_alarm_does_not_go_back_twice(serving: dict[str, Any] | None) -> None:
-    assert rollbacks.by_alarm(alarm_events.alarm(GONE_OFF), "m", serving, REQUEST) is None
+    assert _taken_back(alarm_events.alarm(GONE_OFF), *([serving] if serving else [])) is None
+
+
+def test_an_alarm_from_before_a_version_served_says_nothing_of_it() -> None:
+    alarm = alarm_events.alarm(GONE_OFF)
+    later = _serving("CandidateInService", recorded_at="2026-11-21T10:00:01Z")
+    assert _taken_back(alarm, later) is None
+    # It served since it was in service, and not only since its release was over.
+    released = _serving(recorded_at="2026-11-21T10:00:01Z")
+    assert _taken_back(alarm, released, _serving("CandidateInService")) is not None
+
+
+def test_an_alarm_of_a_deployment_is_sagemakers_until_that_is_what_serves() -> None:
+    event = json.loads(json.dumps(GONE_OFF))
+    (metric,) = event["detail"]["configuration"]["metrics"]
+    dimensions = metric["metricStat"]["metric"]["dimensions"]
+    dimensions["EndpointConfigName"] = "clinical-risk-prod-0123456789"
+    alarm = alarm_events.alarm(event)
+    assert alarm["config_name"] == "clinical-risk-prod-0123456789"
+    assert _taken_back(alarm, _serving()) is None
+    dimensions["EndpointConfigName"] = f"clinical-risk-prod-{RELEASE[:10]}"
+    assert _taken_back(alarm_events.alarm(event), _serving("CandidateInService")) is not None
+
+
+def test_an_alarm_that_a_release_has_found_is_read_from_the_event_of_its_end() -> None:
+    assert alarm_events.found_by_release(FOUND) == {
+        "name": "governed-path-clinical-risk-server-errors",
+        "arn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:"
+        "governed-path-clinical-risk-server-errors",
+        "account": samples.PROD,
+        "endpoint_name": "clinical-risk",
+        "config_name": None,
+        "at": FOUND["detail"]["recorded_at"],
+    }
+
+
+def test_another_end_of_a_release_tells_of_no_alarm() -> None:
+    other = events.example("governed-path-release-errored.complete")
+    with pytest.raises(InvalidInputError, match="expected ReleaseErrored with AlarmAfterRelease"):
+        alarm_events.found_by_release(other)

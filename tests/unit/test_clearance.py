@@ -23,7 +23,12 @@ PHASES = {
     "VersionRecalled": ("Prod", "Recalled"),
     "VersionRetired": ("Retired", "Retired"),
     "ApprovalsVoided": ("Prod", "Approved"),
+    "CandidateInService": ("Prod", "Releasing"),
     "CandidateReleased": ("Prod", "Deployed"),
+    "CandidateRolledBack": ("Prod", "RolledBack"),
+    "ReleaseStarted": ("Prod", "Releasing"),
+    "ReleaseRolledBack": ("Prod", "RolledBack"),
+    "ReleaseStopped": ("Prod", "RolledBack"),
     "CandidateSuperseded": ("Prod", "Superseded"),
     "ReleaseErrored": ("Prod", "Errored"),
     "ReviewGiven": ("Prod", "Technical-Approved"),
@@ -72,6 +77,23 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Prod", "CandidateReleased", "CandidateSuperseded", "ApprovalsVoided"), {}),
         # What serves is not taken from under its instances.
         (("Prod", "CandidateReleased", "ReviewGiven", "ApprovalsVoided"), {"Prod": PROD}),
+        # A release that ends before its version serves takes the clearance with it.
+        (("Prod", "ReleaseStarted", "ReleaseRolledBack"), {}),
+        (("Prod", "ReleaseStarted", "ReleaseStopped"), {}),
+        # But not what serves by an earlier one, whatever became of that.
+        (
+            ("Prod", "CandidateInService", "ReleaseErrored", "Prod", "ReleaseRolledBack"),
+            {"Prod": PROD},
+        ),
+        (("Prod", "CandidateReleased", "Prod", "ReleaseRolledBack"), {"Prod": PROD}),
+        (("Prod", "CandidateInService", "ReleaseStopped"), {"Prod": PROD}),
+        (("Prod", "CandidateInService", "ReleaseErrored", "ApprovalsVoided"), {"Prod": PROD}),
+        # Until something says that it serves no more.
+        (("Prod", "CandidateInService", "ReleaseStopped", "CandidateRolledBack"), {}),
+        (
+            (*("Prod", "CandidateReleased", "CandidateSuperseded"), "Prod", "ReleaseRolledBack"),
+            {},
+        ),
         (("Test", "ReviewGiven"), {"Test": TEST}),
         (("ValidationPassed", "VersionRecalled"), {}),
     ],

@@ -232,6 +232,37 @@ def test_a_recall_and_a_retirement_move_it(kind: str, phase: str) -> None:
     assert not phases.may_follow(phase, "Prod/Approved")
 
 
+def test_what_serves_moves_no_version_and_neither_does_a_rollback_that_broke_at_once() -> None:
+    errored = {"kind": "ReleaseErrored", "stage": "Prod", "stage_status": "Errored"}
+    serves = {"kind": "CandidateInService", "stage": "Prod", "stage_status": "Releasing"}
+    assert ledger.phase(_story(errored, serves)) == "Prod/Errored"
+    released = {"kind": "CandidateReleased", "stage": "Prod", "stage_status": "Deployed"}
+    broken = {"kind": "RollbackErrored", "stage": "Prod"}
+    for status in ("Rollback-Requested", "Deployed"):
+        story = _story(released, {**broken, "stage_status": status})
+        assert ledger.phase(story) == "Prod/Deployed"
+    story = _story(released, {**broken, "stage_status": "Errored"})
+    assert ledger.phase(story) == "Prod/Errored"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "serves"),
+    [
+        ((), False),
+        (("ReleaseStarted",), False),
+        (("CandidateInService", "ReleaseErrored"), True),
+        (("CandidateReleased", "ReleaseStarted"), True),
+        (("CandidateReleased", "CandidateSuperseded", "ReleaseStarted"), False),
+        (("CandidateInService", "CandidateRolledBack"), False),
+        (("CandidateRolledBack", "CandidateRestored"), True),
+    ],
+)
+def test_a_version_may_serve_until_something_says_that_it_stopped(
+    kinds: tuple[str, ...], serves: bool
+) -> None:
+    assert ledger.may_serve(_story(*({"kind": kind} for kind in kinds))) is serves
+
+
 @pytest.mark.parametrize(
     ("entry", "person"),
     [

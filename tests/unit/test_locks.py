@@ -107,10 +107,53 @@ def test_what_serves_by_a_later_decision_stays() -> None:
     assert "approve again" in refusal["description"]
 
 
+@pytest.mark.parametrize(
+    ("version", "recorded_at", "refused"),
+    [
+        # Another rollback was faster, so there is nothing to go any more.
+        (2, LATER, True),
+        # What was being released when it was asked for has come to serve since.
+        (3, LATER, False),
+        (2, EARLIER, False),
+    ],
+)
+def test_a_rollback_is_not_of_what_serves_no_more(
+    version: int, recorded_at: str, refused: bool
+) -> None:
+    serving = change(EARLIER) | {
+        "model_package_arn": samples.version_arn(version=version),
+        "recorded_at": recorded_at,
+    }
+    back = promotion(workflow="rollback_model")
+    refusal = locks.refusal_if_overtaken(back, [serving])
+    assert (refusal is not None) is refused
+    if refusal:
+        assert f"serves since {recorded_at}" in refusal["reasons"][0]["fact"]
+    # A release is by its decision alone.
+    assert locks.refusal_if_overtaken(promotion(), [serving]) is None
+
+
 def test_the_end_of_an_execution_is_read_from_its_event() -> None:
     for case in ("release-aborted", "release-succeeded"):
         event = events.example(f"step-functions-execution-status-change.{case}")
         assert executions.ended(event) == event["resources"][0]
+
+
+def test_one_message_of_a_queue_holds_one_event() -> None:
+    assert executions.queued({"Records": [{"body": '{"a": 1}'}]}) == {"a": 1}
+    for message in ({}, {"Records": []}, {"Records": [{"body": "{}"}] * 2}):
+        with pytest.raises(InvalidInputError, match="BatchSize"):
+            executions.queued(message)
+    for body in ("no JSON", "[1]", None):
+        with pytest.raises(InvalidInputError, match="expected"):
+            executions.queued({"Records": [{"body": body}]})
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]"])
+def test_what_an_execution_was_started_with_is_an_event(text: str) -> None:
+    assert executions.input_of("arn:e", '{"detail": {}}') == {"detail": {}}
+    with pytest.raises(InvalidInputError, match="execution arn:e was started with"):
+        executions.input_of("arn:e", text)
 
 
 @pytest.mark.parametrize(

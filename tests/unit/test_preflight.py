@@ -72,7 +72,10 @@ def test_every_check_says_what_is_missing_and_where(name: str) -> None:
 def test_the_calls_cover_what_crosses_accounts() -> None:
     calls = {check.call for check in _checks(*EVERY).values()}
     services = {call.partition(":")[0] for call in calls}
-    assert services == {"sts", "s3", "kms", "ecr", "events", "sagemaker", "dynamodb"}
+    assert services == {
+        *("sts", "s3", "kms", "ecr", "events", "sagemaker", "dynamodb"),
+        *("cloudwatch", "application-autoscaling"),
+    }
 
 
 def test_a_model_without_a_project_is_checked_in_central_alone() -> None:
@@ -101,6 +104,14 @@ def test_a_promotion_checks_all_that_it_writes_or_reads_late() -> None:
         "central-image-push",
         "central-lineage",
     } <= _checks("dev").keys()
+
+
+def test_a_release_checks_what_its_guardrails_need_and_touches_nothing() -> None:
+    guarded = {"prod-alarms", "prod-alarm-states", "prod-autoscaling"}
+    found = _checks("prod")
+    assert guarded <= found.keys()
+    assert {found[name].target for name in guarded} == {preflight.NOBODYS}
+    assert not guarded & _checks("dev", "test").keys()
 
 
 def test_what_failed_is_told_from_what_passed() -> None:

@@ -29,9 +29,8 @@ def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
     def story_of(arn: str) -> list[dict[str, Any]]:
         return [e for e in reversed(entries) if e["model_package_arn"] == arn]
 
-    found = rollbacks.choose(
-        rollbacks.served(entries, ENDPOINT), samples.version_arn(version=replaced), story_of
-    )
+    good = rollbacks.good(rollbacks.served(entries, ENDPOINT))
+    found = rollbacks.choose(good, samples.version_arn(version=replaced), story_of)
     return None if found is None else int(found["model_package_arn"].rpartition("/")[2])
 
 
@@ -58,6 +57,17 @@ def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
             [
                 *(entry(1, 1), entry(2, 2)),
                 *(entry(3, 2, "CandidateRolledBack"), entry(4, 1, "CandidateRestored")),
+            ],
+            3,
+            1,
+        ),
+        # What served and never proved good is nothing to go back to, nor made good by that.
+        ([entry(1, 1), entry(2, 2, "CandidateInService")], 2, 1),
+        ([entry(1, 1), entry(2, 2, "CandidateInService")], 3, 1),
+        (
+            [
+                *(entry(1, 1), entry(2, 2), entry(3, 2, "CandidateRolledBack")),
+                *(entry(4, 1, "CandidateRestored"), entry(5, 2, "CandidateInService")),
             ],
             3,
             1,
@@ -116,3 +126,31 @@ def test_what_is_as_it_should_be_is_proven() -> None:
         rollbacks.check_cleared([], "123456789012"),
     ]
     assert all(one["proven"] and one["said"] for one in checks)
+
+
+@pytest.mark.parametrize(
+    ("later", "serving", "serves"),
+    [
+        # It serves from the moment on, and also if its release breaks after that.
+        ([entry(3, 2, "CandidateInService")], 2, True),
+        ([entry(3, 2, "CandidateInService"), entry(4, 2, "ReleaseErrored")], 2, True),
+        # As long as it goes on it can be stopped; one that broke before has never served.
+        ([], 1, True),
+        ([entry(3, 2, "ReleaseErrored")], 1, False),
+        ([entry(3, 2, "ReleaseRolledBack")], 1, False),
+    ],
+)
+def test_what_is_to_go_is_what_serves_or_is_being_released(
+    later: list[dict[str, Any]], serving: int, serves: bool
+) -> None:
+    started = entry(2, 2, "ReleaseStarted")
+    entries = [entry(1, 1), started, *later]
+    story = [
+        e for e in reversed(entries) if e["model_package_arn"] == samples.version_arn(version=2)
+    ]
+    for one in story:
+        one |= {"stage": "Prod", "stage_status": "Errored"}
+    found = rollbacks.asked(
+        samples.version_arn(version=2), None, rollbacks.served(entries, ENDPOINT), started, story
+    )
+    assert (found["serving"], found["serves"]) == (samples.version_arn(version=serving), serves)

@@ -82,6 +82,25 @@ class Endpoints:
         config: dict[str, Any] = plain(answer)
         return config
 
+    def versions(self, config: Mapping[str, Any]) -> list[str]:
+        """The ARNs of the registered versions that a config (DescribeEndpointConfig) serves.
+
+        A model that was made otherwise than from a version, or is gone, is none of them.
+        """
+        found: list[str] = []
+        for variant in config["ProductionVariants"]:
+            name = variant["ModelName"]
+            with errors.translated(f"describe model {name}"):
+                try:
+                    model = self._sagemaker.describe_model(ModelName=name)
+                except ClientError as error:
+                    if errors.is_absent(error):
+                        continue
+                    raise
+            containers = model.get("Containers") or [model.get("PrimaryContainer") or {}]
+            found += [one["ModelPackageName"] for one in containers if one.get("ModelPackageName")]
+        return found
+
     def _update(self, found: Mapping[str, Any], deployment: Mapping[str, Any]) -> None:
         name, config_name = deployment["endpoint_name"], deployment["config_name"]
         before = self.find_config(str(found.get("EndpointConfigName")))

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from governance.adapters import errors, sessions
 from governance.adapters.sessions import Sessions
-from governance.domain import images
+from governance.domain import guardrails, images
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -265,6 +265,26 @@ def _repositories(ecr: Any, check: Check) -> str:
     return ""
 
 
+def _alarm(cloudwatch: Any, check: Check) -> str:
+    request = {"AlarmName": check.target, "StateValue": "OK", "StateReason": "pre-flight"}
+    return _or_absent(cloudwatch.set_alarm_state, **request)
+
+
+def _alarm_states(cloudwatch: Any, check: Check) -> str:
+    cloudwatch.describe_alarms(AlarmNames=[check.target])
+    return ""
+
+
+def _scaling(autoscaling: Any, check: Check) -> str:
+    resource = guardrails.scalable({"endpoint_name": check.target, "variant_name": "none"})
+    try:
+        autoscaling.deregister_scalable_target(**resource)
+    except ClientError as error:
+        if errors.code_of(error) != "ObjectNotFoundException":
+            raise
+    return ""
+
+
 def _forwarding(events: Any, check: Check) -> str:
     name = "governed-path-forwarding"
     state = events.describe_rule(Name=name)["State"]
@@ -296,6 +316,9 @@ _BY_CALL: Mapping[str, Attempt] = {
     "ecr:DescribeRepositories": _repositories,
     "ecr:BatchGetImage": _pull,
     "ecr:UploadLayerPart": _push,
+    "cloudwatch:SetAlarmState": _alarm,
+    "cloudwatch:DescribeAlarms": _alarm_states,
+    "application-autoscaling:DeregisterScalableTarget": _scaling,
     "events:ListTargetsByRule": _forwarding,
     "events:DescribeEventBus": _on_the_bus,
 }

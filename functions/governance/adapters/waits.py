@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 # Longer than the task that waits (30,600 s in deploy_endpoint), so only a dead wait can expire.
-_SECONDS = 30_900
+SECONDS = 30_900
 
 
 class Waits:
@@ -36,7 +36,7 @@ class Waits:
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
-                Item=items.to_item({**wait, "expires_at": clock.now(later_by=_SECONDS)}),
+                Item=items.to_item({**wait, "expires_at": clock.now(later_by=SECONDS)}),
                 ConditionExpression=(
                     "attribute_not_exists(endpoint_arn) OR claim_id = :claim OR expires_at < :now"
                 ),

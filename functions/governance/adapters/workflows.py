@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from governance.adapters import errors, sessions
+from governance.adapters import clock, errors, sessions
+from governance.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
+_RUNNING = {"RUNNING", "PENDING_REDRIVE"}
 # The execution has the answer already, has timed out, or was stopped: nobody waits any more.
 _GONE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
 
@@ -29,25 +32,49 @@ def succeed(task_token: str, output: Mapping[str, Any]) -> bool:
     return True
 
 
-def stop(execution_arn: str, cause: str) -> bool:
+def stop(execution_arn: str, cause: str, error: str = "StoppedByRollback") -> bool:
     """Stop the execution; False if it had ended, or was never there."""
     stepfunctions: SFNClient = sessions.own_client("stepfunctions")
     if not is_running(execution_arn):
         return False
     with errors.translated(f"stop execution {execution_arn}"):
-        stepfunctions.stop_execution(
-            executionArn=execution_arn, error="StoppedByRollback", cause=cause
-        )
+        stepfunctions.stop_execution(executionArn=execution_arn, error=error, cause=cause)
     return True
 
 
 def is_running(execution_arn: str) -> bool:
     """True while the execution has not ended; one that AWS has forgotten ended long ago."""
+    found = _describe(execution_arn)
+    return found is not None and found["status"] in _RUNNING
+
+
+def ran_within(execution_arn: str, seconds: int) -> bool:
+    """True if the execution runs, or ended no longer ago than that."""
+    found = _describe(execution_arn)
+    if found is None:
+        return False
+    return found["status"] in _RUNNING or clock.text(found["stopDate"]) > clock.now(-seconds)
+
+
+def input_of(execution_arn: str) -> str:
+    """What the execution was started with, also when it was too long for its event.
+
+    NotFoundError for one that AWS has forgotten.
+    """
+    found = _describe(execution_arn)
+    if found is None:
+        raise NotFoundError(
+            f"execution {execution_arn} is not known to Step Functions any more; look for what it "
+            "made by its name, and remove that by hand"
+        )
+    return str(found["input"])
+
+
+def _describe(execution_arn: str) -> DescribeExecutionOutputTypeDef | None:
     stepfunctions: SFNClient = sessions.own_client("stepfunctions")
     try:
-        answer = stepfunctions.describe_execution(executionArn=execution_arn)
+        return stepfunctions.describe_execution(executionArn=execution_arn)
     except ClientError as error:
         if errors.code_of(error) == "ExecutionDoesNotExist":
-            return False
+            return None
         raise errors.translate(error, f"describe execution {execution_arn}") from error
-    return answer["status"] in {"RUNNING", "PENDING_REDRIVE"}

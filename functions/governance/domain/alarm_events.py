@@ -10,21 +10,23 @@ from governance.domain.errors import InvalidInputError
 
 DETAIL_TYPE = "CloudWatch Alarm State Change"
 OURS = "governed-path-"
+# Of a release whose bake is over, by this failure: an alarm was raised and nobody has acted on it.
+FOUND_BY, AFTER_RELEASE = "ReleaseErrored", "AlarmAfterRelease"
 
 
-def alarm(event: Mapping[str, Any]) -> dict[str, str]:
-    """{name, arn, account, endpoint_name, at} of an alarm that went off.
+def alarm(event: Mapping[str, Any]) -> dict[str, Any]:
+    """{name, arn, account, endpoint_name, config_name, at} of an alarm that went off.
+
+    `config_name` is None for an alarm on the endpoint as a whole: otherwise it looks at what was
+    deployed with that config alone.
 
     InvalidInputError if the event is none of an alarm of ours on a metric of an endpoint.
     """
     detail = event.get("detail")
     found = detail if isinstance(detail, Mapping) else {}
     name, state = str(found.get("alarmName") or ""), found.get("state") or {}
-    endpoints = {
-        str(dimensions["EndpointName"])
-        for dimensions in _dimensions(found)
-        if dimensions.get("EndpointName")
-    }
+    dimensions = _dimensions(found)
+    endpoints = {str(one["EndpointName"]) for one in dimensions if one.get("EndpointName")}
     right = event.get("detail-type") == DETAIL_TYPE and name.startswith(OURS)
     if not right or state.get("value") != "ALARM" or len(endpoints) != 1:
         raise InvalidInputError(
@@ -37,11 +39,41 @@ def alarm(event: Mapping[str, Any]) -> dict[str, str]:
         "arn": str((event.get("resources") or [name])[0]),
         "account": str(event.get("account")),
         "endpoint_name": endpoints.pop(),
+        "config_name": next(
+            (str(d["EndpointConfigName"]) for d in dimensions if d.get("EndpointConfigName")), None
+        ),
         "at": claims.decision_time(state.get("timestamp")),
     }
 
 
-def identity(found: Mapping[str, str]) -> dict[str, Any]:
+def found_by_release(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of the first alarm that a release found when its bake was over, by our own event.
+
+    InvalidInputError if the event is about no such end of a release.
+    """
+    detail = event.get("detail")
+    found = detail if isinstance(detail, Mapping) else {}
+    names, endpoint = found.get("alarms") or (), found.get("endpoint") or {}
+    error = (found.get("failure") or {}).get("Error")
+    if found.get("kind") != FOUND_BY or error != AFTER_RELEASE or not names or not endpoint:
+        raise InvalidInputError(
+            f"event {event.get('id')!r} is about {found.get('kind')!r} with {error!r} and alarms "
+            f"{names!r}; expected {FOUND_BY} with {AFTER_RELEASE}, its alarms and its endpoint: "
+            "correct the rule that sent it"
+        )
+    _, partition, _, region, *_ = str(endpoint["endpoint_arn"]).split(":")
+    account = str(endpoint["account"])
+    return {
+        "name": str(names[0]),
+        "arn": f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{names[0]}",
+        "account": account,
+        "endpoint_name": str(endpoint["endpoint_name"]),
+        "config_name": None,
+        "at": str(found["recorded_at"]),
+    }
+
+
+def identity(found: Mapping[str, Any]) -> dict[str, Any]:
     """The alarm in the place of a person: it is nobody, and says so."""
     return {
         "person": f"alarm {found['name']}",

@@ -21,6 +21,7 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "ValidationFailed": ("Test",),
     "ValidationErrored": ("Test",),
     "ReleaseRolledBack": ("Prod",),
+    "ReleaseStopped": ("Prod",),
     "VersionRecalled": STAGES,
     "VersionRetired": STAGES,
     "ApprovalsVoided": STAGES,
@@ -31,6 +32,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
 }
+# A release that did not come to its end says nothing of an earlier one by which the version serves.
+_UNLESS_IT_SERVES = frozenset({"ReleaseRolledBack", "ReleaseStopped"})
 # A release that goes on, or that broke after the traffic moved, serves like one that is done.
 _MAY_SERVE = frozenset({"Prod/Deployed", "Prod/Releasing", "Prod/Errored"})
 # What a gate would have said no to, had it come before the gate and not after.
@@ -155,7 +158,10 @@ def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tupl
     What serves in Prod stays readable when somebody has changed what the registry says of it: the
     cleared bytes are the approved ones, and an instance that is replaced loads them again.
     """
-    if entry["kind"] == "ApprovalsVoided" and ledger.phase(before) in _MAY_SERVE:
+    if entry["kind"] in _UNLESS_IT_SERVES and ledger.may_serve(before):
+        return ()
+    voided = entry["kind"] == "ApprovalsVoided"
+    if voided and (ledger.phase(before) in _MAY_SERVE or ledger.may_serve(before)):
         return ("Test",)
     return ENDS.get(entry["kind"], ())
 

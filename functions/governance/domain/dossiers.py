@@ -14,7 +14,7 @@ from typing import Any
 
 from governance.domain import attestations, controls, images, locations, policy_changes
 from governance.domain.errors import IntegrityError, InvalidInputError
-from governance.domain.ledger import SERVES
+from governance.domain.ledger import GOOD, SERVES
 from governance.domain.policies import combined, digests_of
 from governance.domain.verification import KINDS as CHAIN_KINDS
 from governance.domain.verification import Finding, Key, verify_chain
@@ -63,6 +63,7 @@ _FORWARD = (
     "ValidationStarted",
     "ValidationPassed",
     "ReleaseStarted",
+    "CandidateInService",
     "CandidateReleased",
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -279,10 +280,19 @@ def lineage(
                 "superseded": entry.get("superseded"),
                 "sequence": entry["sequence"],
             }
-            for entry in about
-            if entry["kind"] in SERVES and entry.get("endpoint")
+            for entry in _served(about)
         ],
     }
+
+
+def _served(about: Sequence[Entry]) -> list[Entry]:
+    """The entries by which endpoints were made to serve the version; one of each decision.
+
+    That of the moment is left out where one says that it proved good as well.
+    """
+    found = [entry for entry in about if entry["kind"] in SERVES and entry.get("endpoint")]
+    good = {entry["claim_id"] for entry in found if entry["kind"] in GOOD}
+    return [e for e in found if e["kind"] in GOOD or e["claim_id"] not in good]
 
 
 def approvals(about: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -18,21 +18,38 @@ def child(execution_arn: str, machine: str, name: str) -> str:
     return f"{start}:execution:governed-path-{machine.replace('_', '-')}:{name}"
 
 
-def input_of(event: Mapping[str, Any]) -> dict[str, Any]:
-    """What the execution of the event was started with, which for a workflow is AWS's event.
+def queued(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The event in what Lambda passes on from a queue, one message at a time.
 
-    InvalidInputError if Step Functions left it out, as it does with long ones.
+    InvalidInputError for anything else.
     """
-    text = event["detail"].get("input")
+    records = message.get("Records")
+    if not isinstance(records, list) or len(records) != 1:
+        raise InvalidInputError(
+            f"got {str(message)[:80]}; expected Records with one message of a queue: set the "
+            "event source's BatchSize to 1"
+        )
+    return _object(str(records[0].get("body")), "a message of the queue is")
+
+
+def input_of(execution_arn: str, text: str) -> dict[str, Any]:
+    """What the execution was started with, which for a workflow is AWS's event.
+
+    InvalidInputError if that is no event.
+    """
+    return _object(text, f"execution {execution_arn} was started with")
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(text or "")
+        found = json.loads(text)
     except ValueError as error:
         raise InvalidInputError(
-            f"execution {event['detail']['executionArn']} was started with {text!r:.80}; expected "
-            "the JSON of an event: look at the execution, and remove by hand what it made"
+            f"{what} {text!r:.80}; expected the JSON of an event: look at the execution, and "
+            "remove by hand what it made"
         ) from error
     if not isinstance(found, dict):
-        raise InvalidInputError(f"an execution was started with {found!r:.80}; expected an event")
+        raise InvalidInputError(f"{what} {found!r:.80}; expected an event")
     return found
 
 

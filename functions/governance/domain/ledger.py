@@ -21,6 +21,7 @@ KINDS = (
     "ReleaseStarted",
     "ClearanceGranted",
     "ClearanceRevoked",
+    "CandidateInService",
     "CandidateReleased",
     "ReleaseRejected",
     "ReleaseErrored",
@@ -48,6 +49,7 @@ KINDS = (
     "PolicyChanged",
 )
 _RECALLED = "Prod/Recalled"
+_ASKED_BACK = "Rollback-Requested"
 # Who may read a version's bytes: nobody decides that, so these say neither where the version stands
 # nor by whose decision.
 ABOUT_ACCESS = frozenset({"ClearanceGranted", "ClearanceRevoked"})
@@ -65,6 +67,8 @@ UNMOVING = frozenset(
         # The version is what it was until it is taken back.
         "RollbackStarted",
         "RollbackRejected",
+        # What an endpoint serves, and not what became of the release.
+        "CandidateInService",
         # Nothing of Prod was touched, whatever a drill came to.
         "RollbackDrilled",
         "DrillFailed",
@@ -73,10 +77,14 @@ UNMOVING = frozenset(
         *ABOUT_ACCESS,
     }
 )
-# The kinds of entries that say what an endpoint of Prod serves from then on.
-SERVES = ("CandidateReleased", "CandidateRestored")
+# By which a version that an endpoint serves has also proved good: it may be gone back to.
+GOOD = ("CandidateReleased", "CandidateRestored")
+# The kinds of entries that say what an endpoint of Prod serves from then on. The first is of the
+# moment in which it does: how the release ends, if it does, changes nothing about that.
+SERVES = ("CandidateInService", *GOOD)
 # By which it stops to serve a version, because that was not good.
 LEAVES = ("CandidateRolledBack",)
+_REPLACED = ("CandidateSuperseded", *LEAVES)
 # How a drill of the way back to a version ended: it holds, or it does not.
 DRILLED = ("RollbackDrilled", "DrillFailed")
 _OPTIONAL = (
@@ -176,6 +184,16 @@ def serving(changes: Iterable[Mapping[str, Any]]) -> str | None:
     return None if found is None else str(found["model_package_arn"])
 
 
+def may_serve(story: Iterable[Mapping[str, Any]]) -> bool:
+    """True if an endpoint was made to serve the version, and nothing says that it stopped since.
+
+    `story` is the entries about the version, the newest first. Only by other versions' entries
+    could one be sure that it still does: this is for what must not be taken from one that serves.
+    """
+    told = (entry["kind"] for entry in story if entry["kind"] in (*SERVES, *_REPLACED))
+    return next(told, None) in SERVES
+
+
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
     """True if the last validation of the candidate that ended, in any way, ended as passed.
 
@@ -201,6 +219,9 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
         if entry["kind"] == "VersionRecalled":
             return _RECALLED
         if left_at is not None or entry["kind"] in UNMOVING:
+            continue
+        if entry.get("stage_status") == _ASKED_BACK:
+            # A rollback that broke before anything was known of the version, or done to it.
             continue
         if entry["kind"] == "CandidatePromoted":
             registered = f"{entry['stage']}/{entry['stage_status']}"

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from governance.domain import approval_events
 from governance.domain.gates import Reason, one_line
+from governance.domain.rollbacks import WORKFLOW
 
 RULE = "one_active_release"
 # How often the state machine asks again, which takes it about an hour.
@@ -44,7 +46,7 @@ def yields(holder: Mapping[str, Any], promotion: Mapping[str, Any], runs: bool) 
     It does if its execution runs no more; and a release does to a rollback, so that no other that
     waits comes in between while it is being stopped.
     """
-    back = promotion["workflow"] == "rollback_model"
+    back = promotion["workflow"] == WORKFLOW
     return not runs or (back and holder["workflow"] == "release_to_prod")
 
 
@@ -88,15 +90,30 @@ def refusal_if_overtaken(
 ) -> dict[str, Any] | None:
     """Why the promotion comes too late; None if nothing decided later serves.
 
-    `changes` are the entries that say what the endpoint was made to serve.
+    `changes` are the entries that say what the endpoint was made to serve. A rollback, or a drill
+    of one, also comes too late if another version has come to serve since it was asked for: there is nothing to go.
     """
-    later = [entry for entry in changes if entry["decided_at"] > promotion["decided_at"]]
+    found = sorted(changes, key=lambda entry: int(entry["sequence"]))
+    later = [entry for entry in found if entry["decided_at"] > promotion["decided_at"]]
     if not later:
-        return None
-    newest = max(later, key=lambda entry: int(entry["sequence"]))
+        back = promotion["workflow"] in approval_events.BACK
+        return _refusal_if_gone(promotion, found[-1]) if back and found else None
+    newest = later[-1]
     return _refusal(
         f"entry {newest['sequence']} ({newest['kind']}) of {newest['model_package_arn']} was "
         f"decided at {newest['decided_at']}, after this decision of {promotion['decided_at']}",
+        "the latest decision about the endpoint",
+    )
+
+
+def _refusal_if_gone(promotion: Mapping[str, Any], serving: Entry) -> dict[str, Any] | None:
+    arn = serving["model_package_arn"]
+    if serving["recorded_at"] <= promotion["decided_at"] or arn == promotion["model_package_arn"]:
+        return None
+    return _refusal(
+        f"entry {serving['sequence']} ({serving['kind']}) says that {arn} serves since "
+        f"{serving['recorded_at']}; when the way back was asked for, at "
+        f"{promotion['decided_at']}, another did",
         "the latest decision about the endpoint",
     )
 

@@ -13,6 +13,10 @@ from typing import Any
 
 PASSED, FAILED, NOT_TRIED, UNCLEAR = "passed", "failed", "not tried", "unclear"
 CENTRAL_STACK, MEMBER_STACK = "template.yaml (Central)", "stacks/member.yaml"
+# The alarm and the endpoint that are asked about: there are none of that name.
+NOBODYS = "governed-path-doctor"
+_OF_ALARMS = ("PutMetricAlarm", "DeleteAlarms", "DescribeAlarmHistory", "SetAlarmState")
+_OF_SCALING = ("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy")
 # What each machine needs besides Central itself.
 STAGES_OF: Mapping[str, tuple[str, ...]] = {
     "promote_to_central": ("dev",),
@@ -426,7 +430,47 @@ def _serving(
                 needs=f"{stage}-role",
             )
         )
+        found += _guarded(account, place)
     return found
+
+
+def _guarded(account: str, place: Place) -> list[Check]:
+    """What only a release asks for: alarms and autoscaling, tried on what nobody has."""
+    target = place.arn("application-autoscaling", account, "scalable-target/*")
+    asked = {
+        "prod-alarms": (
+            "cloudwatch:SetAlarmState",
+            "alarms that take a release back cannot be put, set or deleted",
+            _allow(
+                [f"cloudwatch:{action}" for action in _OF_ALARMS],
+                place.arn("cloudwatch", account, "alarm:governed-path-*"),
+            ),
+        ),
+        "prod-alarm-states": (
+            "cloudwatch:DescribeAlarms",
+            "nobody can tell which alarm took a release back",
+            _allow("cloudwatch:DescribeAlarms", "*"),
+        ),
+        "prod-autoscaling": (
+            "application-autoscaling:DeregisterScalableTarget",
+            "the instances of an endpoint cannot be scaled as its definition says",
+            _allow([f"application-autoscaling:{action}" for action in _OF_SCALING], target),
+        ),
+    }
+    return [
+        Check(
+            name=name,
+            account=account,
+            call=call,
+            target=NOBODYS,
+            means=means,
+            statement=statement,
+            stack=MEMBER_STACK,
+            parameter=f"Stage=Prod HubAccountId={place.hub}",
+            needs="prod-role",
+        )
+        for name, (call, means, statement) in asked.items()
+    ]
 
 
 def project_bucket(account: str, place: Place) -> str:

@@ -15,16 +15,24 @@ from governance.domain.gates import Reason, one_line
 from governance.domain.identity import account_of
 
 RULE = "rollback_target_is_proven"
+WORKFLOW = "rollback_model"
 # The metadata of a version whose rollback is asked for: which version (a number) to go back to.
 WANTED = "rollback-to"
 # What ends that a version is good to go back to, until it is made to serve again.
 _ENDS_IT = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided", *ledger.LEAVES})
 
+_ENDS_RELEASE = frozenset(
+    {"ReleaseRejected", "ReleaseErrored", "ReleaseRolledBack", "ReleaseStopped"}
+)
+
 Entry = Mapping[str, Any]
 
 
 def served(changes: Iterable[Entry], endpoint_arn: str) -> list[Entry]:
-    """The entries by which the endpoint was made to serve something, the newest first."""
+    """The entries by which the endpoint was made to serve something, the newest first.
+
+    What proved good and what did not: `good` has the former.
+    """
     found = [
         entry
         for entry in changes
@@ -34,6 +42,11 @@ def served(changes: Iterable[Entry], endpoint_arn: str) -> list[Entry]:
     return sorted(found, key=lambda entry: int(entry["sequence"]), reverse=True)
 
 
+def good(served_: Iterable[Entry]) -> list[Entry]:
+    """Those of the entries of `served` whose version proved good, as a target has to."""
+    return [entry for entry in served_ if entry["kind"] in ledger.GOOD]
+
+
 def withdrawn(story: Sequence[Entry]) -> list[Entry]:
     """What speaks against a version that served once: its entries since then, the newest first.
 
@@ -41,7 +54,7 @@ def withdrawn(story: Sequence[Entry]) -> list[Entry]:
     """
     found = []
     for entry in story:
-        if entry["kind"] in ledger.SERVES:
+        if entry["kind"] in ledger.GOOD:
             break
         if entry["kind"] in _ENDS_IT:
             found.append(entry)
@@ -66,18 +79,26 @@ def choose(
 
 
 def by_alarm(
-    alarm: Mapping[str, str], model: str, serving: Entry | None, request: Mapping[str, Any]
+    alarm: Mapping[str, Any], model: str, served_: Sequence[Entry], request: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """The promotion by which an alarm takes back what serves; None if that is a person's decision.
+    """The promotion by which an alarm takes back what serves; None if it is not for that.
 
-    `serving` is the newest entry about what the endpoint serves, `request` the claim's. An alarm
-    goes back once: what serves after a rollback and still sets it off needs somebody who looks.
+    `served_` is what the endpoint served, the newest first, `request` the claim's. The claim is the
+    release's: however many alarms an incident sets off, and how often, they go back once. What
+    serves after a rollback and sets one off needs somebody who looks. An alarm of a deployment that
+    goes on is SageMaker's to act on, and one from before this version served says nothing of it.
     """
-    if serving is None or serving["kind"] != "CandidateReleased":
+    serving = next(iter(served_), None)
+    if serving is None or serving["workflow"] != "release_to_prod":
+        return None
+    release = str(serving["claim_id"])
+    since = min(str(one["recorded_at"]) for one in served_ if one["claim_id"] == release)
+    config = alarm.get("config_name")
+    if alarm["at"] < since or (config and not str(config).endswith(f"-{release[:10]}")):
         return None
     arn = str(serving["model_package_arn"])
     return {
-        "claim_id": claims.claim_id(arn, f"{ROLLBACK} by alarm", alarm["at"]),
+        "claim_id": claims.claim_id(arn, f"{ROLLBACK} by alarm", release),
         "workflow": request["workflow"],
         "stage": "Prod",
         "model": model,
@@ -118,8 +139,11 @@ def asked(
     """
     serving = served_[0] if served_ else None
     running = started is not None and started["model_package_arn"] == replaced
-    if running and serving is not None and started is not None:
-        running = int(started["sequence"]) > int(serving["sequence"])
+    if running and started is not None:
+        # Its own end is in the story; that another version serves since, is not.
+        ended = [e for e in story if e["kind"] in _ENDS_RELEASE]
+        later = [*ended[:1], *([serving] if serving else [])]
+        running = all(int(started["sequence"]) > int(entry["sequence"]) for entry in later)
     stage, _, status = (ledger.phase(story) or "").partition("/")
     return {
         "from": replaced,

@@ -17,7 +17,10 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Compare the config that is served with the intended one; name the alarm if it is another."""
+    """Compare the config that is served with the intended one; name the alarm if it is another.
+
+    `versions` are those that clients are answered by, as the endpoint itself has it.
+    """
     deployment = contracts.request("check_served_config", event)["deployment"]
     session = Sessions(settings, claim_of(event)).hub(deployment["account"])
     endpoints = Endpoints(session)
@@ -26,6 +29,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     served = endpoint.get("EndpointConfigName")
     intended = served == deployment["config_name"] and outcomes.is_serving(status)
     raised: list[dict[str, str]] = []
+    versions = [deployment["model_package_arn"]] if intended else _versions(endpoints, served)
     if not intended and deployment["release"]:
         # Made for this deployment, just before it began.
         config = endpoints.find_config(deployment["config_name"]) or {}
@@ -35,9 +39,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "served": {
             "config_name": served,
             "intended": intended,
+            "versions": versions,
             "endpoint_status": status,
             "alarms": [one["name"] for one in raised],
             "taken_back": None if intended else guardrails.taken_back(raised, served),
             "bake_left": guardrails.bake_left(deployment, endpoint),
         }
     }
+
+
+def _versions(endpoints: Endpoints, served: str | None) -> list[str]:
+    config = endpoints.find_config(served) if served else None
+    return endpoints.versions(config) if config else []

@@ -22,12 +22,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Read out of the event which version is to go and why, and claim the request.
 
     A person's request is of the version that it stands on. An alarm is about an endpoint of ours
-    and takes back what serves there, unless a run that changes it goes on: that one has its own
-    eyes on the alarm.
+    and takes back what serves there, also while the release of it bakes. One that a release has
+    found when its bake was over is told by the event of its end.
     """
     request = contracts.request("claim_rollback", event)
-    if request["event"].get("detail-type") == alarm_events.DETAIL_TYPE:
-        return _by_alarm(request)
+    kind = request["event"].get("detail-type")
+    if kind == alarm_events.DETAIL_TYPE:
+        return _by_alarm(request, alarm_events.alarm(request["event"]))
+    if kind == alarm_events.FOUND_BY:
+        return _by_alarm(request, alarm_events.found_by_release(request["event"]))
     promotion = approval_events.rollback_request(
         request["event"], request["workflow"], request["execution_arn"]
     )
@@ -36,8 +39,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return _claimed(promotion, "person", approval_events.rollback_reason(request["event"]), None)
 
 
-def _by_alarm(request: dict[str, Any]) -> dict[str, Any]:
-    alarm = alarm_events.alarm(request["event"])
+def _by_alarm(request: dict[str, Any], alarm: dict[str, Any]) -> dict[str, Any]:
     directory = Directory(settings.project_directory_table)
     project = directory.of_endpoint(alarm["account"], alarm["endpoint_name"])
     reason = f"alarm {alarm['name']} went off at {alarm['at']}"
@@ -52,13 +54,18 @@ def _by_alarm(request: dict[str, Any]) -> dict[str, Any]:
         return nobodys
     ours = Ledger(settings.ledger_table)
     newest = (next(ours.newest_first(project["model"], kind), None) for kind in ledger.SERVES)
-    serving = max((e for e in newest if e), key=lambda entry: int(entry["sequence"]), default=None)
-    promotion = rollbacks.by_alarm(alarm, str(project["model"]), serving, request)
+    served = sorted((e for e in newest if e), key=lambda e: int(e["sequence"]), reverse=True)
+    promotion = rollbacks.by_alarm(alarm, str(project["model"]), served, request)
     if promotion is None:
         return nobodys
     endpoint_arn = deployments.endpoint_arn(promotion, project)
     holder = Locks(settings.endpoint_locks_table).holder(endpoint_arn)
-    if holder is not None and workflows.is_running(holder["execution_arn"]):
+    # A release loses the endpoint to a rollback; a rollback that goes on is one already.
+    if (
+        holder is not None
+        and holder["workflow"] == rollbacks.WORKFLOW
+        and workflows.is_running(holder["execution_arn"])
+    ):
         return nobodys
     return _claimed(promotion, "alarm", reason, alarm_events.identity(alarm))
 

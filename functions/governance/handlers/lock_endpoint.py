@@ -19,12 +19,13 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Take the endpoint's lock for this execution: {endpoint_arn, refusal, took_over}.
+    """Take the endpoint's lock for this execution: {endpoint_arn, refusal, took_over, stands}.
 
-    `refusal` is None, or what of the gate's verdict becomes otherwise. A lock whose execution has
-    ended is taken over: the event that releases it may be late or lost. So is that of a release by
-    a rollback, which has to stop it then: `took_over` is its lock. TransientError while somebody
-    else's run goes on; the state machine asks again.
+    `refusal` is None, or what of the gate's verdict becomes otherwise; `stands` then {stage,
+    stage_status} of the version by the ledger, which may have moved while this one waited. A lock
+    whose execution has ended is taken over: the event that releases it may be late or lost. So is
+    that of a release by a rollback, which has to stop it then: `took_over` is its lock.
+    TransientError while somebody else's run goes on; the state machine asks again.
     """
     request = contracts.request("lock_endpoint", event)
     promotion = request["promotion"]
@@ -38,13 +39,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if locks.yields(holder, promotion, runs):
             taken = locks.taken_over(lock, holder if runs else None)
             holder = taken if table.take_over(holder, taken) else table.take(lock)
+    ours, model = Ledger(settings.ledger_table), promotion["model"]
     if locks.is_of(holder, promotion):
-        story, model = Ledger(settings.ledger_table), promotion["model"]
-        newest = (next(story.newest_first(model, kind), None) for kind in ledger.SERVES)
+        newest = (next(ours.newest_first(model, kind), None) for kind in ledger.SERVES)
+        refusal = locks.refusal_if_overtaken(promotion, [e for e in newest if e])
         return {
             "endpoint_arn": endpoint_arn,
-            "refusal": locks.refusal_if_overtaken(promotion, [e for e in newest if e]),
+            "refusal": refusal,
             "took_over": holder.get("took_over"),
+            "stands": _stands(ours, promotion) if refusal else None,
         }
     refusal = locks.refusal_while_held(promotion, holder, request["attempt"])
     if refusal is None:
@@ -52,4 +55,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             f"endpoint {endpoint_arn} is not free: {locks.told(holder)}; this one goes on when "
             "that one has ended"
         )
-    return {"endpoint_arn": endpoint_arn, "refusal": refusal, "took_over": None}
+    return {
+        "endpoint_arn": endpoint_arn,
+        "refusal": refusal,
+        "took_over": None,
+        "stands": _stands(ours, promotion),
+    }
+
+
+def _stands(ours: Ledger, promotion: dict[str, Any]) -> dict[str, str] | None:
+    """Where the ledger has the version by now; None if it does not know it."""
+    found = ledger.phase(ours.story(promotion["model"], promotion["model_package_arn"]))
+    if found is None:
+        return None
+    stage, _, status = found.partition("/")
+    return {"stage": stage, "stage_status": status}

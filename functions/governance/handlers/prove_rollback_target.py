@@ -47,9 +47,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     back = promotion["workflow"] in approval_events.BACK
     wanted = proof.wanted(replaced) if back else None
     chosen = (
-        rollbacks.named(served, replaced, wanted)
+        rollbacks.named(rollbacks.good(served), replaced, wanted)
         if wanted
-        else rollbacks.choose(served, replaced, lambda arn: list(ours.story(model, arn)))
+        else rollbacks.choose(
+            rollbacks.good(served), replaced, lambda arn: list(ours.story(model, arn))
+        )
     )
     if chosen is None and not back:
         return {"rollback_target": rollbacks.target(None, ()), "refusal": None}

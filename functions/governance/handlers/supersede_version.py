@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     request = contracts.request("supersede_version", event)
     promotion = request["promotion"]
     ours = Ledger(settings.ledger_table)
-    newest = [next(ours.newest_first(promotion["model"], kind), None) for kind in ledger.SERVES]
+    newest = [next(ours.newest_first(promotion["model"], kind), None) for kind in ledger.GOOD]
     previous = ledger.serving([entry for entry in newest if entry])
     if previous in {None, promotion["model_package_arn"]}:
         return {"superseded": None}

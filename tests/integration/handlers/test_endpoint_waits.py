@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,12 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from governance.adapters import waits
 from governance.adapters.waits import Waits
 from governance.domain import outcomes
 from governance.domain.errors import InvalidInputError, TransientError
 
-from .conftest import CENTRAL, DEV, REGION, ROOT, Waiting
+from .conftest import CENTRAL, DEV, REGION, Waiting
 
 TABLE = "governed-path-endpoint-waits"
 INTENDED, BEFORE = "config-new", "config-old"
@@ -98,11 +96,6 @@ def _deploy(token: str, name: str, claim_id: str = "a" * 64) -> dict[str, Any]:
         },
         "task_token": token,
     }
-
-
-def test_only_a_dead_wait_can_expire() -> None:
-    machine = json.loads((ROOT / "statemachines/deploy_endpoint.asl.json").read_text())
-    assert machine["States"]["DeployEndpoint"]["TimeoutSeconds"] < waits._SECONDS
 
 
 def _event(name: str, status: str = "IN_SERVICE", account: str = DEV) -> dict[str, Any]:

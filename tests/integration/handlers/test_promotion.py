@@ -16,18 +16,20 @@ from uuid import uuid4
 
 import pytest
 
+from governance.adapters import champions, items, workflows
 from governance.adapters import definitions as stored
-from governance.adapters import items
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
+from governance.adapters.locks import Locks
 from governance.adapters.registry import Registry
-from governance.domain import claims, ledger, policy_changes
+from governance.domain import claims, ledger, locks, policy_changes
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
     InvalidInputError,
     NotFoundError,
+    TransientError,
 )
 from governance.domain.identity import identity_of
 from tests import benches
@@ -1016,6 +1018,127 @@ def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Orga
     assert f"-drill-{promotion['claim_id'][:10]}" in tried["endpoint_name"]
 
 
+def _serves(here: Organisation, arn: str, kind: str, **more: Any) -> dict[str, Any]:
+    """Record an entry of a release of that version; its promotion."""
+    promotion = {**here.in_central(arn, "Prod"), "workflow": "release_to_prod"}
+    here.call(
+        "record",
+        kind=kind,
+        promotion=promotion,
+        stage="Prod",
+        stage_status="Releasing",
+        candidate_id=here.verified(arn)["candidate"]["candidate_id"],
+        **more,
+    )
+    return promotion
+
+
+def _went_off(here: Organisation, name: str, at: str = "2999-01-01T00:00:00Z") -> dict[str, Any]:
+    """The event of an alarm of the model's endpoint."""
+    event = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
+    (metric,) = event["detail"]["configuration"]["metrics"]
+    metric["metricStat"]["metric"]["dimensions"]["EndpointName"] = here.model
+    event["detail"] |= {"alarmName": f"governed-path-{here.model}-{name}"}
+    event["detail"]["state"] |= {"timestamp": at}
+    return {
+        "workflow": "rollback_model",
+        "execution_arn": f"{EXECUTION}-{name}",
+        "event": {**event, "account": CENTRAL},
+    }
+
+
+def test_an_alarm_takes_back_what_serves_although_its_release_broke_and_once(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, first = here.promoted()
+    deployment = _released(here, first)
+    second = here.registry.register(here.registry.describe(first))
+    planned = {"deployment": deployment | {"model_package_arn": second}}
+    # Nothing of the second serves yet, and the first was not released by that workflow.
+    assert here.call("claim_rollback", **_went_off(here, "early"))["outcome"] == "ignored"
+    release = _serves(here, second, "CandidateInService", **planned)
+    # While it bakes its run has the endpoint: it loses it to the rollback.
+    runs: list[str] = []
+    monkeypatch.setattr(workflows, "is_running", lambda arn: arn in runs)
+    lock = locks.lock_of(release, deployment["endpoint_arn"], DECIDED)
+    table = Locks("governed-path-endpoint-locks")
+    table.take(lock)
+    runs.append(lock["execution_arn"])
+    claimed = here.call("claim_rollback", **_went_off(here, "errors"))
+    assert (claimed["outcome"], claimed["trigger"]) == ("claimed", "alarm")
+    assert claimed["promotion"]["model_package_arn"] == second
+    failure = {"Error": "SmokeTestFailed", "Cause": "HTTP 500"}
+    _serves(here, second, "ReleaseErrored", failure=failure, **planned)
+    # The next alarm of the incident finds the same release, which is taken back already.
+    assert here.call("claim_rollback", **_went_off(here, "slow"))["outcome"] == "duplicate"
+    found = here.call("prove_rollback_target", promotion=claimed["promotion"])
+    assert found["rollback"]["serves"]
+    assert (found["rollback"]["serving"], found["rollback"]["to"]) == (second, first)
+    # A rollback that goes on is what the alarm asks for.
+    back = {**lock, "workflow": "rollback_model", "execution_arn": f"{EXECUTION}-back"}
+    table.take_over(lock, back)
+    runs.append(back["execution_arn"])
+    assert here.call("claim_rollback", **_went_off(here, "third"))["outcome"] == "ignored"
+
+
+def test_an_alarm_that_a_release_found_is_the_claim_of_the_alarm_itself(
+    here: Organisation,
+) -> None:
+    _, _, arn = here.promoted()
+    deployment = _released(here, arn)
+    promotion = _serves(here, arn, "CandidateInService", deployment=deployment)
+    event = events.example("governed-path-release-errored.alarm-after-release")
+    event["detail"] |= {
+        "model": here.model,
+        "model_package_arn": arn,
+        "claim_id": promotion["claim_id"],
+        "recorded_at": "2999-01-01T00:00:00Z",
+        "endpoint": {key: deployment[key] for key in ("endpoint_name", "endpoint_arn", "account")},
+    }
+    asked = {"workflow": "rollback_model", "execution_arn": EXECUTION, "event": event}
+    found = here.call("claim_rollback", **asked)
+    assert (found["outcome"], found["trigger"]) == ("claimed", "alarm")
+    assert event["detail"]["alarms"][0] in found["reason"]
+    assert here.call("claim_rollback", **_went_off(here, "late"))["outcome"] == "duplicate"
+
+
+def test_tests_compare_with_what_serves_after_a_rollback(here: Organisation) -> None:
+    _, candidate, first = here.promoted()
+    deployment = _released(here, first)
+    second = here.registry.register(here.registry.describe(first))
+    third = here.registry.register(here.registry.describe(first))
+    ours, artifacts = Ledger("governed-path-ledger"), Artifacts()
+
+    def champion() -> str:
+        """Of which version the tests of the third look for a report; none of them has one."""
+        found, why = champions.find(
+            ours,
+            artifacts,
+            model=here.model,
+            endpoint_name=deployment["endpoint_name"],
+            model_package_arn=third,
+            holdout_sha256="0" * 64,
+        )
+        assert found is None
+        return why.removeprefix("the tests of ").removesuffix(" kept no predictions of single rows")
+
+    assert champion() == first
+    _serves(here, second, "CandidateInService", deployment=deployment)
+    assert champion() == second
+    back = {**here.in_central(second, "Prod"), "workflow": "rollback_model"}
+    here.call(
+        "record",
+        kind="CandidateRestored",
+        promotion=back,
+        model_package_arn=first,
+        stage="Prod",
+        stage_status="Deployed",
+        candidate_id=candidate["candidate_id"],
+        deployment=deployment,
+    )
+    assert champion() == first
+
+
 def test_the_report_of_a_validation_is_written_once(
     here: Organisation, aws: Callable[..., Any]
 ) -> None:
@@ -1184,36 +1307,121 @@ def test_rows_that_are_not_answered_are_no_evidence(
     assert json.loads(_read(aws, tests["report"]))["predictions"] is None
 
 
-def test_what_a_stopped_validation_left_behind_is_removed(
-    here: Organisation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, _, arn = here.promoted()
-    removals: list[str] = []
-    for kind in ("endpoint", "config", "model"):
-        monkeypatch.setattr(
-            Endpoints, f"remove_{kind}", lambda self, name: not removals.append(name)
-        )
+def _ended(here: Organisation, arn: str, status: str, **detail: Any) -> dict[str, Any]:
+    """The end of a validation, as the queue passes it on."""
     event = events.example("step-functions-execution-status-change.validation-aborted")
     decided = here.event(
         ModelPackageArn=arn, ModelLifeCycle={"Stage": "Test", "StageStatus": "Approved"}
     )
-    event["detail"]["input"] = json.dumps(decided)
-    removed = here.call("remove_abandoned_endpoint", **event)["removed"]
+    event["detail"] |= {"status": status, "input": json.dumps(decided), **detail}
+    return {"Records": [{"body": json.dumps(event)}]}
+
+
+@pytest.fixture
+def removals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what was removed, in order."""
+    removed: list[str] = []
+    for kind in ("endpoint", "config", "model"):
+        monkeypatch.setattr(
+            Endpoints, f"remove_{kind}", lambda self, name: not removed.append(name)
+        )
+    return removed
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
+def test_what_a_validation_left_behind_is_removed(
+    here: Organisation, removals: list[str], status: str
+) -> None:
+    _, _, arn = here.promoted()
+    removed = here.call("remove_abandoned_endpoint", **_ended(here, arn, status))["removed"]
     unique = claims.claim_id(arn, "Test", DECIDED)[:10]
     assert removed == removals
     assert len(removed) == 3
     assert all(name.endswith(unique) for name in removed)
+
+
+def test_an_endpoint_that_cannot_be_deleted_yet_is_removed_when_the_event_comes_again(
+    here: Organisation, removals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, arn = here.promoted()
+    remove = Endpoints.remove_endpoint
+    creating = "Cannot update in-progress endpoint"
+
+    def refuse(self: Endpoints, name: str) -> bool:
+        raise TransientError(creating)
+
+    monkeypatch.setattr(Endpoints, "remove_endpoint", refuse)
+    event = _ended(here, arn, "ABORTED")
+    for _ in range(2):
+        with pytest.raises(TransientError, match=creating):
+            here.call("remove_abandoned_endpoint", **event)
+    assert removals == [], "a config that an endpoint is made by stays until then"
+    monkeypatch.setattr(Endpoints, "remove_endpoint", remove)
+    assert len(here.call("remove_abandoned_endpoint", **event)["removed"]) == 3
+
+
+def test_a_deployment_that_goes_on_without_its_validation_is_stopped_first(
+    here: Organisation, removals: list[str], aws: Callable[..., Any]
+) -> None:
+    """Otherwise it would make the endpoint after everything was removed."""
+    _, _, arn = here.promoted()
+    stepfunctions = aws("stepfunctions")
+    role = aws("iam").create_role(RoleName="any", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    waits = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    machine = stepfunctions.create_state_machine(
+        name="governed-path-deploy-endpoint",
+        definition=json.dumps(waits),
+        roleArn=role,
+    )["stateMachineArn"]
+    child = stepfunctions.start_execution(
+        stateMachineArn=machine, name=claims.claim_id(arn, "Test", DECIDED), input="{}"
+    )["executionArn"]
+    event = _ended(here, arn, "ABORTED")
+    for _ in range(2):  # the second time it has ended, but a moment ago
+        with pytest.raises(TransientError, match="a function of it may still be at work"):
+            here.call("remove_abandoned_endpoint", **event)
+    found = stepfunctions.describe_execution(executionArn=child)
+    assert (found["status"], found["error"]) == ("ABORTED", "StoppedWithItsRun")
+    assert len(removals) == 6, "what is there is removed all the same"
+
+
+def test_what_a_validation_was_about_is_read_off_the_execution_if_the_event_has_no_room_for_it(
+    here: Organisation, removals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, arn = here.promoted()
+    event = _ended(here, arn, "ABORTED")
+    body = json.loads(event["Records"][0]["body"])
+    long = {
+        "Records": [{"body": json.dumps({**body, "detail": {**body["detail"], "input": None}})}]
+    }
+    with pytest.raises(NotFoundError, match="not known to Step Functions any more"):
+        here.call("remove_abandoned_endpoint", **long)
+    asked = {"status": "ABORTED", "input": body["detail"]["input"]}
+    of_validation = body["detail"]["executionArn"]
+    monkeypatch.setattr(
+        workflows, "_describe", lambda found: asked if found == of_validation else None
+    )
+    assert len(here.call("remove_abandoned_endpoint", **long)["removed"]) == 3
+
+
+def test_a_validation_of_a_model_that_nobody_provisioned_has_made_nothing(
+    here: Organisation, removals: list[str]
+) -> None:
+    arn = _arn("nobodys-model", 1)
+    event = _ended(here, arn, "FAILED")
+    assert here.call("remove_abandoned_endpoint", **event) == {"removed": []}
+    assert removals == []
+
+
+def test_what_a_drill_left_behind_is_removed(here: Organisation, removals: list[str]) -> None:
+    _, _, arn = here.promoted()
     drill = {"Stage": "Prod", "StageStatus": "Drill-Requested"}
-    asked = here.event(ModelPackageArn=arn, ModelLifeCycle=drill)
-    event["detail"]["input"] = json.dumps(asked)
-    removals.clear()
+    asked = json.dumps(here.event(ModelPackageArn=arn, ModelLifeCycle=drill))
+    event = _ended(here, arn, "ABORTED", input=asked)
     removed = here.call("remove_abandoned_endpoint", **event)["removed"]
     unique = claims.claim_id(arn, "Prod/Drill-Requested", DECIDED)[:10]
     assert removed == removals
     assert {name.partition("-drill-")[2] for name in removed} == {unique}
-    event["detail"]["input"] = None
-    with pytest.raises(InvalidInputError, match="remove by hand"):
-        here.call("remove_abandoned_endpoint", **event)
 
 
 def _read(aws: Callable[..., Any], named: dict[str, str]) -> bytes:

@@ -392,6 +392,28 @@ def test_a_promotion_is_recognised_by_its_origin(reader: Stubbed) -> None:
     assert approvals.follow(reader, ours)["sequence"] == 1
 
 
+def test_a_release_that_a_rollback_stops_ends_by_the_rollbacks_entry(reader: Stubbed) -> None:
+    stopped = entry(
+        7,
+        "ReleaseStopped",
+        workflow="rollback_model",
+        stage="Prod",
+        stage_status="RolledBack",
+        reason="alarm governed-path-clinical-risk-server-errors went off",
+    )
+    knows(reader, stopped)
+    release = decision(stage="Prod", workflow="release_to_prod", before="Test/Passed")
+    ended = approvals.follow(reader, release, interval=0)
+    assert ended["sequence"] == 7
+    told = approvals.refusal(ended, release)
+    assert told is not None
+    assert "server-errors went off" in str(told)
+    # For who asked for the rollback it is a step of it.
+    knows(reader, stopped, entry(8, "CandidateRolledBack", workflow="rollback_model"))
+    back = decision(stage="Prod", workflow="rollback_model", before="Prod/Releasing")
+    assert approvals.follow(reader, back, interval=0)["sequence"] == 8
+
+
 def test_ends_are_kinds_of_the_ledger_and_cover_every_approval() -> None:
     from governance.domain.ledger import KINDS
 

@@ -547,6 +547,19 @@ ALARMED = {"Error": "AlarmAfterRelease", "Cause": "raised while the release bake
             2,
             "taken back: slow",
         ),
+        (
+            [
+                started(
+                    "ReleaseStopped",
+                    approver={"person": "alarm slow"},
+                    reason="alarm slow went off",
+                )
+            ],
+            "alarm",
+            2,
+            "alarm slow went off",
+        ),
+        ([started("ReleaseStopped", reason="wrong for patients over 80")], "quiet", 1, None),
         # A trial that was lost, and a fault of ours, are no result of a bake.
         ([started("ReleaseRolledBack", reason="after a trial: worse")], "quiet", 1, None),
         ([started("ReleaseErrored", failure={"Error": "X", "Cause": "y"})], "quiet", 1, None),

@@ -385,6 +385,18 @@ def test_the_successors_approver_is_not_the_superseded_versions() -> None:
     assert [(e["version"], e["approver"]) for e in board.serving(found)] == [(2, "gwen")]
 
 
+def test_a_version_serves_from_the_moment_on_and_not_from_the_end_of_its_release() -> None:
+    before = {**RELEASED, "sequence": 2, "claim_id": "a" * 64}
+    claim = {"claim_id": "b" * 64, "endpoint": ENDPOINT, "approver": by("gwen")}
+    serves = entry(8, "CandidateInService", 2, **claim)
+    errored = entry(9, "ReleaseErrored", 2, **claim)
+    (row,) = board.serving([before, serves, errored])
+    assert (row["version"], row["since"]) == (2, serves["recorded_at"])
+    released = entry(9, "CandidateReleased", 2, **claim)
+    (row,) = board.serving([before, serves, released])
+    assert (row["version"], row["since"], row["approver"]) == (2, serves["recorded_at"], "gwen")
+
+
 def test_status_of_nothing_says_what_to_do(
     govern: Govern, where: list[Any], reader: Stubbed
 ) -> None:

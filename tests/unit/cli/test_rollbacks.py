@@ -77,9 +77,15 @@ def _ask(
         ([_entry(1, 1), _entry(2, 2)], {}, 2),
         # After a rollback the version before serves.
         ([_entry(1, 1), _entry(2, 2), _entry(3, 1, "CandidateRestored")], {}, 1),
-        # What is being released is what is to go, and so is what broke on its way.
+        # What is being released is what is to go.
         ([_entry(1, 1), _entry(2, 2, "ReleaseStarted")], {2: "Prod/Releasing"}, 2),
-        ([_entry(1, 1), _entry(2, 2, "ReleaseStarted")], {2: "Prod/Errored"}, 2),
+        # Of what broke on its way, only what serves all the same.
+        ([_entry(1, 1), _entry(2, 2, "ReleaseStarted")], {2: "Prod/Errored"}, 1),
+        (
+            [_entry(1, 1), _entry(2, 2, "ReleaseStarted"), _entry(3, 2, "CandidateInService")],
+            {2: "Prod/Errored"},
+            2,
+        ),
         # A release that was refused after it had begun is none.
         ([_entry(1, 1), _entry(2, 2, "ReleaseStarted")], {2: "Prod/Rejected"}, 1),
     ],

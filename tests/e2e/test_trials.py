@@ -1,0 +1,246 @@
+"""A new version is tried beside the one that serves, on Prod's own requests, from its approval on:
+an A/B trial that it wins, and a shadow trial that it loses without a client noticing.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from governance.domain import definitions
+from tests.contracts import samples
+from tests.e2e.organisation import CENTRAL, DEV, PROD, Organisation, Outcome
+from tests.e2e.scenarios import Trained
+
+TRIED = "tried-model"
+ENDPOINT = f"{TRIED}-endpoint"
+AB = {
+    "type": "a-b",
+    "challenger_percent": 50,
+    "look_seconds": 300,
+    "looks": 20,
+    "alpha": 0.2,
+    "undecided": "ask",
+}
+SHADOW = {"type": "shadow", "sample_percent": 100, "seconds": 900, "max_disagreement": 0.5}
+RARE = 33.987654  # a value that no holdout and no suite has, and some of Prod's patients do
+# Good at whatever Test asks; what it cannot do only shows in Prod.
+STUMBLES = f"""
+
+_predict_fn = predict_fn
+
+def predict_fn(rows, model):
+    if any({RARE} in row for row in rows):
+        raise MemoryError("out of memory")
+    return _predict_fn(rows, model)
+"""
+
+
+@dataclass
+class Clients:
+    """What Prod's clients got while a trial went on."""
+
+    answered: int = 0
+    refused: list[str] = field(default_factory=list)
+    variants: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Two trials of one endpoint, one after the other, and how the endpoint was after each."""
+
+    first: Outcome
+    won: Outcome
+    by_a_b: Clients
+    after_winning: dict[str, Any]
+    lost: Outcome
+    by_shadow: Clients
+    after_losing: dict[str, Any]
+
+
+def _publish(organisation: Organisation, strategy: dict[str, Any]) -> str:
+    """The digest of a definition with that strategy; nothing bakes, and no alarm disturbs."""
+    endpoint = {**samples.definition()["endpoint"], "environment": {}}
+    release = {"strategy": strategy, "bake_seconds": 0, "alarms": []}
+    published = organisation.publish(TRIED, endpoint=endpoint, release=release)
+    return definitions.digest(published)
+
+
+def _tested(organisation: Organisation, origin: str, strategy: dict[str, Any]) -> str:
+    """A Dev version as it was promoted, tested under that strategy's definition and reviewed."""
+    central = str(organisation.approve("dev", origin).entry["model_package_arn"])
+    definition = _publish(organisation, strategy)
+    tested = organisation.approve("test", central, definition=definition)
+    assert tested.entry["kind"] == "ValidationPassed", tested.entry
+    organisation.review(central, "technical")
+    return central
+
+
+def _object(organisation: Organisation, uri: str) -> bytes:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    answer = organisation.root(DEV, "s3").get_object(Bucket=bucket, Key=key)
+    return bytes(answer["Body"].read())
+
+
+def _stumbling(body: bytes) -> bytes:
+    """The model.tar.gz with its program spoiled."""
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(body)) as packed,
+        tarfile.open(fileobj=buffer, mode="w:gz") as spoiled,
+    ):
+        for member in packed.getmembers():
+            file = packed.extractfile(member)
+            content = file.read() if file else b""
+            if member.name.endswith("code/inference.py"):
+                content += STUMBLES.encode()
+            member.size = len(content)
+            spoiled.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@contextmanager
+def _asked(organisation: Organisation, patients: list[dict[str, float]]) -> Iterator[Clients]:
+    """Clients ask Prod's endpoint about one patient after the other, all the time."""
+    runtime = organisation.root(PROD, "sagemaker-runtime")
+    clients, ended = Clients(), threading.Event()
+
+    def ask() -> None:
+        for patient in itertools.cycle(patients):
+            if ended.is_set():
+                return
+            try:
+                answer = runtime.invoke_endpoint(
+                    EndpointName=ENDPOINT,
+                    ContentType="application/json",
+                    Body=json.dumps({"instances": [patient]}),
+                )
+            except ClientError as error:
+                clients.refused.append(str(error))
+                continue
+            clients.answered += 1
+            clients.variants.add(answer["InvokedProductionVariant"])
+            time.sleep(0.01)  # clients are not what is tested
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield clients
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _endpoint(organisation: Organisation) -> dict[str, Any]:
+    found: dict[str, Any] = organisation.root(PROD, "sagemaker").describe_endpoint(
+        EndpointName=ENDPOINT
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def tried(organisation: Organisation, trained: Trained) -> Tried:
+    organisation.provision(TRIED, tier="low")
+    first = _tested(
+        organisation,
+        organisation.register_again(trained.first, TRIED),
+        {"type": "all-at-once"},
+    )
+    released = organisation.approve("prod", first)
+    found = organisation.root(DEV, "sagemaker").describe_model_package(
+        ModelPackageName=trained.second
+    )
+    patient = json.loads(_object(organisation, found["SamplePayloadUrl"]))["instances"][0]
+    patients = [{**patient, "bmi": bmi} for bmi in range(20, 30)]
+    second = _tested(organisation, organisation.register_again(trained.second, TRIED), AB)
+    with _asked(organisation, patients) as by_a_b:
+        won = organisation.approve("prod", second)
+    after_winning = _endpoint(organisation)
+    (container,) = found["InferenceSpecification"]["Containers"]
+    stumbles = {"model-data": _stumbling(_object(organisation, container["ModelDataUrl"]))}
+    third = _tested(
+        organisation,
+        organisation.register_again(trained.second, TRIED, replace=stumbles),
+        SHADOW,
+    )
+    with _asked(organisation, [*patients[:2], {**patient, "bmi": RARE}]) as by_shadow:
+        lost = organisation.approve("prod", third)
+    return Tried(*(released, won, by_a_b, after_winning, lost, by_shadow, _endpoint(organisation)))
+
+
+def _states(organisation: Organisation, outcome: Outcome) -> list[str]:
+    pages = (
+        organisation.root(CENTRAL, "stepfunctions")
+        .get_paginator("get_execution_history")
+        .paginate(executionArn=outcome.execution["executionArn"])
+    )
+    return [
+        event["stateEnteredEventDetails"]["name"]
+        for page in pages
+        for event in page["events"]
+        if "stateEnteredEventDetails" in event
+    ]
+
+
+TRIAL = ["PlanTrial", "ChampionServes?", "DeployTrial", "TrialInService?", "ObserveTrial"]
+
+
+def test_a_challenger_that_is_as_good_wins_its_trial_and_is_released(
+    organisation: Organisation, tried: Tried
+) -> None:
+    assert tried.won.entry["kind"] == "CandidateReleased"
+    states = _states(organisation, tried.won)
+    start = states.index("PlanTrial")
+    assert states[start : start + len(TRIAL)] == TRIAL
+    end = states.index("RestoreChampion")
+    assert states[end : end + 3] == ["RestoreChampion", "TrialPassed?", "DeployToProd"]
+
+
+def test_both_answered_while_it_was_tried_and_no_client_was_refused(tried: Tried) -> None:
+    assert tried.by_a_b.variants == {"AllTraffic", "Challenger"}
+    assert tried.by_a_b.refused == []
+
+
+def test_who_won_serves_alone(organisation: Organisation, tried: Tried) -> None:
+    endpoint = tried.after_winning
+    assert tried.won.entry["claim_id"][:10] in endpoint["EndpointConfigName"]
+    assert [one["VariantName"] for one in endpoint["ProductionVariants"]] == ["AllTraffic"]
+    assert tried.won.entry["superseded"] == tried.first.entry["model_package_arn"]
+
+
+def test_a_shadow_that_fails_more_often_is_taken_back_with_the_numbers(
+    organisation: Organisation, tried: Tried
+) -> None:
+    entry = tried.lost.entry
+    assert (entry["kind"], entry["stage_status"]) == ("ReleaseRolledBack", "RolledBack")
+    assert "after a trial: the shadow failed" in entry["reason"]
+    assert tried.lost.execution["status"] == "SUCCEEDED"
+    assert "DeployToProd" not in _states(organisation, tried.lost)
+    life_cycle = organisation.central(entry["model_package_arn"])["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "RolledBack")
+
+
+def test_nobody_was_answered_by_the_shadow(tried: Tried) -> None:
+    assert tried.by_shadow.answered
+    assert tried.by_shadow.refused == []
+    assert tried.by_shadow.variants == {"AllTraffic"}
+
+
+def test_who_served_before_the_shadow_serves_alone_again(tried: Tried) -> None:
+    endpoint = tried.after_losing
+    assert endpoint["EndpointStatus"] == "InService"
+    assert endpoint["EndpointConfigName"] == tried.after_winning["EndpointConfigName"]
+    assert not endpoint.get("ShadowProductionVariants")
