@@ -90,8 +90,9 @@ def refusal_if_overtaken(
 ) -> dict[str, Any] | None:
     """Why the promotion comes too late; None if nothing decided later serves.
 
-    `changes` are the entries that say what the endpoint was made to serve. A rollback, or a drill
-    of one, also comes too late if another version has come to serve since it was asked for: there is nothing to go.
+    `changes` are the entries that say what the endpoint was made to serve. A rollback, or a
+    drill of one, also comes too late if another version has come to serve since it was asked for:
+    there is nothing to go.
     """
     found = sorted(changes, key=lambda entry: int(entry["sequence"]))
     later = [entry for entry in found if entry["decided_at"] > promotion["decided_at"]]
