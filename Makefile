@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 PYTEST := $(BIN)/python -m pytest
+# One after the other: they start servers and look at what happens in time.
+TIMED := tests/statemachines tests/integration tests/e2e
 TEMPLATES := template.yaml stacks/member.yaml
 # Named because ruff passes over directories called build; they have settings of their own.
 BUILD_TEMPLATES := $(wildcard templates/*/build)
@@ -32,8 +34,8 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## Run the whole organisation on this machine, end to end
 	@$(BIN)/govern demo
 
-test: $(READY) ## All tests
-	$(PYTEST)
+test: unit $(READY) ## All tests
+	$(PYTEST) $(TIMED)
 
 check: lint type validate test ## Everything CI checks
 
@@ -58,8 +60,8 @@ validate: $(READY) ## cfn-lint, sam validate, checkov, statelint, govern policy 
 		$(BIN)/statelint build/statelint/$${m##*/} || exit 1; done
 	$(BIN)/govern policy check
 
-unit: $(READY) ## Pure domain, contracts and architecture (seconds)
-	$(PYTEST) tests/unit tests/contracts tests/architecture
+unit: $(READY) ## Pure domain, contracts and architecture (minutes; on every core)
+	$(PYTEST) --numprocesses=logical --maxprocesses=4 tests/unit tests/contracts tests/architecture
 
 statemachines: $(READY) ## Every deployed state machine, path by path
 	$(PYTEST) tests/statemachines

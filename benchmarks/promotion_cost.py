@@ -1,15 +1,17 @@
 """What a promotion from Dev to Prod costs and how long it takes, from the histories of real runs.
 
-    python -m benchmarks.promotion_cost [--promotions 5] [--queue 50,100] [--write docs/cost.md]
+    python -m benchmarks.promotion_cost [--promotions 5] [--rollbacks 3] [--queue 50,100]
+        [--write docs/cost.md]
     python -m benchmarks.promotion_cost --paper [--write docs/cost.md]
 
 The organisation is deployed into an embedded AWS of its own, and people approve as in
 tests/e2e. State transitions are counted in the execution histories, children and batches of copies
 included; Lambda's seconds are those of the REPORT lines that every invocation leaves in its log
-group, those beside the path included. Both are priced at AWS's list prices (PRICES). `--queue`
-approves so many versions in Dev at once and waits until all are in Central. `--paper` runs
-nothing: it counts the states of the paths that tests/statemachines see on a real engine, and takes
-a full second for every invocation.
+group, those beside the path included. Both are priced at AWS's list prices (PRICES). `--rollbacks`
+releases a version over another and asks for the way back, so many times. `--queue` approves so many
+versions in Dev at once and waits until all are in Central. `--paper` runs nothing: it counts the
+states of the paths that tests/statemachines see on a real engine, and takes a full second for every
+invocation.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ BEGIN, END = "<!-- promotion_cost: begin -->", "<!-- promotion_cost: end -->"
 PAPER_BEGIN, PAPER_END = "<!-- on paper: begin -->", "<!-- on paper: end -->"
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod", "deploy_endpoint")
 STAGES = ("dev", "test", "prod")
+_TASKS = ("Task", "LambdaFunction")
+_ROLLBACK = {"config": "new config in Prod", "traffic": "traffic", "end": "its end"}
 _VERSIONS_OF_A_MODEL = 10  # of those that are queued at once
 _REPORT = re.compile(r"Billed Duration: (?P<ms>[\d.]+) ms\tMemory Size: (?P<mb>\d+) MB")
 
@@ -73,11 +77,16 @@ _SIGNATURES_OF_AN_ENTRY = 2
 def transitions(events: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """{states, retries} of an execution's history: every state that was entered, and every attempt
     of a task after its first. AWS charges for both.
+
+    The embedded engine notes the attempts of tasks within a Map, but not that they were entered.
     """
     kinds = Counter(str(event["type"]) for event in events)
     entered = sum(count for kind, count in kinds.items() if kind.endswith("StateEntered"))
     attempts = kinds["TaskScheduled"] + kinds["LambdaFunctionScheduled"]
-    return {"states": entered, "retries": max(0, attempts - kinds["TaskStateEntered"])}
+    failed = sum(kinds[f"{task}{end}"] for task in _TASKS for end in ("Failed", "TimedOut"))
+    further = max(0, attempts - kinds["TaskStateEntered"])
+    retries = min(further, failed)
+    return {"states": entered + further - retries, "retries": retries}
 
 
 def gb_seconds(lines: Iterable[str]) -> tuple[float, int]:
@@ -237,6 +246,35 @@ def measure(run: Run, promotions: int) -> dict[str, Any]:
     }
 
 
+def roll_back(run: Run, times: int, trained: str) -> dict[str, list[float]]:
+    """Seconds from a person's request to the new config, to traffic and to the end of it."""
+    organisation, model = run.organisation, "cost-rollback"
+    organisation.provision(model)
+    promote(run, model, organisation.register_again(trained, model))
+    newer = organisation.register_again(trained, model, metadata={"dataset-version-id": "newer"})
+    waited: dict[str, list[float]] = {"config": [], "traffic": [], "end": []}
+    for _ in range(times):
+        if not waited["end"]:
+            promote(run, model, newer)
+            taken_back = max(organisation.central_versions(model), key=_version)
+        else:
+            organisation.approve("prod", taken_back)
+        asked = time.time()
+        outcome = organisation.roll_back(f"{model}-endpoint", "the benchmark asks for it")
+        assert outcome.entry["kind"] == "CandidateRolledBack", outcome.entry["kind"]
+        events = run.history(outcome.execution["executionArn"])
+        (deployment_,) = (
+            one
+            for one in organisation.executions("deploy_endpoint", model)
+            if _seconds(one["startDate"]) > asked
+        )
+        configured = run.history(deployment_["executionArn"])
+        waited["config"].append(_left(configured, "CreateEndpointConfig") - asked)
+        waited["traffic"].append(_left(events, "DeployToProd") - asked)
+        waited["end"].append(_seconds(outcome.execution["stopDate"]) - asked)
+    return waited
+
+
 def queue(run: Run, size: int, trained: str) -> dict[str, Any]:
     """So many versions approved in Dev as fast as one person can; all of them awaited."""
     organisation = run.organisation
@@ -315,6 +353,10 @@ def _until(done: Callable[[], bool], patience: float, what: str, every: float = 
 def _entered(events: Sequence[Mapping[str, Any]]) -> float:
     """When the first state began (seconds of the epoch)."""
     return next(_seconds(e["timestamp"]) for e in events if e["type"].endswith("StateEntered"))
+
+
+def _version(model_package_arn: str) -> int:
+    return int(model_package_arn.rpartition("/")[2])
 
 
 def _left(events: Sequence[Mapping[str, Any]], state: str) -> float:
@@ -433,7 +475,11 @@ def page(found: Mapping[str, Any]) -> str:
         _row("approval to first state", waited["first_state"]),
         _row("Prod approval to traffic", waited["traffic"]),
         *(_row(f"{stage.capitalize()} approval to its end", waited[stage]) for stage in STAGES),
-        *([_row("rollback, request to traffic", found["rollback"])] if found["rollback"] else []),
+        *(
+            _row(f"rollback, request to {what}", found["rollback"][name])
+            for name, what in _ROLLBACK.items()
+            if found["rollback"].get(name)
+        ),
     ]
     if found["queue"]:
         lines += [
@@ -478,6 +524,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; 0."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--promotions", type=int, default=5, help="from Dev to Prod, measured")
+    parser.add_argument("--rollbacks", type=int, default=0, help="of a version that was released")
     parser.add_argument("--queue", default="", help="how many at once, with commas between")
     parser.add_argument("--paper", action="store_true", help="compute, run nothing")
     parser.add_argument("--write", type=Path, help="the page that gets the tables")
@@ -496,11 +543,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()} that others "
             f"shared, Python {platform.python_version()}",
             "cost": measure(run, options.promotions),
-            "rollback": [],
+            "rollback": {},
             "queue": [],
         }
         origin = f"{_arn_of(run, 'cost-0')}"
         print(json.dumps(found["cost"]), file=sys.stderr, flush=True)
+        if options.rollbacks:
+            found["rollback"] = roll_back(run, options.rollbacks, origin)
+            print(json.dumps(found["rollback"]), file=sys.stderr, flush=True)
         for size in (int(one) for one in options.queue.split(",") if one):
             if not _affordable(found["queue"], size, began, options.budget):
                 print(f"no time for {size} at once", file=sys.stderr, flush=True)

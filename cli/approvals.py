@@ -73,13 +73,30 @@ class Decision:
 
 def check_reason(stage: str, decision: str, because: str) -> None:
     """GovernError `usage` if the decision needs a reason and has none, or one that is too long."""
-    if not because.strip() and (stage == "prod" or decision == REJECTED):
-        what = "a rejection" if decision == REJECTED else "an approval for prod"
-        raise usage(f"{what} needs a reason", "say on what it rests: --because TEXT")
+    what = "a rejection" if decision == REJECTED else f"an approval for {stage}"
+    needed = stage == "prod" or decision == REJECTED
+    check_because(because, what if needed else None)
+
+
+def check_because(because: str, what: str | None, ask: str = "say on what it rests") -> None:
+    """GovernError `usage` for a reason that is too long, or that `what` needs and there is none."""
+    if what is not None and not because.strip():
+        raise usage(f"{what} needs a reason", f"{ask}: --because TEXT")
     if len(because) > LONGEST_REASON:
         raise usage(
             f"--because has {len(because)} characters; at most {LONGEST_REASON} are kept",
             "shorten it and refer to the document",
+        )
+
+
+def check_persona(phase: phases.Phase, persona: str, what: str) -> None:
+    """GovernError `access_denied` if IAM does not let the persona set the phase: to do `what`."""
+    if persona not in phase.set_by:
+        may = " or ".join(sorted(phase.set_by))
+        raise GovernError(
+            "access_denied",
+            f"{persona} may not {what}: IAM denies it",
+            f"that is for: {may}; add --as {may.partition(' ')[0]}",
         )
 
 

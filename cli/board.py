@@ -396,7 +396,12 @@ def _approver(about: Sequence[Mapping[str, Any]]) -> str | None:
 
     Its supersession names who approved its successor, a swap who took another one back.
     """
-    own = [e for e in about if e["kind"] not in ("CandidateSuperseded", "CandidateRestored")]
+    own = [
+        entry
+        for entry in about
+        if entry["kind"] != "CandidateSuperseded"
+        and not (entry["kind"] in SERVES and entry.get("rollback"))
+    ]
     return (ledger.person(own[-1]) if own else "") or None
 
 

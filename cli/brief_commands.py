@@ -8,18 +8,12 @@ import click
 
 from cli.commands import output
 from cli.errors import usage
-from cli.options import Options, acting
+from cli.options import REGISTRY, Options, acting
 
 
 @click.command(short_help="One page for the person who signs.")
 @click.argument("reference", metavar="MODEL/VERSION")
-@click.option(
-    "--registry",
-    type=click.Choice(["central", "dev"]),
-    default="central",
-    show_default=True,
-    help="Whose version number VERSION is.",
-)
+@REGISTRY
 @click.option(
     "--html",
     "page",

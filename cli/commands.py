@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import REFUSED, GovernError, usage
-from cli.options import AT, REVIEWS, STAGES, TIERS, Options, account_id, acting, name
+from cli.options import (
+    AT,
+    REGISTRY,
+    REVIEWS,
+    STAGES,
+    TIERS,
+    Options,
+    account_id,
+    acting,
+    name,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,14 +55,7 @@ _STAGE = click.option(
     help="test: publish this deployment.yaml and approve it with the version.",
 )
 @click.option("--wait", is_flag=True, help="Follow the workflow until it ends.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1800,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long --wait waits.",
-)
+@waiting(1800, "How long --wait waits.")
 @acting()
 def approve(
     options: Options,
@@ -110,14 +114,7 @@ def reject(options: Options, reference: str, stage: str, because: str) -> int:
     return _decide(options, reference, stage, approvals.REJECTED, because, None)
 
 
-_RECORDED = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=120,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until it is recorded.",
-)
+_RECORDED = waiting(120, "How long to wait until it is recorded.")
 
 
 @click.command(short_help="Give a review of one version, or take it back.")
@@ -344,13 +341,7 @@ def _watch(seconds: float, look: Callable[[], RenderableType]) -> None:
 
 @click.command(short_help="What happened, who decided, why not.")
 @click.argument("reference", metavar="MODEL[/VERSION]")
-@click.option(
-    "--registry",
-    type=click.Choice(["central", "dev"]),
-    default="central",
-    show_default=True,
-    help="Whose version number VERSION is.",
-)
+@REGISTRY
 @AT
 @acting("governance-engineer")
 def history(options: Options, reference: str, registry: str, at: str | None) -> int:

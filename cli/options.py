@@ -63,6 +63,27 @@ AT = click.option(
 )
 
 
+REGISTRY = click.option(
+    "--registry",
+    type=click.Choice(["central", "dev"]),
+    default="central",
+    show_default=True,
+    help="Whose version number VERSION is.",
+)
+
+
+def waiting(seconds: float, said: str) -> Callable[[Any], Any]:
+    """The option --timeout; `said` is what it is the longest time of."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help=said,
+    )
+
+
 def account_id(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """A 12-digit account id; click's usage error names what was given instead."""
     if value is not None and not _ACCOUNT.fullmatch(value):

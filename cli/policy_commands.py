@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.commands import output
-from cli.options import Options, acting, as_json, name
+from cli.options import REGISTRY, Options, acting, as_json, name
 
 if TYPE_CHECKING:
     from cli.backtest import Documents
@@ -20,13 +20,7 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command(short_help="Why a version was allowed or denied, rule by rule.")
 @click.argument("reference", metavar="MODEL/VERSION")
-@click.option(
-    "--registry",
-    type=click.Choice(["central", "dev"]),
-    default="central",
-    show_default=True,
-    help="Whose version number VERSION is.",
-)
+@REGISTRY
 @acting("governance-engineer")
 def explain(options: Options, reference: str, registry: str) -> int:
     """The last verdict about a version: each rule, what it saw and wanted, who can do what.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import REFUSED, GovernError, usage
-from cli.options import Options, acting
+from cli.options import Options, acting, waiting
 
 if TYPE_CHECKING:
     from cli.target import Target
@@ -32,14 +32,7 @@ Row = dict[str, Any]
     metavar="FILE",
     help="Write the blast radius; its SHA-256 is in the ledger.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until each recall is recorded.",
-)
+@waiting(300, "How long to wait until each recall is recorded.")
 @acting()
 def recall(
     options: Options,

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 from botocore.exceptions import ClientError
 
-from cli import endpoints, ledger, projects, versions
-from cli.approvals import LONGEST_REASON
+from cli import approvals, endpoints, evidence, ledger, projects, versions
 from cli.aws import calling, explain
 from cli.errors import GovernError, usage
 from cli.target import Target, observer_session
@@ -28,7 +27,7 @@ from governance.domain.identity import account_of
 if TYPE_CHECKING:
     import boto3
 
-TABLE, CANDIDATES = "governed-path-parts", "governed-path-candidates"
+TABLE = "governed-path-parts"
 SCHEMA = "governed-path/blast-radius/v1"
 RECALLED = phases.BY_NAME["Prod/Recalled"]
 _MARK = "recalled"  # the holder of the mark itself
@@ -41,13 +40,7 @@ Row = dict[str, Any]
 
 def check_reason(because: str) -> None:
     """GovernError `usage` if there is no reason, or one that is too long."""
-    if not because.strip():
-        raise usage("a recall needs a reason", "say what is wrong: --because TEXT")
-    if len(because) > LONGEST_REASON:
-        raise usage(
-            f"--because has {len(because)} characters; at most {LONGEST_REASON} are kept",
-            "shorten it and refer to the document",
-        )
+    approvals.check_because(because, "a recall", "say what is wrong")
 
 
 def subject(
@@ -289,7 +282,7 @@ def _holders(reader: boto3.Session, named: Row | None, part: str | None) -> dict
     candidate_id = (named or {}).get("candidate_id")
     if named is None or not candidate_id:
         return {}
-    own = _parts_of(reader, candidate_id, named["model"])
+    own = (evidence.candidate(reader, candidate_id, named["model"]) or {}).get("parts") or ()
     bytes_ = parts.marked(None, own) or [f"{parts.CANDIDATE}{candidate_id}"]
     rows = (row for one in bytes_ for row in _held(reader, one, exact=False))
     return {row["model_package_arn"]: row for row in rows}
@@ -318,20 +311,6 @@ def _held(reader: boto3.Session, part: str, *, exact: bool) -> list[Row]:
         for row in found
         if row["holder"] != _MARK
     ]
-
-
-def _parts_of(reader: boto3.Session, candidate_id: str, model: str) -> Sequence[str]:
-    with calling(f"read candidate {candidate_id}"):
-        item = (
-            reader.client("dynamodb")
-            .get_item(
-                TableName=CANDIDATES,
-                Key={"candidate_id": {"S": candidate_id}, "model": {"S": model}},
-                ConsistentRead=True,
-            )
-            .get("Item")
-        )
-    return list(items.from_item(item).get("parts") or ()) if item else []
 
 
 def _version(where: Target, row: Mapping[str, Any]) -> Row:

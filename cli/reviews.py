@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli import ledger, target, versions
-from cli.approvals import LONGEST_REASON
+from cli import approvals, ledger, target, versions
 from cli.aws import calling, explain
-from cli.errors import GovernError, usage
+from cli.errors import GovernError
 from governance.domain import approval_events, claims, phases, reviews
 from governance.domain import ledger as entries_of
 
@@ -61,20 +60,8 @@ def phase_of(kind: str, revoke: bool = False) -> phases.Phase:
 
 def check(phase: phases.Phase, persona: str, because: str) -> None:
     """GovernError if the persona may not set the phase, or gives no reason, or one too long."""
-    if not because.strip():
-        raise usage(f"{phase.name} needs a reason", "say on what it rests: --because TEXT")
-    if len(because) > LONGEST_REASON:
-        raise usage(
-            f"--because has {len(because)} characters; at most {LONGEST_REASON} are kept",
-            "shorten it and refer to the document",
-        )
-    if persona not in phase.set_by:
-        may = " or ".join(sorted(phase.set_by))
-        raise GovernError(
-            "access_denied",
-            f"{persona} may not set {phase.name}: IAM denies it",
-            f"that is for: {may}; add --as {may}",
-        )
+    approvals.check_because(because, phase.name)
+    approvals.check_persona(phase, persona, f"set {phase.name}")
 
 
 def say(

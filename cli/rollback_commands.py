@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.commands import follow, output
-from cli.options import Options, acting
+from cli.options import Options, acting, waiting
 
 
 @click.command(short_help="Take an endpoint back to the version that served before.")
@@ -25,14 +25,7 @@ from cli.options import Options, acting
     "--because", required=True, metavar="TEXT", help="What is wrong, or why a drill; required."
 )
 @click.option("--wait/--no-wait", default=True, help="Follow it until it ends.", show_default=True)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1800,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long --wait waits.",
-)
+@waiting(1800, "How long --wait waits.")
 @acting()
 def rollback(
     options: Options,

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from cli import approvals, ledger, projects, versions
 from cli.aws import explain
-from cli.errors import GovernError, usage
+from cli.errors import GovernError
 from governance.domain import approval_events, claims, phases, rollbacks
 from governance.domain.ledger import SERVES
 
@@ -26,20 +26,8 @@ _ON_ITS_WAY = ("Releasing", PHASE.status)
 
 def check(persona: str, because: str) -> None:
     """GovernError if the persona may not ask for it, or gives no reason, or one too long."""
-    if not because.strip():
-        raise usage("a rollback needs a reason", "say what is wrong: --because TEXT")
-    if len(because) > approvals.LONGEST_REASON:
-        raise usage(
-            f"--because has {len(because)} characters; at most {approvals.LONGEST_REASON} are kept",
-            "shorten it and refer to the document",
-        )
-    if persona not in PHASE.set_by:
-        may = " or ".join(sorted(PHASE.set_by))
-        raise GovernError(
-            "access_denied",
-            f"{persona} may not ask for a rollback, nor drill one: IAM denies it",
-            f"that is for: {may}; add --as {may.partition(' ')[0]}",
-        )
+    approvals.check_because(because, "a rollback", "say what is wrong")
+    approvals.check_persona(PHASE, persona, "ask for a rollback, nor drill one")
 
 
 def model_of(reader: boto3.Session, endpoint: str) -> dict[str, Any]:

@@ -307,8 +307,13 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert watched["scaled"], "as the definition of what serves says"
     assert watched["forgotten"] == ["governed-path-clinical-risk-of-an-earlier-definition"]
     put = [call.request for call in aws.calls if call.operation == "PutMetricAlarm"][-3:]
-    looked_at = {one["Name"] for request in put for one in request["Dimensions"]}
-    assert looked_at == {"EndpointName", "VariantName"}, "what serves stays watched"
+    (looked_at,) = {
+        one["Value"]
+        for request in put
+        for one in request["Dimensions"]
+        if one["Name"] == "EndpointConfigName"
+    }
+    assert looked_at == deployment["config_name"], "what serves stays watched"
     assert aws.handler("watch_endpoint")({"deployment": deployment})["scaled"]
     unscaled = {**deployment, "autoscaling": None}
     assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]

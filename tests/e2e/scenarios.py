@@ -205,14 +205,18 @@ class Guarded:
 
 
 def guarded(organisation: Organisation, trained: Trained) -> Guarded:
-    """The second version has a deployment definition of its own, which moves traffic slowly."""
+    """The second version's own definition moves traffic slowly, to instances of another type."""
     first = _tested(organisation, organisation.register_again(trained.first, GUARDED))
     for kind in REVIEWS:
         organisation.review(first, kind)
     released = organisation.approve("prod", first)
     slowly = {"type": "linear", "step_percent": 25, "wait_seconds": 600}
-    release = {**organisation.publish(GUARDED)["release"], "strategy": slowly}
-    definition = organisation.publish(GUARDED, release=release)
+    project = organisation.publish(GUARDED)
+    definition = organisation.publish(
+        GUARDED,
+        release={**project["release"], "strategy": slowly},
+        endpoint={**project["endpoint"], "instance_type": "ml.m5.xlarge"},
+    )
     origin = organisation.register_again(trained.second, GUARDED)
     second = str(organisation.approve("dev", origin).entry["model_package_arn"])
     organisation.approve("test", second, definition=definitions.digest(definition))

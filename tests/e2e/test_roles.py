@@ -498,6 +498,17 @@ def test_a_copy_runs_as_executions_of_its_own_machine_only(deployed: dict[str, D
     assert not deployed[CENTRAL].allows(role, "s3:GetObject", MANIFEST)
 
 
+@pytest.mark.parametrize("workflow", [*WORKFLOWS, "rollback_model"])
+def test_who_changes_an_endpoint_of_prod_may_ask_what_it_serves(
+    deployed: dict[str, Deployed], workflow: str
+) -> None:
+    """A release and a rollback that broke; the others leave that to deploy_endpoint."""
+    role = f"{workflow.replace('_', '-')}-workflow"
+    function = f"arn:aws:lambda:{REGION}:{CENTRAL}:function:governed-path-check-served-config"
+    may = workflow in ("release_to_prod", "rollback_model")
+    assert deployed[CENTRAL].allows(role, "lambda:InvokeFunction", function) is may
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_workflow_calls_functions_and_nothing_else(
     deployed: dict[str, Deployed], workflow: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from governance.domain import locks
+from governance.domain import alarm_events, locks
 from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
@@ -305,6 +305,16 @@ def test_what_cannot_be_claimed_goes_straight_to_the_queue(
     ended = run(case)
     assert ended.states == ["ClaimApproval", "SendToDeadLetterQueue", "ReleaseErrored"]
     assert (ended.status, ended.error) == ("FAILED", "IntegrityError")
+
+
+def test_what_a_bake_found_is_in_the_entry_whose_event_starts_the_way_back() -> None:
+    """The rule asks for this error, and the claim for the alarms (domain/alarm_events.py)."""
+    states = machines.source(MACHINE)["States"]
+    assert states["AlarmsQuiet?"]["Assign"]["failure"]["Error"] == alarm_events.AFTER_RELEASE
+    assert states["AlarmsQuiet?"]["Assign"]["alarms"] == "{% $bake.alarms %}"
+    recorded = states["RecordErrored"]["Arguments"]["Payload"]
+    assert recorded["kind"] == alarm_events.FOUND_BY
+    assert recorded["alarms"] == "{% $exists($alarms) ? $alarms : null %}"
 
 
 def test_an_endpoint_in_prod_is_never_removed() -> None:

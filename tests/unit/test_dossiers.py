@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
+import itertools
 import json
 import random
 import re
@@ -440,6 +441,7 @@ def test_other_contents_are_invalid(change: Callable[[Any], Any]) -> None:
         b'{"schema":"x",' + FILES[dossiers.CONTENTS][1:],
         FILES[dossiers.CONTENTS].replace(b"clinical-risk-classifier", b"\\ud800", 1),
     ],
+    ids=["empty", "words", "deep", "no indents", "a key twice", "half a character"],
 )
 def test_contents_in_another_spelling_are_invalid(body: bytes) -> None:
     assert found(FILES | {dossiers.CONTENTS: body}) == [("contents-invalid", "contents.json")]
@@ -548,6 +550,7 @@ def _zip(*members: tuple[str, bytes], compression: int = zipfile.ZIP_STORED) -> 
         (_zip(("a.json", b"0" * 10**6), compression=zipfile.ZIP_DEFLATED), "compressed"),
         (_zip(*((f"{n}.json", b"") for n in range(1001))), "1001 files"),
     ],
+    ids=itertools.count(),
 )
 def test_what_is_no_dossier_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(GovernError, match=why) as refused:
@@ -563,6 +566,7 @@ def test_what_is_no_dossier_is_refused(body: bytes, why: str) -> None:
         _zip(*FILES.items()),
         _zip(*reversed(FILES.items())),
     ],
+    ids=["before", "after", "compressed otherwise", "in another order"],
 )
 def test_a_container_that_was_altered_is_named(body: bytes) -> None:
     assert refused_or_found(body) in (["not_a_dossier"], ["container-altered"])

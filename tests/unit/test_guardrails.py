@@ -102,8 +102,8 @@ def test_sagemaker_never_waits_longer_than_it_can() -> None:
 
 def test_while_traffic_moves_the_alarms_look_at_the_new_instances_alone() -> None:
     deployment = _deployment()
-    new, *_ = guardrails.alarms(deployment, of_new_fleet=True)
-    whole, *_ = guardrails.alarms(deployment, of_new_fleet=False)
+    new, *_ = guardrails.alarms(deployment, of_config_alone=True)
+    whole, *_ = guardrails.alarms(deployment, of_config_alone=False)
     assert new["Dimensions"] == [
         {"Name": "EndpointName", "Value": NAME},
         {"Name": "VariantName", "Value": "AllTraffic"},
@@ -113,7 +113,7 @@ def test_while_traffic_moves_the_alarms_look_at_the_new_instances_alone() -> Non
 
 
 def test_an_alarm_is_what_the_definition_says() -> None:
-    errors, slow, _ = guardrails.alarms(_deployment(), of_new_fleet=False)
+    errors, slow, _ = guardrails.alarms(_deployment(), of_config_alone=False)
     assert {key: errors[key] for key in ("AlarmName", "Namespace", "MetricName", "Statistic")} == {
         "AlarmName": f"governed-path-{NAME}-server-errors",
         "Namespace": "AWS/SageMaker",
@@ -131,7 +131,7 @@ def test_an_alarm_is_what_the_definition_says() -> None:
 
 
 def test_the_alarm_that_stops_a_release_keeps_the_state_that_somebody_gave_it() -> None:
-    *_, stop = guardrails.alarms(_deployment(), of_new_fleet=True)
+    *_, stop = guardrails.alarms(_deployment(), of_config_alone=True)
     assert stop["AlarmName"] == f"governed-path-{NAME}-stop"
     assert stop["TreatMissingData"] == "ignore"
     assert stop["Namespace"] != "AWS/SageMaker"
@@ -153,7 +153,7 @@ def test_what_serves_has_the_alarms_and_the_scaling_of_its_own_definition() -> N
 
 def test_a_test_deployment_has_no_guardrails_and_keeps_nothing() -> None:
     deployment = _deployment("Test")
-    assert guardrails.alarms(deployment, of_new_fleet=True) == []
+    assert guardrails.alarms(deployment, of_config_alone=True) == []
     assert guardrails.deployment_config(deployment) is None
     assert guardrails.data_capture(deployment) is None
 

@@ -32,6 +32,13 @@ def test_every_state_and_every_attempt_after_the_first_is_a_transition() -> None
     assert benchmark.transitions(history) == {"states": 3, "retries": 2}
 
 
+def test_tasks_within_a_map_are_transitions_and_no_retries() -> None:
+    """The embedded engine notes their attempts and not that they were entered."""
+    task = [event("TaskScheduled"), event("TaskSucceeded")]
+    history = [event("MapStateEntered"), *task, *task, event("MapStateExited")]
+    assert benchmark.transitions(history) == {"states": 3, "retries": 0}
+
+
 def test_lambda_is_seconds_times_memory_of_every_report() -> None:
     lines = ["START", REPORT.format("1500", 512), "said REPORT", REPORT.format("20.5", 1024)]
     used, calls = benchmark.gb_seconds(lines)
@@ -71,7 +78,7 @@ def found(**more: Any) -> dict[str, Any]:
             "functions": {},
             "waited": waited | {stage: [10.0] for stage in benchmark.STAGES},
         },
-        "rollback": [],
+        "rollback": {},
         "queue": [],
         **more,
     }
@@ -84,7 +91,7 @@ def test_the_page_says_what_was_measured_and_nothing_else() -> None:
     assert "| approval to first state (2) | 1.00 | 1.50 |" in text
     assert "rollback" not in text
     assert "at once" not in text
-    assert "rollback" in benchmark.page(found(rollback=[2.0]))
+    assert "rollback" in benchmark.page(found(rollback={"traffic": [2.0]}))
 
 
 def test_the_tables_take_the_place_of_the_last_ones(tmp_path: Path) -> None:

@@ -83,6 +83,24 @@ def test_progress_is_told_every_thousandth_entry() -> None:
     assert told == [1000, 2000]
 
 
+@pytest.mark.parametrize("block", [1, 2, 4, 9, 500])
+def test_in_whichever_blocks_signatures_are_checked_the_findings_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """Also at the ends of blocks, and of the block that is not full."""
+    monkeypatch.setattr(verification, "_BLOCK", block)
+    assert verify(CHAIN.envelopes) == []
+    stranger = chains.Signer()
+    for place in range(LAST):
+        payload = base64.b64decode(parsed(CHAIN.envelopes[place])["payload"])
+        forged = stranger.envelope(payload, SIGNER.keyid)
+        found = verify(replaced(place, forged))
+        assert named(found) == [("signature-invalid", f"entry {place + 1}")]
+        without = [*CHAIN.envelopes[:place], *CHAIN.envelopes[place + 1 :]]
+        assert {what for what, _ in named(verify(without))} <= {"sequence-gap", "tail-missing"}
+        assert verify(without)
+
+
 # ---------------------------------------------------------------- any flipped byte
 
 

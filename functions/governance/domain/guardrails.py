@@ -36,11 +36,13 @@ def alarm_names(deployment: Deployment) -> list[str]:
     return [alarm_name(deployment["endpoint_name"], name) for name in [*names, STOP]]
 
 
-def alarms(deployment: Deployment, of_new_fleet: bool) -> list[dict[str, Any]]:
+def alarms(deployment: Deployment, of_config_alone: bool) -> list[dict[str, Any]]:
     """PutMetricAlarm's requests for the alarms of a release.
 
-    While traffic moves they look at the new instances alone (`of_new_fleet`): errors of what is to
-    be replaced must not keep its repair out. Afterwards they look at the endpoint.
+    While traffic moves they look at the instances of the new config alone (`of_config_alone`):
+    errors of what is to be replaced must not keep its repair out. Afterwards they look at the
+    endpoint. If SageMaker went back, they look at those of the config that serves again: what the
+    others did a minute ago must not take that back as well.
     """
     release = deployment.get("release")
     if release is None:
@@ -49,7 +51,7 @@ def alarms(deployment: Deployment, of_new_fleet: bool) -> list[dict[str, Any]]:
         "EndpointName": deployment["endpoint_name"],
         "VariantName": deployment["variant_name"],
     }
-    if of_new_fleet:
+    if of_config_alone:
         dimensions["EndpointConfigName"] = deployment["config_name"]
     return [_alarm(deployment, alarm, dimensions) for alarm in release["alarms"]] + [
         _stop(deployment)

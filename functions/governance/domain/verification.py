@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from typing import Any
 
 import rfc8785
@@ -48,6 +49,7 @@ _AFTER_PAYLOAD = (
     b'","payloadType":"' + PAYLOAD_TYPE.encode() + b'","signatures":[{"keyid":"%b","sig":"'
 )
 _SUFFIX = b'"}]}'
+_BLOCK = 500  # entries whose signatures are checked in one go
 _LONGEST_QUOTE = 80  # characters of what was found that a finding repeats
 
 
@@ -157,10 +159,12 @@ def verify_chain(
             Finding("public-key-invalid", PUBLIC_KEY, "a P-256 public key in PEM", _quote(error))
         ]
     chain = _Chain()
-    for position, envelope in enumerate(envelopes, 1):
-        chain.links.append(_examine(chain, position, envelope, key, model))
-        if progress is not None and not position % 1000:
-            progress(position)
+    for start in range(0, len(envelopes), _BLOCK):
+        for opened in _opened(envelopes[start : start + _BLOCK], start, key):
+            position = len(chain.links) + 1
+            chain.links.append(_examine(chain, position, opened, model))
+            if progress is not None and not position % 1000:
+                progress(position)
     _check_order(chain)
     _check_links(chain)
     found = [finding for _, finding in sorted(chain.findings, key=lambda one: one[0])]
@@ -170,15 +174,24 @@ def verify_chain(
 # ---------------------------------------------------------------- one envelope
 
 
-def _examine(chain: _Chain, position: int, envelope: bytes, key: Key, model: str) -> _Link:
+def _opened(envelopes: Sequence[bytes], start: int, key: Key) -> list[_Opened]:
+    """Each envelope opened and its signature checked; `start` is how many came before them.
+
+    Signature after signature, because reading a statement in between drives the curve's tables out
+    of the processor's cache: a check costs a third more then.
+    """
+    places = [f"entry {position}" for position in range(start + 1, start + 1 + len(envelopes))]
+    opened = list(map(_open, envelopes, repeat(key), places))
+    return list(map(_proven, opened, repeat(key), places))
+
+
+def _examine(chain: _Chain, position: int, opened: _Opened, model: str) -> _Link:
     """The entry's link; a link without sequence, and findings, if it cannot be believed."""
-    where = f"entry {position}"
-    opened = _open(envelope, key, where)
     if opened.findings:
         chain.add(position, *opened.findings)
     if opened.payload is None:
         return _Link(position)
-    statement, findings = _read(opened.payload, where)
+    statement, findings = _read(opened.payload, f"entry {position}")
     if not findings:
         link, findings = _link(statement, position, opened.payload, model)
         if not findings:
@@ -188,8 +201,12 @@ def _examine(chain: _Chain, position: int, envelope: bytes, key: Key, model: str
 
 
 def _open(envelope: bytes, key: Key, where: str) -> _Opened:
-    """Payload and findings of an envelope; no payload if nothing proves it."""
-    opened = _open_canonical(envelope, key) or _diagnose(envelope, key, where)
+    """Payload, signature and findings of an envelope; no payload if it cannot be read."""
+    return _open_canonical(envelope, key) or _diagnose(envelope, key, where)
+
+
+def _proven(opened: _Opened, key: Key, where: str) -> _Opened:
+    """The opened envelope; no payload, and a finding, if its signature does not prove it."""
     if opened.payload is None or key.signed(opened.payload, opened.signature):
         return opened
     return _Opened(
@@ -394,7 +411,7 @@ def _check_checkpoint(
         if not links:
             return []
         return [Finding("checkpoint-missing", CHECKPOINT, "a signed checkpoint", "none")]
-    opened = _open(checkpoint, key, CHECKPOINT)
+    opened = _proven(_open(checkpoint, key, CHECKPOINT), key, CHECKPOINT)
     if opened.payload is None:
         return list(opened.findings)
     statement, findings = _read(opened.payload, CHECKPOINT)

@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         )
     if deployment["release"] and not heading:
         alarms = Alarms(session)
-        alarms.put(guardrails.alarms(deployment, of_new_fleet=True))
+        alarms.put(guardrails.alarms(deployment, of_config_alone=True))
         # What was raised before says nothing about instances that do not exist yet.
         names = guardrails.alarm_names(deployment)
         alarms.calm(names, f"a new release begins, claim {deployment['claim_id']}")

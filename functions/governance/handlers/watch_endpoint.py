@@ -23,7 +23,8 @@ settings = Settings.load()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Turn the alarms from the new instances to what serves, where they stay; scale that.
 
-    What serves is what was deployed, or what was there before if the deployment came to nothing.
+    What serves is what was deployed, or what was there before if the deployment came to nothing;
+    then the alarms look at that alone, and not at what the new instances have just done.
     Alarms that its definition does not have go: another definition's would still take it back.
     """
     deployment = contracts.request("watch_endpoint", event)["deployment"]
@@ -35,7 +36,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     alarms = Alarms(session)
     names = []
     if serving is not None:
-        alarms.put(guardrails.alarms(serving, of_new_fleet=False))
+        came_back = serving["config_name"] != deployment["config_name"]
+        alarms.put(guardrails.alarms(serving, of_config_alone=came_back))
         names = guardrails.alarm_names(serving)
     forgotten = alarms.forget(deployment["endpoint_name"], names)
     scaled = serving is not None and Scaling(session).follow(serving)

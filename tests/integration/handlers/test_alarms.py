@@ -32,7 +32,7 @@ def deployment(lambdas: Callable[..., Any]) -> dict[str, Any]:
 @pytest.fixture
 def alarms(deployment: dict[str, Any]) -> Alarms:
     made = Alarms(sessions._own_session())
-    made.put(guardrails.alarms(deployment, of_new_fleet=True))
+    made.put(guardrails.alarms(deployment, of_config_alone=True))
     return made
 
 
@@ -49,7 +49,7 @@ def _raise(aws: Callable[..., Any], name: str, state: str = "ALARM") -> None:
 def test_alarms_are_what_the_definition_says_and_can_be_made_again(
     aws: Callable[..., Any], alarms: Alarms, deployment: dict[str, Any]
 ) -> None:
-    alarms.put(guardrails.alarms(deployment, of_new_fleet=False))
+    alarms.put(guardrails.alarms(deployment, of_config_alone=False))
     names = guardrails.alarm_names(deployment)
     found = aws("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
     assert sorted(alarm["AlarmName"] for alarm in found) == sorted(names)

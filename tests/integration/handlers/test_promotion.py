@@ -876,6 +876,9 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
         stage_status="Deployed",
         description="",
     )
+    # The new one serves by now, and is not what it replaces.
+    serves = {**release, "kind": "CandidateInService", "stage_status": "Releasing"}
+    here.call("record", promotion=here.in_central(second, "Prod"), **serves)
     for _ in range(2):
         assert here.call("supersede_version", **asked) == {"superseded": first}
         stage = here.registry.describe(first)["ModelLifeCycle"]

@@ -114,6 +114,12 @@ class Prod:
             for alarm in found
         }
 
+    def looked_at(self, name: str) -> str:
+        """The config whose instances the alarm looks at."""
+        (alarm,) = self.cloudwatch.describe_alarms(AlarmNames=[PREFIX + name])["MetricAlarms"]
+        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        return str(dimensions["EndpointConfigName"])
+
     def bounds(self) -> list[tuple[int, int]]:
         answer = self.scaling.describe_scalable_targets(ServiceNamespace="sagemaker")
         return [(one["MinCapacity"], one["MaxCapacity"]) for one in answer["ScalableTargets"]]
@@ -131,13 +137,18 @@ def there(prod: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> Prod
     return there
 
 
+SLEEPS = "def model_fn(model_dir):\n    import time\n    time.sleep(1.5)"
+SLOWLY = CONSTANT.format(value="slow").replace("def model_fn(model_dir):", SLEEPS)
 ENDPOINT = {"EndpointName", "VariantName"}
+ALONE = {*ENDPOINT, "EndpointConfigName"}
 OLD = {"alarms": [ERRORS, SLOW], "endpoint": {"autoscaling": SCALING}}
 AS_OLD = {
     "server-errors": (5, ENDPOINT),
     "slow": (9e5, ENDPOINT),
     "stop": (0, {"EndpointName"}),
 }
+# What the new instances did a minute ago must not take back what serves again.
+BACK_TO_OLD = {**AS_OLD, "server-errors": (5, ALONE), "slow": (9e5, ALONE)}
 # Fewer alarms and other thresholds, other instances, no autoscaling.
 NEW = {
     "alarms": [{**SLOW, "threshold": 1e6}, {**ERRORS, "name": "crashes"}],
@@ -153,10 +164,10 @@ def test_a_deployment_that_is_refused_leaves_what_serves_watched_and_scaled(ther
     with pytest.raises(InvalidInputError, match="cloudwatch:DescribeAlarms"):
         there.begin(new)
     # This is what the failure path is there for.
-    assert there.alarms()["slow"] == (1e6, {*ENDPOINT, "EndpointConfigName"})
+    assert there.alarms()["slow"] == (1e6, ALONE)
     assert there.bounds() == []
     there.call("watch_endpoint", new)
-    assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+    assert (there.alarms(), there.bounds()) == (BACK_TO_OLD, [(1, 4)])
 
 
 def test_a_deployment_that_does_not_come_up_leaves_what_serves_watched_and_scaled(
@@ -169,7 +180,8 @@ def test_a_deployment_that_does_not_come_up_leaves_what_serves_watched_and_scale
     assert there.server.settled(NAME)["EndpointConfigName"] == old["config_name"]
     assert not there.call("check_served_config", new)["served"]["intended"]
     watched = there.call("watch_endpoint", new)
-    assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+    assert (there.alarms(), there.bounds()) == (BACK_TO_OLD, [(1, 4)])
+    assert there.looked_at("slow") == old["config_name"]
     assert watched["forgotten"] == [f"{PREFIX}crashes"]
 
 
@@ -223,8 +235,7 @@ def test_a_config_that_is_none_of_ours_is_watched_as_the_last_plan_says(there: P
 
 def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod) -> None:
     there.release(there.plan("old", **OLD))
-    slow = CONSTANT.format(value="slow").replace("def model_fn(model_dir):", SLEEPS)
-    under_way = there.plan("under-way", slow, alarms=[ERRORS])
+    under_way = there.plan("under-way", SLOWLY, alarms=[ERRORS])
     there.begin(under_way)
     before = there.alarms()
     late = there.plan("late", **NEW)
@@ -235,13 +246,10 @@ def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod)
         there.call("watch_endpoint", late)
     # Those of the deployment that goes on, which may be what ends it.
     assert there.alarms() == before
-    assert before["server-errors"] == (5, {*ENDPOINT, "EndpointConfigName"})
+    assert before["server-errors"] == (5, ALONE)
     there.server.settled(NAME)
     there.call("deploy_endpoint", late, task_token="t" * 64)
     assert there.server.settled(NAME)["EndpointConfigName"] == late["config_name"]
-
-
-SLEEPS = "def model_fn(model_dir):\n    import time\n    time.sleep(1.5)"
 
 
 def test_instances_that_are_scaled_after_a_deployment_are_no_rollback(
@@ -268,3 +276,15 @@ def test_a_trial_and_a_test_endpoint_turn_no_alarms(there: Prod) -> None:
     trial = {**there.plan("new", **NEW), "release": None, "autoscaling": None}
     assert there.call("watch_endpoint", trial) == {"alarms": [], "forgotten": [], "scaled": False}
     assert (there.alarms(), there.bounds()) == (AS_OLD, [(1, 4)])
+
+
+def test_an_endpoint_that_is_still_being_made_is_removed_as_soon_as_it_can_be(there: Prod) -> None:
+    made = there.plan("new", SLOWLY)
+    there.begin(made)
+    endpoints = Endpoints(PROD)  # type: ignore[arg-type]
+    with pytest.raises(TransientError, match="in-progress"):
+        endpoints.remove_all(made)
+    there.server.settled(NAME)
+    assert endpoints.remove_all(made) == [
+        *(made["endpoint_name"], made["config_name"], made["model_name"]),
+    ]
