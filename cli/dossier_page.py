@@ -73,6 +73,9 @@ def _decision(entry: Mapping[str, Any]) -> dict[str, Any]:
     summary = entry.get("summary") or {}
     failure = entry.get("failure") or {}
     said = [str(reason) for reason in summary.get("reasons") or []]
+    drill = entry.get("drill") or {}
+    if "proven" in drill:
+        said.append(("it holds: " if drill["proven"] else "it does not hold: ") + drill["said"])
     if failure:
         said.append(f"{failure.get('Error')}: {failure.get('Cause', '')}")
     if entry.get("reason"):

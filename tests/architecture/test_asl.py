@@ -17,7 +17,7 @@ from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
 from governance.adapters import waits
-from governance.domain import definitions, errors
+from governance.domain import definitions, errors, locks
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "statemachines").glob("*.asl.json"))
@@ -495,3 +495,15 @@ def test_a_wait_lives_as_long_as_the_task_that_waits() -> None:
     lives = {"${DeployEndpointFunctionArn}": waits.SECONDS}
     assert waiting.keys() == never | lives.keys()
     assert {name: waiting[name] for name in lives if waiting[name] >= lives[name]} == {}
+
+
+def test_whoever_wants_a_busy_endpoint_is_told_so_at_the_last_of_the_retries() -> None:
+    """Otherwise the waiting would end as an error, and not with who holds the endpoint."""
+    locking = [
+        state
+        for path in FILES
+        for name, state in states(json.loads(path.read_text()))
+        if name == "LockEndpoint"
+    ]
+    assert len(locking) == 3
+    assert {state["Retry"][-1]["MaxAttempts"] for state in locking} == {locks.ATTEMPTS}

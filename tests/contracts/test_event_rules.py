@@ -237,6 +237,7 @@ AWS_EVENTS: dict[str, set[str]] = {
     "step-functions-execution-status-change.release-aborted": set(),
     "step-functions-execution-status-change.release-succeeded": set(),
     "step-functions-execution-status-change.validation-aborted": set(),
+    "step-functions-execution-status-change.drill-aborted": set(),
     "step-functions-execution-status-change.validation-succeeded": set(),
 }
 
@@ -388,6 +389,7 @@ ENDED = "step-functions-execution-status-change."
         ("release-succeeded", {"EndpointLock"}),
         ("validation-aborted", {"AbandonedEndpoint", "Unfinished"}),
         ("validation-succeeded", set()),
+        ("drill-aborted", {"EndpointLock", "AbandonedEndpoint", "Unfinished"}),
     ],
 )
 def test_the_end_of_a_run_leaves_no_lock_and_no_test_endpoint_behind(

@@ -312,7 +312,7 @@ FUNCTIONS = {
     "smoke-test": ("s3:GetObject", MODELS),
     "watch-endpoint": ("s3:GetObject", DEFINITION),
     "check-alarms": _TAKE_HUB,
-    "plan-trial": _TAKE_HUB,
+    "plan-trial": ("s3:GetObject", DEFINITION),
     "compare-variants": _TAKE_HUB,
     "tag-endpoint": _TAKE_HUB,
     "supersede-version": ("dynamodb:Query", f"{_table('ledger')}/index/by-kind"),
@@ -393,10 +393,13 @@ def test_who_names_candidates_reads_registrations_and_writes_no_ledger(
     assert not roles.allows("build-candidate", "dynamodb:PutItem", _table("ledger"))
 
 
-def test_who_watches_an_endpoint_reads_definitions_alone(deployed: dict[str, Deployed]) -> None:
+@pytest.mark.parametrize("function", ["watch-endpoint", "plan-trial"])
+def test_who_turns_alarms_reads_definitions_alone(
+    deployed: dict[str, Deployed], function: str
+) -> None:
     roles = deployed[CENTRAL]
-    assert roles.allows("watch-endpoint", *_TAKE_HUB)
-    assert not roles.allows("watch-endpoint", "s3:GetObject", MANIFEST)
+    assert roles.allows(function, *_TAKE_HUB)
+    assert not roles.allows(function, "s3:GetObject", MANIFEST)
 
 
 def test_who_removes_an_endpoint_stops_deployments_alone(deployed: dict[str, Deployed]) -> None:

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from cli import rollbacks
 from governance.adapters import items
-from governance.domain import locks
-from tests.e2e.organisation import CENTRAL, PROD, TEST, Organisation, eventually
+from governance.domain import attestations, locks
+from tests.contracts import events
+from tests.e2e.organisation import (
+    CENTRAL,
+    PROD,
+    REGION,
+    TEST,
+    Organisation,
+    eventually,
+    machine_arn,
+)
 from tests.e2e.scenarios import DRILL, ROLLED_BACK, WATCHED, WRONG_RISKS, RolledBack, Watched
 
 ENDPOINT = f"{ROLLED_BACK}-endpoint"
 FASTEST = 3.0  # seconds from the request to the new config, on the embedded AWS and an idle machine
+
+
+def _govern(state_dir: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"GOVERNED_PATH_LOCAL_DIR": state_dir, "COLUMNS": "200"}
+    return subprocess.run(
+        [Path(sys.executable).parent / "govern", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _entries(organisation: Organisation, kind: str) -> list[dict[str, Any]]:
@@ -202,6 +228,51 @@ def test_a_lock_that_was_left_behind_is_taken_by_the_next(
     )
 
 
+def test_an_ai_engineer_drills_from_the_command_line_what_was_just_released(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """After the release above, version 2 serves again."""
+    state = organisation.server.state_dir
+    answer = _govern(
+        *(state, "rollback", ENDPOINT, "--drill", "--because", DRILL),
+        *("--to", "1", "--as", "ai-engineer", "--json"),
+    )
+    assert answer.returncode == 0, answer.stderr + answer.stdout
+    entry = json.loads(answer.stdout)["entry"]
+    assert (entry["kind"], entry["approver"]["persona"]) == ("RollbackDrilled", "ai-engineer")
+    (serves,) = [
+        arn
+        for arn in organisation.central_versions(ROLLED_BACK)
+        if organisation.central(arn)["ModelLifeCycle"]["StageStatus"] == "Deployed"
+    ]
+    assert serves == entry["drill"]["from"] == rolled_back.second.entry["model_package_arn"]
+    told = _govern(state, "history", f"{ROLLED_BACK}/1").stdout
+    assert f"{entry['drill']['seconds']} s; the sample got HTTP 200" in " ".join(told.split())
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
+
+
+def test_a_drill_that_is_stopped_leaves_neither_endpoint_nor_lock_nor_status(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """Version 2 still serves; the next drill does not wait for what runs no more."""
+    where = organisation.persona("governance-engineer")
+    asked = rollbacks.ask(where, ENDPOINT, DRILL, None, rollbacks.DRILL)
+    eventually(lambda: organisation.endpoints(TEST, ROLLED_BACK), "the endpoint of the drill")
+    states = organisation.root(CENTRAL, "stepfunctions")
+    (running,) = states.list_executions(
+        stateMachineArn=machine_arn("drill_rollback"), statusFilter="RUNNING"
+    )["executions"]
+    states.stop_execution(executionArn=running["executionArn"], cause="a test")
+    eventually(
+        lambda: not organisation.endpoints(TEST, ROLLED_BACK), "the end of the Test endpoint"
+    )
+    life_cycle = organisation.central(asked.model_package_arn)["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Deployed")
+    again = organisation.roll_back(ENDPOINT, DRILL, phase=rollbacks.DRILL)
+    assert again.entry["kind"] == "RollbackDrilled"
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
+
+
 def test_the_new_config_is_there_soon_after_the_request(
     organisation: Organisation, rolled_back: RolledBack
 ) -> None:
@@ -318,3 +389,28 @@ def test_an_alarm_goes_back_once_however_often_it_goes_off(
     assert ends == {"RollbackSucceeded", "RollbackAlreadyHandled"}
     back = [e for e in organisation.story(WATCHED) if e["kind"] == "CandidateRolledBack"]
     assert [e["rollback"]["trigger"] for e in back] == ["person", "alarm"]
+
+
+def test_every_entry_is_the_event_that_its_schema_promises(
+    organisation: Organisation, rolled_back: RolledBack, watched: Watched
+) -> None:
+    """Of all that happened here: what subscribers were sent is what they can rely on."""
+    by_kind = {
+        events.load(path)["properties"]["detail-type"]["const"]: name
+        for name, path in events.SCHEMAS.items()
+        if name.startswith("governed-path-")
+    }
+    wrong = {}
+    for entry in (*organisation.entries(ROLLED_BACK), *organisation.entries(WATCHED)):
+        digest = attestations.digest_of(attestations.canonical(attestations.statement_of(entry)))
+        sent = {
+            **{"version": "0", "id": "d5e4f5a6-0000-4a5b-9c6d-000000000019"},
+            **{"source": "governed-path", "detail-type": entry["kind"], "account": CENTRAL},
+            **{"time": entry["recorded_at"], "region": REGION},
+            "resources": [entry["model_package_arn"]],
+            "detail": {**entry, "digest": digest},
+        }
+        found = events.problems(by_kind[entry["kind"]], sent)
+        if found:
+            wrong[f"{entry['sequence']} {entry['kind']} by {entry['workflow']}"] = found
+    assert wrong == {}

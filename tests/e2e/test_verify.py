@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from cli import dossier, policies
+from governance.domain import dossiers
 from tests.e2e.organisation import CENTRAL, REGION, Organisation, eventually
 from tests.e2e.scenarios import MODEL, DemoPath
 
@@ -142,3 +145,40 @@ def test_the_page_has_the_policy_and_the_curve(written: tuple[Path, dict[str, An
     page = written[0].read_bytes()
     assert page.count(b"<svg ") == 3
     assert b"AUC \xe2\x89\xa5 0.75" in page
+
+
+def test_it_holds_what_it_was_decided_under_and_how_it_was_deployed(
+    written: tuple[Path, dict[str, Any]],
+) -> None:
+    file, said = written
+    assert said["absent"] == {}
+    files, findings = dossier.unpack(file.read_bytes())
+    assert findings == []
+    about = dossiers.story(
+        dossiers.entries_in(files), json.loads(files["contents.json"])["model_package_arn"]
+    )
+    decided = {dossiers.policy_name(one, "tier") for one in dossiers.policy_digests(about)}
+    deployed = set(map(dossiers.definition_name, dossiers.named_definitions(about)))
+    assert len(decided) >= 1
+    assert len(deployed) >= 1
+    assert decided | deployed <= files.keys()
+
+
+def test_other_bounds_for_releases_are_tried_on_the_dossier(
+    written: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """What the gates saw is enough: the definition is in the file, no ledger is asked."""
+    proposal = tmp_path / "proposal"
+    shutil.copytree(policies.DIRECTORY, proposal)
+    arguments = ("policy", "backtest", proposal, "--facts", written[0], "--json")
+    alone = {"PATH": os.environ["PATH"], "GOVERNED_PATH_LOCAL_DIR": str(tmp_path / "nothing")}
+    same = json.loads(_run(alone, *arguments).stdout)
+    assert (same["changes"], same["without_definition"]) == ([], 0)
+    tier = proposal / "tiers" / "high.json"
+    stricter = json.loads(tier.read_text())
+    stricter["release"]["strategies"] = ["shadow"]
+    tier.write_text(json.dumps(stricter))
+    changes = json.loads(_run(alone, *arguments).stdout)["changes"]
+    denied = {(one["stage"], one["newly_denies"][0]["rule"]) for one in changes}
+    rule = "deployment_definition_valid"
+    assert {("Test", rule), ("Prod", rule)} <= denied

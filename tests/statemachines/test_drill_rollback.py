@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from governance.domain import locks
 from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
@@ -145,11 +144,6 @@ def test_a_passing_fault_is_retried(
     ended = run(case)
     assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
     assert ended.tries[state] == tries
-
-
-def test_the_function_says_no_at_the_last_of_the_retries() -> None:
-    state = machines.source(MACHINE)["States"]["LockEndpoint"]
-    assert state["Retry"][-1]["MaxAttempts"] == locks.ATTEMPTS
 
 
 def test_nothing_that_only_a_release_or_a_rollback_may_do_is_called() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from governance.domain import alarm_events, locks
+from governance.domain import alarm_events
 from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
@@ -359,9 +359,3 @@ def test_who_cannot_have_the_endpoint_is_told_who_has_it_and_the_gates_facts_sta
     assert (verdict["allowed"], reason["rule"]) == (False, "one_active_release")
     assert "model-package/clinical-risk-classifier/4 has held it since" in reason["fact"]
     assert verdict.keys() > {"policy_digest", "rules"}
-
-
-def test_the_function_says_no_at_the_last_of_the_retries() -> None:
-    """Otherwise the waiting would end as an error, and not with who holds the endpoint."""
-    state = machines.source(MACHINE)["States"]["LockEndpoint"]
-    assert state["Retry"][-1]["MaxAttempts"] == locks.ATTEMPTS

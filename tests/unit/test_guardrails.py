@@ -137,6 +137,14 @@ def test_the_alarm_that_stops_a_release_keeps_the_state_that_somebody_gave_it() 
     assert stop["Namespace"] != "AWS/SageMaker"
 
 
+@pytest.mark.parametrize(("bake", "beyond"), [(600, False), (60, False), (59, True), (0, True)])
+def test_an_alarm_may_look_back_further_than_a_release_has_baked(bake: int, beyond: bool) -> None:
+    minute = {**samples.definition()["release"]["alarms"][0], "period_seconds": 60}
+    deployment = _deployment(alarms=[{**minute, "evaluation_periods": 1}], bake_seconds=bake)
+    assert guardrails.look_back_beyond_bake(deployment) is beyond
+    assert not guardrails.look_back_beyond_bake(_deployment(alarms=[], bake_seconds=0))
+
+
 def test_what_serves_has_the_alarms_and_the_scaling_of_its_own_definition() -> None:
     planned = _deployment(alarms=[])
     own = samples.definition()

@@ -124,11 +124,12 @@ def test_a_rollback_is_not_of_what_serves_no_more(
         "model_package_arn": samples.version_arn(version=version),
         "recorded_at": recorded_at,
     }
-    back = promotion(workflow="rollback_model")
-    refusal = locks.refusal_if_overtaken(back, [serving])
-    assert (refusal is not None) is refused
-    if refusal:
-        assert f"serves since {recorded_at}" in refusal["reasons"][0]["fact"]
+    for workflow in ("rollback_model", "drill_rollback"):
+        back = promotion(workflow=workflow)
+        refusal = locks.refusal_if_overtaken(back, [serving])
+        assert (refusal is not None) is refused
+        if refusal:
+            assert f"serves since {recorded_at}" in refusal["reasons"][0]["fact"]
     # A release is by its decision alone.
     assert locks.refusal_if_overtaken(promotion(), [serving]) is None
 

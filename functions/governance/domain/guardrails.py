@@ -41,8 +41,7 @@ def alarms(deployment: Deployment, of_config_alone: bool) -> list[dict[str, Any]
 
     While traffic moves they look at the instances of the new config alone (`of_config_alone`):
     errors of what is to be replaced must not keep its repair out. Afterwards they look at the
-    endpoint. If SageMaker went back, they look at those of the config that serves again: what the
-    others did a minute ago must not take that back as well.
+    endpoint, unless somebody else's requests would still count: then at what serves alone.
     """
     release = deployment.get("release")
     if release is None:
@@ -99,6 +98,16 @@ def deployment_config(deployment: Deployment) -> dict[str, Any] | None:
             "Alarms": [{"AlarmName": name} for name in alarm_names(deployment)]
         },
     }
+
+
+def look_back_beyond_bake(deployment: Deployment) -> bool:
+    """True if an alarm looks back to when the instances of before still had requests.
+
+    SageMaker has baked for `termination_wait` when the endpoint is in service.
+    """
+    release = deployment["release"]
+    seconds = [one["period_seconds"] * one["evaluation_periods"] for one in release["alarms"]]
+    return max(seconds, default=0) > termination_wait(release)
 
 
 def termination_wait(release: Mapping[str, Any]) -> int:

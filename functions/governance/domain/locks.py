@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from governance.domain import approval_events
 from governance.domain.gates import Reason, one_line
 from governance.domain.rollbacks import WORKFLOW
 
@@ -89,13 +90,14 @@ def refusal_if_overtaken(
 ) -> dict[str, Any] | None:
     """Why the promotion comes too late; None if nothing decided later serves.
 
-    `changes` are the entries that say what the endpoint was made to serve. A rollback also comes
-    too late if another version has come to serve since it was asked for: there is nothing to go.
+    `changes` are the entries that say what the endpoint was made to serve. A rollback, or a
+    drill of one, also comes too late if another version has come to serve since it was asked for:
+    there is nothing to go.
     """
     found = sorted(changes, key=lambda entry: int(entry["sequence"]))
     later = [entry for entry in found if entry["decided_at"] > promotion["decided_at"]]
     if not later:
-        back = promotion["workflow"] == WORKFLOW
+        back = promotion["workflow"] in approval_events.BACK
         return _refusal_if_gone(promotion, found[-1]) if back and found else None
     newest = later[-1]
     return _refusal(
@@ -111,7 +113,7 @@ def _refusal_if_gone(promotion: Mapping[str, Any], serving: Entry) -> dict[str, 
         return None
     return _refusal(
         f"entry {serving['sequence']} ({serving['kind']}) says that {arn} serves since "
-        f"{serving['recorded_at']}; when this rollback was asked for, at "
+        f"{serving['recorded_at']}; when the way back was asked for, at "
         f"{promotion['decided_at']}, another did",
         "the latest decision about the endpoint",
     )

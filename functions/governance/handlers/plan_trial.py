@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
+from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
+from governance.adapters.serving import what_serves
 from governance.adapters.sessions import Sessions
-from governance.domain import trials
+from governance.domain import guardrails, trials
 from governance.domain.errors import NotFoundError
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
@@ -17,9 +19,13 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Plan the trial; None where nothing serves yet, since there is nothing to compare with."""
+    """Plan the trial; None where nothing serves yet, since there is nothing to compare with.
+
+    The champion's alarms look at the endpoint from here on, so that they see it in the trial too.
+    """
     deployment = contracts.request("plan_trial", event)["deployment"]
-    endpoints = Endpoints(Sessions(settings, claim_of(event)).hub(deployment["account"]))
+    session = Sessions(settings, claim_of(event)).hub(deployment["account"])
+    endpoints = Endpoints(session)
     endpoint = endpoints.find(deployment["endpoint_name"])
     if endpoint is None:
         return {"trial": None}
@@ -30,4 +36,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             f"{endpoint['EndpointConfigName']}, which was deleted: there would be no way back from "
             "a trial; release with another strategy"
         )
-    return {"trial": trials.plan(deployment, endpoint, config)}
+    trial = trials.plan(deployment, endpoint, config)
+    champion = what_serves(endpoints, deployment, settings.evidence_bucket)
+    if champion is not None:
+        # A trial has a config of its own: alarms on the champion's alone would see nothing.
+        Alarms(session).put(guardrails.alarms(champion, of_config_alone=False))
+    return {"trial": trial}

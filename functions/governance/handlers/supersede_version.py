@@ -8,9 +8,11 @@ from governance import contracts
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import ledger
+from governance.domain import ledger, phases
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
+
+SUPERSEDED = "Prod/Superseded"
 
 settings = Settings.load()
 
@@ -27,8 +29,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"superseded": None}
     registry = Registry(Sessions(settings, claim_of(request)).registry())
     life_cycle = registry.describe(previous).get("ModelLifeCycle", {})
+    present = f"{life_cycle.get('Stage')}/{life_cycle.get('StageStatus')}"
     # Recalled, retired or sent to another stage since: that says more than Superseded would.
-    if (life_cycle.get("Stage"), life_cycle.get("StageStatus")) == ("Prod", "Deployed"):
+    if phases.may_follow(present, SUPERSEDED):
+        stage, _, status = SUPERSEDED.partition("/")
         description = f"Superseded by {promotion['model_package_arn']}"
-        registry.set_stage(previous, "Prod", "Superseded", description)
+        registry.set_stage(previous, stage, status, description)
     return {"superseded": previous}

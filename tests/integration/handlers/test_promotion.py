@@ -883,6 +883,10 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
         assert here.call("supersede_version", **asked) == {"superseded": first}
         stage = here.registry.describe(first)["ModelLifeCycle"]
         assert stage["StageStatus"] == "Superseded"
+    # A drill that was stopped has left it there.
+    here.registry.versions[first]["ModelLifeCycle"]["StageStatus"] = "Drill-Requested"
+    here.call("supersede_version", **asked)
+    assert here.registry.describe(first)["ModelLifeCycle"]["StageStatus"] == "Superseded"
     here.registry.versions[first]["ModelLifeCycle"]["StageStatus"] = "Recalled"
     here.call("supersede_version", **asked)
     assert here.registry.describe(first)["ModelLifeCycle"]["StageStatus"] == "Recalled"

@@ -71,7 +71,7 @@ class Prod:
         definition["endpoint"].pop("data_capture", None)
         definition["release"] = {
             "strategy": {"type": "all-at-once"},
-            "bake_seconds": 0,
+            "bake_seconds": 60,  # as far as the alarms look back
             "alarms": [],
             **parts,
         }
@@ -288,3 +288,22 @@ def test_an_endpoint_that_is_still_being_made_is_removed_as_soon_as_it_can_be(th
     assert endpoints.remove_all(made) == [
         *(made["endpoint_name"], made["config_name"], made["model_name"]),
     ]
+
+
+def test_alarms_that_look_back_beyond_the_bake_look_at_what_serves_alone(there: Prod) -> None:
+    """Otherwise the errors of what was replaced would take its repair back."""
+    there.release(there.plan("old", **OLD))
+    new = there.plan("new", **OLD, bake_seconds=59)
+    there.release(new)
+    assert there.alarms() == BACK_TO_OLD
+    assert there.looked_at("server-errors") == new["config_name"]
+
+
+def test_in_a_trial_the_champions_alarms_look_at_the_endpoint(there: Prod) -> None:
+    """The config that it serves by alone is not the trial's."""
+    there.release(there.plan("old", **OLD, bake_seconds=0))
+    assert there.alarms() == BACK_TO_OLD
+    strategy = {"type": "shadow", "sample_percent": 100, "seconds": 60, "max_disagreement": 0.2}
+    challenger = there.plan("new", **NEW, strategy=strategy)
+    assert there.call("plan_trial", challenger)["trial"]["champion"]
+    assert there.alarms() == AS_OLD

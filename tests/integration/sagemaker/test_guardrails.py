@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cli import endpoints
 from local import clock
 from local.sagemaker import runtime
 from tests.integration.sagemaker.support import (
@@ -342,6 +343,20 @@ def test_nothing_else_may_be_done_meanwhile(prod: Server, risk: Any, alarms: Ala
     ):
         with pytest.raises(ClientError, match=r"ValidationException.*Cannot update in-progress"):
             call()
+
+
+def test_the_board_sees_how_far_a_canary_is(prod: Server, risk: Any, alarms: Alarms) -> None:
+    prod.endpoint("risk", risk("old"))
+    size = {"Type": "CAPACITY_PERCENT", "Value": 40}
+    update(prod, risk("new"), policy("CANARY", wait=600, CanarySize=size))
+    until(prod, "Baking", 0.4)
+    models = endpoints._Models(prod.sagemaker)
+    row = endpoints._endpoint(prod.sagemaker, "123456789012", "risk", models)
+    assert row is not None
+    assert (row["deployment"]["config"], row["deployment"]["doing"]) == ("new", "Baking")
+    assert row["deployment"]["shifted"] == pytest.approx(0.4)
+    shares = [(one["incoming"], one["share"]) for one in row["variants"]]
+    assert shares == [(False, pytest.approx(0.6)), (True, pytest.approx(0.4))]
 
 
 def test_capacity_and_weights_are_kept(prod: Server, risk: Any, alarms: Alarms) -> None:

@@ -278,6 +278,34 @@ def test_the_same_brief_gives_the_same_page(govern: Govern, central: dict[str, A
     assert brief_page.render(found) == brief_page.render(found)
 
 
+@pytest.mark.parametrize(
+    ("kind", "drill", "said"),
+    [
+        (None, {}, "never drilled"),
+        ("RollbackDrilled", {"proven": True, "seconds": 231}, "231 s"),
+        ("DrillFailed", {"proven": False}, "did not hold (what was found)"),
+    ],
+)
+def test_the_last_drill_of_the_way_back_is_told(
+    govern: Govern, central: dict[str, Any], kind: str | None, drill: dict[str, Any], said: str
+) -> None:
+    book = central["book"]
+    if kind:
+        served = next(e for e in book.entries if e["kind"] == "CandidateReleased")
+        book.entries.append(
+            {
+                **served,
+                **{"kind": kind, "sequence": len(book.entries) + 1},
+                "drill": {"said": "what was found", **drill},
+            }
+        )
+    told = " ".join(govern("brief", REFERENCE).output.split())
+    assert said in told
+    page = brief_page.render(document(govern, REFERENCE)).decode()
+    expected = {None: "was never drilled", "RollbackDrilled": "it holds, 231 s from the request"}
+    assert expected.get(kind, "it does not hold (what was found)") in " ".join(page.split())
+
+
 def test_nothing_that_people_wrote_becomes_markup(govern: Govern, central: dict[str, Any]) -> None:
     central["book"].entries[-1]["reason"] = "<script>alert(1)</script>"
     page = brief_page.render(document(govern, REFERENCE))
