@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
 MACHINE = "rollback_model"
@@ -94,6 +95,13 @@ def test_a_request_ends_in_success(
     ended = run(case)
     assert (ended.states, ended.status) == (states, "SUCCEEDED")
     assert ended.output["outcome"] == outcome
+
+
+@pytest.mark.parametrize("machine", [MACHINE, "drill_rollback"])
+def test_what_a_person_names_is_gone_back_to_by_nobody_else(machine: str) -> None:
+    """The version keeps it, so whoever looks for what to go back to must know who asks."""
+    given = machines.source(machine)["States"]["ProveRollbackTarget"]["Arguments"]["Payload"]
+    assert given["trigger"] == "{% $trigger %}"
 
 
 def test_a_rollback_says_from_what_to_what_by_whom_it_was_caused_and_how_long_it_took(

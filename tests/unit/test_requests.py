@@ -112,7 +112,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "description": "",
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
-            "prove_rollback_target": only_promotion,
+            "prove_rollback_target": {**only_promotion, "trigger": "person"},
             "claim_rollback": {
                 "workflow": "rollback_model",
                 "execution_arn": "arn:execution",

@@ -217,7 +217,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
     ),
-    "prove_rollback_target": _ONLY_PROMOTION,
+    # A release has no trigger: nobody has asked for the way back yet.
+    "prove_rollback_target": _closed(
+        {"promotion": _PROMOTION}, {"trigger": {"enum": ["person", "alarm"]}}
+    ),
     "claim_rollback": _closed({"workflow": _TEXT, "execution_arn": _TEXT, "event": _ANY_OBJECT}),
     "stop_release": _closed(
         {
