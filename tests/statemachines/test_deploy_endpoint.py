@@ -109,6 +109,8 @@ def test_alarms_of_an_endpoint_that_moves_are_left_to_that_deployment(
     [
         ("TransientErrorThenSuccess", "CreateModel", 3),
         ("ServiceErrorThenSuccess", "CreateEndpointConfig", 2),
+        # It had stored its wait, which nobody but the same claim may replace.
+        ("KilledOnceThenSuccess", "DeployEndpoint", 2),
     ],
 )
 def test_a_passing_fault_is_retried(

@@ -41,6 +41,8 @@ TO_SUPERSEDED = [
     "VerifyCandidateInService",
     "ServedCandidateUnchanged?",
     "WatchEndpoint",
+    "CheckAlarms",
+    "AlarmsQuiet?",
     "Bake",
     "CheckAlarms",
     "AlarmsQuiet?",
@@ -190,35 +192,41 @@ def test_an_error_is_recorded_queued_and_alarms(
 
 
 @pytest.mark.parametrize(
-    ("case", "last", "error", "cause"),
+    ("case", "states", "error", "cause"),
     [
         (
             "EndpointFailed",
-            "EndpointInService?",
+            until("EndpointInService?"),
             "DeploymentFailed",
             "failed: the container did not answer /ping",
         ),
         (
+            "AlarmBeforeItBakes",
+            until("AlarmsQuiet?"),
+            "AlarmAfterRelease",
+            "alarm governed-path-clinical-risk-classifier-prod-server-errors",
+        ),
+        (
             "AlarmWhileItBakes",
-            "AlarmsQuiet?",
+            until("SmokeTest")[:-1],
             "AlarmAfterRelease",
             "alarm governed-path-clinical-risk-classifier-prod-server-errors",
         ),
         (
             "SmokeTestFailed",
-            "SmokeTestPassed?",
+            until("SmokeTestPassed?"),
             "SmokeTestFailed",
             'HTTP 500: {"error":"no such feature"}',
         ),
-        ("DeployToProdFails", "DeployToProd", "States.TaskFailed", "does not trust the hub"),
+        ("DeployToProdFails", until("DeployToProd"), "States.TaskFailed", "does not trust the hub"),
     ],
 )
 def test_a_release_that_does_not_serve_alarms(
-    run: Callable[[str], Run], case: str, last: str, error: str, cause: str
+    run: Callable[[str], Run], case: str, states: list[str], error: str, cause: str
 ) -> None:
     ended = run(case)
     # A child that breaks may have moved the traffic before: the endpoint is asked.
-    assert ended.states == errored(until(last), serves=case == "DeployToProdFails")
+    assert ended.states == errored(states, serves=case == "DeployToProdFails")
     assert (ended.status, ended.error) == ("FAILED", error)
     assert cause in str(ended.cause)
 
