@@ -110,6 +110,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "stage": "Test",
                 "stage_status": "Validating",
                 "description": "",
+                "only_from": {"stage": "Test", "stage_status": "Approved"},
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
             "prove_rollback_target": {**only_promotion, "trigger": "person"},

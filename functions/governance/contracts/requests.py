@@ -212,7 +212,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "stage": _TEXT,
             "stage_status": _TEXT,
             "description": {"type": "string"},
-        }
+        },
+        {
+            "only_from": {
+                **_closed({"stage": _TEXT, "stage_status": _TEXT}),
+                "type": ["object", "null"],
+            }
+        },
     ),
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
