@@ -21,7 +21,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from governance.adapters import items, sessions, signing
-from governance.domain import attestations, definitions, policy_changes, registration
+from governance.domain import attestations, definitions, policy_changes, registration, rollbacks
 from governance.domain.policies import PARTS
 from local.sagemaker import validation
 from tests.contracts import events, policies, samples
@@ -416,9 +416,16 @@ def _go_back(aws: Aws, promotion: dict[str, Any], released: dict[str, Any]) -> N
     )
     assert (by_alarm["outcome"], by_alarm["trigger"]) == ("claimed", "alarm")
     gone = samples.version_arn(version=4)
-    aws.versions[gone] = aws.versions[samples.version_arn()]
+    found = aws.versions[samples.version_arn()]
+    # As an earlier drill, or a rollback that was refused, has left it behind.
+    metadata = {**found["CustomerMetadataProperties"], rollbacks.WANTED: "2"}
+    aws.versions[gone] = {**found, "CustomerMetadataProperties": metadata}
     back = {**claimed["promotion"], "model_package_arn": gone}
-    found = aws.handler("prove_rollback_target")({"promotion": back})
+    prove = aws.handler("prove_rollback_target")
+    named = prove({"promotion": back, "trigger": claimed["trigger"]})["rollback"]
+    assert (named["wanted"], named["to"]) == ("2", None)
+    found = prove({"promotion": back, "trigger": by_alarm["trigger"]})
+    assert found["rollback"]["wanted"] is None
     assert found["rollback"]["to"] == samples.version_arn()
     assert found["rollback"]["unproven"] == []
     assert found["definition"] == released["definition"]["digest"]

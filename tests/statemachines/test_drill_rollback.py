@@ -15,11 +15,11 @@ TO_GATE = [
     "DrillClaimed?",
     "ResolveApprover",
     "ProveRollbackTarget",
-    "EvaluateGate",
     "StillAskedFor?",
 ]
-ALLOWED = ["SetStageBack", "DrillAllowed?"]
-TO_LOCK = [*TO_GATE, *ALLOWED, "LockEndpoint", "EndpointLocked?"]
+GATE = ["EvaluateGate", "DrillAllowed?"]
+TO_REFUSAL = [*TO_GATE, "SetStageBack", *GATE]
+TO_LOCK = [*TO_REFUSAL, "LockEndpoint", "EndpointLocked?"]
 TO_DEPLOYED = [*TO_LOCK, "PlanDeployment", "GrantClearance", "DeployToTest", "EndpointInService?"]
 REMOVED = ["RemoveEndpoint", "DrillPassed?"]
 HAPPY = [*TO_DEPLOYED, "SmokeTest", *REMOVED, "RecordDrill", "DrillSucceeded"]
@@ -42,10 +42,10 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         # What a drill finds is a result, like that of a test.
         ("DoesNotServe", [*TO_DEPLOYED, *REMOVED, *FAILED], "not_proven"),
         ("AnswersNonsense", NONSENSE, "not_proven"),
-        ("NothingToGoBackTo", [*TO_GATE, *ALLOWED, *REJECTED], "rejected"),
+        ("NothingToGoBackTo", [*TO_REFUSAL, *REJECTED], "rejected"),
         # What came after the request stays in the registry, and an unknown version has no phase.
-        ("RejectedAsStale", [*TO_GATE, "DrillAllowed?", *REJECTED], "rejected"),
-        ("RejectedAsUnknown", [*TO_GATE, "DrillAllowed?", *REJECTED], "rejected"),
+        ("RejectedAsStale", [*TO_GATE, *GATE, *REJECTED], "rejected"),
+        ("RejectedAsUnknown", [*TO_GATE, *GATE, *REJECTED], "rejected"),
         ("EndpointBusy", [*TO_LOCK, *REJECTED], "rejected"),
         ("Duplicate", ["ClaimRollback", "DrillClaimed?", "DrillAlreadyHandled"], "duplicate"),
     ],
@@ -56,6 +56,14 @@ def test_a_request_ends_in_success(
     ended = run(case)
     assert (ended.states, ended.status) == (states, "SUCCEEDED")
     assert ended.output["outcome"] == outcome
+
+
+def test_only_the_request_itself_is_replaced_by_what_the_version_was() -> None:
+    """An alarm or a release may have moved the version since, and a broken gate leaves nothing."""
+    state = machines.source(MACHINE)["States"]["SetStageBack"]
+    asked = {"stage": "Prod", "stage_status": "Drill-Requested"}
+    assert state["Arguments"]["Payload"]["only_from"] == asked
+    assert state["Next"] == "EvaluateGate"
 
 
 def test_a_drill_says_from_what_to_what_what_it_proved_and_how_long_it_took(
@@ -103,7 +111,7 @@ def test_a_way_back_that_does_not_hold_says_what_was_found(
         ),
         ("SmokeTestFails", [*until("SmokeTest"), *CLEANED]),
         ("RecordFailedDrillFails", [*until("RecordFailedDrill", NONSENSE), *ERRORED]),
-        ("RecordRejectionFails", [*TO_GATE, *ALLOWED, "RecordRejection", *ERRORED]),
+        ("RecordRejectionFails", [*TO_REFUSAL, "RecordRejection", *ERRORED]),
         # Whatever breaks in the telling, the end is reached and the first error keeps its name.
         ("RemoveEndpointAfterErrorFails", [*until("SmokeTest"), *CLEANED]),
         ("RecordErroredFails", [*until("SmokeTest"), *CLEANED]),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.statemachines import machines
 from tests.statemachines.engines import Run
 
 MACHINE = "rollback_model"
@@ -94,6 +95,25 @@ def test_a_request_ends_in_success(
     ended = run(case)
     assert (ended.states, ended.status) == (states, "SUCCEEDED")
     assert ended.output["outcome"] == outcome
+
+
+def test_only_the_request_itself_is_replaced_by_what_the_version_was() -> None:
+    """Another run may have moved the version since, unless this one has changed the endpoint."""
+    states = machines.source(MACHINE)["States"]
+    back, errored = (
+        states[name]["Arguments"]["Payload"]["only_from"]
+        for name in ("SetStageBack", "SetStageErrored")
+    )
+    assert back == {"stage": "Prod", "stage_status": "Rollback-Requested"}
+    asked = "{ 'stage': 'Prod', 'stage_status': 'Rollback-Requested' }"
+    assert errored == f"{{% $touched ? null : {asked} %}}"
+
+
+@pytest.mark.parametrize("machine", [MACHINE, "drill_rollback"])
+def test_what_a_person_names_is_gone_back_to_by_nobody_else(machine: str) -> None:
+    """The version keeps it, so whoever looks for what to go back to must know who asks."""
+    given = machines.source(machine)["States"]["ProveRollbackTarget"]["Arguments"]["Payload"]
+    assert given["trigger"] == "{% $trigger %}"
 
 
 def test_a_rollback_says_from_what_to_what_by_whom_it_was_caused_and_how_long_it_took(

@@ -110,9 +110,10 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "stage": "Test",
                 "stage_status": "Validating",
                 "description": "",
+                "only_from": {"stage": "Test", "stage_status": "Approved"},
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
-            "prove_rollback_target": only_promotion,
+            "prove_rollback_target": {**only_promotion, "trigger": "person"},
             "claim_rollback": {
                 "workflow": "rollback_model",
                 "execution_arn": "arn:execution",

@@ -72,6 +72,25 @@ def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
             3,
             1,
         ),
+        # What a rollback was to get rid of is not good either, however that ended.
+        (
+            [
+                *(entry(1, 1), entry(2, 2), entry(3, 2, "RollbackStarted")),
+                *(entry(4, 1, "CandidateInService"), entry(5, 2, "RollbackErrored")),
+            ],
+            3,
+            1,
+        ),
+        (
+            [
+                *(entry(1, 1), entry(2, 1, "RollbackStarted"), entry(3, 1, "RollbackErrored")),
+                entry(4, 1, "CandidateReleased"),
+            ],
+            2,
+            1,
+        ),
+        # One that was refused has said nothing about it.
+        ([entry(1, 1), entry(2, 1, "RollbackRejected")], 2, 1),
         # What else is said of a version does not make it worse.
         ([entry(1, 1), entry(2, 2), entry(3, 1, "CandidateSuperseded")], 2, 1),
     ],
@@ -80,6 +99,15 @@ def test_the_last_good_version_of_the_endpoint(
     entries: list[dict[str, Any]], replaced: int, version: int | None
 ) -> None:
     assert chosen(entries, replaced) == version
+
+
+def test_who_names_a_version_may_have_back_what_was_taken_back_but_not_what_was_recalled() -> None:
+    kinds = ("CandidateRolledBack", "RollbackStarted", "VersionRecalled")
+    story = [entry(9 - n, 1, kind) for n, kind in enumerate(kinds)]
+    speaks = rollbacks.withdrawn([*story, entry(1, 1)])
+    assert [one["kind"] for one in speaks] == list(kinds)
+    found = rollbacks.judged({}, entry(1, 1), [], speaks)
+    assert found["withdrawn"] == ["VersionRecalled"]
 
 
 def test_what_served_another_endpoint_is_no_way_back() -> None:

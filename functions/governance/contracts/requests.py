@@ -212,12 +212,21 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "stage": _TEXT,
             "stage_status": _TEXT,
             "description": {"type": "string"},
-        }
+        },
+        {
+            "only_from": {
+                **_closed({"stage": _TEXT, "stage_status": _TEXT}),
+                "type": ["object", "null"],
+            }
+        },
     ),
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
     ),
-    "prove_rollback_target": _ONLY_PROMOTION,
+    # A release has no trigger: nobody has asked for the way back yet.
+    "prove_rollback_target": _closed(
+        {"promotion": _PROMOTION}, {"trigger": {"enum": ["person", "alarm"]}}
+    ),
     "claim_rollback": _closed({"workflow": _TEXT, "execution_arn": _TEXT, "event": _ANY_OBJECT}),
     "stop_release": _closed(
         {

@@ -18,8 +18,11 @@ RULE = "rollback_target_is_proven"
 WORKFLOW = "rollback_model"
 # The metadata of a version whose rollback is asked for: which version (a number) to go back to.
 WANTED = "rollback-to"
+# Somebody had reasons to get rid of it. When a rollback starts, the gate has allowed that, so it
+# counts also if the run broke, before or after the endpoint went back.
+_UNWANTED = frozenset({"RollbackStarted", *ledger.LEAVES})
 # What ends that a version is good to go back to, until it is made to serve again.
-_ENDS_IT = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided", *ledger.LEAVES})
+_ENDS_IT = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided", *_UNWANTED})
 
 _ENDS_RELEASE = frozenset(
     {"ReleaseRejected", "ReleaseErrored", "ReleaseRolledBack", "ReleaseStopped"}
@@ -172,7 +175,7 @@ def judged(
         "to": chosen["model_package_arn"] if chosen else None,
         "released": chosen is not None,
         # Who names the version knows that it was taken back once; a recall binds them too.
-        "withdrawn": [kind for kind in kinds if kind not in ledger.LEAVES],
+        "withdrawn": [kind for kind in kinds if kind not in _UNWANTED],
         "unproven": [c["name"] for c in checks if not c["proven"] and c["name"] != "clearance"],
         "checks": [dict(one) for one in checks],
     }

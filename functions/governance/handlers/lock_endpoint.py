@@ -24,7 +24,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     `refusal` is None, or what of the gate's verdict becomes otherwise; `stands` then {stage,
     stage_status} of the version by the ledger, which may have moved while this one waited. A lock
     whose execution has ended is taken over: the event that releases it may be late or lost. So is
-    that of a release by a rollback, which has to stop it then: `took_over` is its lock.
+    that of a release by a rollback, which has to stop it then: `took_over` is its lock. A rollback
+    that is refused takes it from nobody: the release goes on, and nothing else may begin.
     TransientError while somebody else's run goes on; the state machine asks again.
     """
     request = contracts.request("lock_endpoint", event)
@@ -33,28 +34,47 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     endpoint_arn = locks.held(promotion, deployments.endpoint_arn(promotion, project))
     lock = locks.lock_of(promotion, endpoint_arn, clock.now())
     table = Locks(settings.endpoint_locks_table)
+    ours = Ledger(settings.ledger_table)
     holder = table.take(lock)
     if not locks.is_of(holder, promotion):
         runs = workflows.is_running(holder["execution_arn"])
         if locks.yields(holder, promotion, runs):
+            overtaken = _overtaken(ours, promotion) if runs else None
+            if overtaken is not None:
+                return _refused(endpoint_arn, overtaken, ours, promotion)
             taken = locks.taken_over(lock, holder if runs else None)
             holder = taken if table.take_over(holder, taken) else table.take(lock)
-    ours, model = Ledger(settings.ledger_table), promotion["model"]
     if locks.is_of(holder, promotion):
-        newest = (next(ours.newest_first(model, kind), None) for kind in ledger.SERVES)
-        refusal = locks.refusal_if_overtaken(promotion, [e for e in newest if e])
-        return {
-            "endpoint_arn": endpoint_arn,
-            "refusal": refusal,
-            "took_over": holder.get("took_over"),
-            "stands": _stands(ours, promotion) if refusal else None,
-        }
+        refusal = _overtaken(ours, promotion)
+        took_over = holder.get("took_over")
+        if refusal is None:
+            return {
+                "endpoint_arn": endpoint_arn,
+                "refusal": None,
+                "took_over": took_over,
+                "stands": None,
+            }
+        # What it released has come to serve just now: it is not stopped, so it needs its lock.
+        if took_over and workflows.is_running(took_over["execution_arn"]):
+            table.take_over(holder, took_over)
+        return _refused(endpoint_arn, refusal, ours, promotion)
     refusal = locks.refusal_while_held(promotion, holder, request["attempt"])
     if refusal is None:
         raise TransientError(
             f"endpoint {endpoint_arn} is not free: {locks.told(holder)}; this one goes on when "
             "that one has ended"
         )
+    return _refused(endpoint_arn, refusal, ours, promotion)
+
+
+def _overtaken(ours: Ledger, promotion: dict[str, Any]) -> dict[str, Any] | None:
+    newest = (next(ours.newest_first(promotion["model"], kind), None) for kind in ledger.SERVES)
+    return locks.refusal_if_overtaken(promotion, [entry for entry in newest if entry])
+
+
+def _refused(
+    endpoint_arn: str, refusal: dict[str, Any], ours: Ledger, promotion: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "endpoint_arn": endpoint_arn,
         "refusal": refusal,

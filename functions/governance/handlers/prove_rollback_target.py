@@ -31,7 +31,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     of one, also {rollback, candidate, promotion, definition}: what its gate asks about, the version
     to go back to, and the digest of what it was deployed by.
     """
-    promotion = contracts.request("prove_rollback_target", event)["promotion"]
+    request = contracts.request("prove_rollback_target", event)
+    promotion = request["promotion"]
     model, replaced = promotion["model"], promotion["model_package_arn"]
     project = Directory(settings.project_directory_table).project_of(model)
     endpoint_arn = deployments.endpoint_arn(promotion, project)
@@ -45,7 +46,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         Candidates(settings.candidates_table),
     )
     back = promotion["workflow"] in approval_events.BACK
-    wanted = proof.wanted(replaced) if back else None
+    # What the last request has named stays on the version; an alarm names none.
+    wanted = proof.wanted(replaced) if back and request.get("trigger") == "person" else None
     chosen = (
         rollbacks.named(rollbacks.good(served), replaced, wanted)
         if wanted

@@ -18,7 +18,8 @@ settings = Settings.load()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Set ModelLifeCycle of the version; setting it twice changes nothing more.
 
-    A version that was recalled or retired while a workflow was at it stays so.
+    A version that was recalled or retired while a workflow was at it stays so, and with `only_from`
+    {stage, stage_status} one that shows something else by now.
     """
     request = contracts.request("set_stage", event)
     arn, stage, status = (
@@ -28,12 +29,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     registry = Registry(Sessions(settings, claim_of(request)).registry())
     found = registry.describe(arn)
-    if phases.is_taken_back(found):
-        life_cycle = found["ModelLifeCycle"]
-        return {
-            "model_package_arn": arn,
-            "stage": life_cycle["Stage"],
-            "stage_status": life_cycle["StageStatus"],
-        }
+    life_cycle = found.get("ModelLifeCycle") or {}
+    present = {"stage": life_cycle.get("Stage"), "stage_status": life_cycle.get("StageStatus")}
+    if phases.is_taken_back(found) or (request.get("only_from") or present) != present:
+        return {"model_package_arn": arn, **present}
     registry.set_stage(arn, stage, status, request.get("description") or "")
     return {"model_package_arn": arn, "stage": stage, "stage_status": status}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -183,6 +184,66 @@ def test_a_rollback_takes_the_endpoint_from_a_release_and_learns_what_to_stop(
     assert releases.ended(release)["outcome"] == "nothing to release"
     with pytest.raises(TransientError, match=back):
         releases.lock(waiting, LATER)
+
+
+class Served:
+    """The ledger of a model: what came to serve, from the given reading on."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.reads = after, 0
+
+    def newest_first(self, model: str, kind: str) -> Iterator[dict[str, Any]]:
+        if kind != "CandidateInService":
+            return
+        self.reads += 1
+        if self.reads > self.after:
+            yield {
+                "kind": kind,
+                "sequence": 9,
+                "decided_at": EARLIER,
+                "recorded_at": LATER,
+                "model_package_arn": f"arn:aws:sagemaker:{REGION}:{CENTRAL}:model-package/m/4",
+            }
+
+    def story(self, model: str, model_package_arn: str) -> Iterator[dict[str, Any]]:
+        yield from ()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_rollback_that_comes_too_late_leaves_the_release_its_lock(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Whether the other version serves before the lock was asked for, or in that moment."""
+    release, back, waiting = releases.start(), releases.start(), releases.start()
+    releases.lock(release)
+    served = Served(0 if before else 1)
+    monkeypatch.setattr(
+        importlib.import_module("governance.handlers.lock_endpoint"), "Ledger", lambda _: served
+    )
+    answer = releases.lock(back, workflow="rollback_model")
+    assert (answer["refusal"]["reasons"][0]["rule"], answer["took_over"]) == (locks.RULE, None)
+    assert served.reads == (1 if before else 2)
+    assert releases.holder() == release
+    # The end of what was refused frees nothing; that of the release does.
+    assert releases.ended(back)["outcome"] == "nothing to release"
+    with pytest.raises(TransientError, match=release):
+        releases.lock(waiting, LATER)
+    assert releases.ended(release)["outcome"] == "released"
+
+
+def test_nobody_is_given_a_lock_back_who_has_ended(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, back = releases.start(), releases.start()
+    releases.lock(release)
+    assert releases.lock(back, workflow="rollback_model")["took_over"]
+    releases.stop(release)
+    monkeypatch.setattr(
+        importlib.import_module("governance.handlers.lock_endpoint"), "Ledger", lambda _: Served(0)
+    )
+    assert releases.lock(back, workflow="rollback_model")["refusal"]
+    assert releases.ended(back)["outcome"] == "released"
+    assert releases.holder() is None
 
 
 def test_a_rollback_waits_for_another(releases: Releases) -> None:

@@ -892,6 +892,28 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
     assert here.registry.describe(first)["ModelLifeCycle"]["StageStatus"] == "Recalled"
 
 
+@pytest.mark.parametrize(
+    ("present", "shown"),
+    [("Drill-Requested", "Deployed"), ("Superseded", "Superseded"), ("RolledBack", "RolledBack")],
+)
+def test_what_a_version_came_to_be_meanwhile_is_not_put_back(
+    here: Organisation, present: str, shown: str
+) -> None:
+    _, _, arn = here.promoted()
+    here.registry.versions[arn]["ModelLifeCycle"] = {"Stage": "Prod", "StageStatus": present}
+    found = here.call(
+        "set_stage",
+        promotion=here.in_central(arn, "Prod"),
+        model_package_arn=arn,
+        stage="Prod",
+        stage_status="Deployed",
+        description="",
+        only_from={"stage": "Prod", "stage_status": "Drill-Requested"},
+    )
+    assert found == {"model_package_arn": arn, "stage": "Prod", "stage_status": shown}
+    assert here.registry.describe(arn)["ModelLifeCycle"]["StageStatus"] == shown
+
+
 def _released(here: Organisation, arn: str) -> dict[str, Any]:
     """The deployment of a Central version that was cleared and released to Prod."""
     promotion = here.in_central(arn, "Prod")
