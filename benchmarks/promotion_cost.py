@@ -375,8 +375,8 @@ def _seconds(moment: datetime) -> float:
 
 _SUITES = 10  # of one validation, more than any tier asks for
 # Entries of one promotion with four reviews: registered, promoted, tests started and passed, three
-# of clearance, four reviews, release started and released, the one before superseded.
-_ENTRIES = 14
+# of clearance, four reviews, release started, in service and released, the one before superseded.
+_ENTRIES = 15
 # Of each entry: its event, and what archives the entry and the head.
 _BESIDE_AN_ENTRY = 3
 # What events start: registration, comparison after each change that is ours, endpoint states,
