@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import boto3
+import botocore.session
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from ministack.services import iam, sts
@@ -41,6 +42,7 @@ def install() -> None:
     require_attributes("calls", sts, "_sessions")
     require(hasattr(iam._roles, "get_scoped"), "calls", "roles that can be had by account")
     require_parameters("calls", sts.register_session, "access_key", "session")
+    require_attributes("calls", botocore.session, "create_loader")
     service_models.share()
 
 

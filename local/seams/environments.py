@@ -79,6 +79,7 @@ def install() -> None:
         "environments",
         lambda_runtime.Worker._spawn,
         *("zf.extractall(code_dir)", "lzf.extractall(layer_dir)"),
+        "in lzf.namelist():",
         *("[binary, worker_path],", "cwd=code_dir,", "env=spawn_env,"),
     )
     require_parameters(

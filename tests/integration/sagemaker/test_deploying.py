@@ -281,7 +281,7 @@ def test_a_trial_and_a_test_endpoint_turn_no_alarms(there: Prod) -> None:
 def test_an_endpoint_that_is_still_being_made_is_removed_as_soon_as_it_can_be(there: Prod) -> None:
     made = there.plan("new", SLOWLY)
     there.begin(made)
-    endpoints = Endpoints(PROD)  # type: ignore[arg-type]
+    endpoints = Endpoints(PROD)  # type: ignore[arg-type]  # in place of a session
     with pytest.raises(TransientError, match="in-progress"):
         endpoints.remove_all(made)
     there.server.settled(NAME)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import botocore.session
 import pytest
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, router
@@ -94,6 +95,7 @@ def _missing(*names: str) -> list[tuple[str, Any]]:
 # (seam, where) -> [(name, what is there instead; None: nothing)]
 CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
     (calls, iam): [("_roles", None), ("_roles", {})],
+    (calls, botocore.session): [("create_loader", None)],
     (calls, sts): [("_sessions", None), ("register_session", _differs)],
     (environments, lambda_runtime): [
         ("Worker", _Unpacks),

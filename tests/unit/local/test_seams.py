@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 
-from local.seams import environments, event_targets, lambda_errors, permissions, provisioning
+from local.seams import calls, environments, event_targets, lambda_errors, permissions, provisioning
 from local.seams.calls import _trusts
 
 
@@ -75,7 +76,7 @@ def test_an_error_of_the_runtime_stays_as_it_is() -> None:
 
 def test_equal_packages_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "_directory", lambda: tmp_path)
-    wanted = []
+    wanted, looked_at = [], []
     for name, content in {"a": "1", "same as a": "1", "other": "2"}.items():
         package = tmp_path / f"{name}.zip"
         with zipfile.ZipFile(package, "w") as made:
@@ -83,10 +84,43 @@ def test_equal_packages_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.Mo
         directory = tmp_path / name
         directory.mkdir()
         with environments._SharedPackage(package) as opened:
+            # The emulator looks for names that lead out of the directory, once is enough.
+            looked_at.append(opened.namelist())
             opened.extractall(str(directory))
         assert (directory / "python/module.py").read_text() == content
         wanted.append(directory.resolve())
     assert wanted[0] == wanted[1] != wanted[2]
+    assert looked_at == [["python/module.py"], [], ["python/module.py"]]
+
+
+def test_a_client_is_kept_for_who_calls_with_it_and_for_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "1")
+    monkeypatch.setenv("MINISTACK_REGION", "us-east-1")
+    one, other = calls.as_root("111122223333"), calls.as_root("444455556666")
+    assert calls.client(one, "sts") is calls.client(one, "sts")
+    assert calls.client(one, "sts") is not calls.client(one, "sqs")
+    keys = [
+        calls.client(who, "sts")._request_signer._credentials.access_key for who in (one, other)
+    ]
+    assert keys == ["111122223333", "444455556666"]
+
+
+def test_no_connection_outlives_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "1")
+    monkeypatch.setenv("MINISTACK_REGION", "us-east-1")
+    sent: list[AWSPreparedRequest] = []
+
+    def stop(request: AWSPreparedRequest, **_: Any) -> None:
+        sent.append(request)
+        raise ConnectionAbortedError
+
+    client = calls.client(calls.Caller("a", "b", "c"), "s3")
+    client.meta.events.register_last("before-send", stop)
+    with pytest.raises(ConnectionAbortedError):
+        client.delete_object(Bucket="one", Key="two")
+    assert sent[0].headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize(
