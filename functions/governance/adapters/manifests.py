@@ -11,7 +11,13 @@ import boto3
 
 from governance import contracts
 from governance.adapters import parallel
-from governance.adapters.artifacts import Artifacts, parse_any_uri, parse_uri, uri_of
+from governance.adapters.artifacts import (
+    LARGEST_LISTING,
+    Artifacts,
+    parse_any_uri,
+    parse_uri,
+    uri_of,
+)
 from governance.adapters.images import Images
 from governance.domain import candidate, locations, parts
 from governance.domain import images as container_images
@@ -53,9 +59,22 @@ def build(description: Mapping[str, Any], session: boto3.Session, evidence_bucke
         listings[uri] = body
         return locations.prefix_of(bucket, key, objects, uri)
 
+    def selected(manifest_: Mapping[str, Any]) -> dict[str, Any]:
+        uris = locations.selected(origin.read(manifest_, LARGEST_LISTING), uri_of(manifest_))
+        objects = [_with_parts(one, origin) for one in origin.locate_each(map(parse_uri, uris))]
+        body = locations.listing(objects)
+        uri = listing_uri(evidence_bucket, description["ModelPackageGroupName"], body)
+        listings[uri] = body
+        return locations.selection_of(manifest_, objects, uri)
+
     objects = [
         {"role": found["role"], **location}
         for found, location in zip(references, parallel.each(located, references), strict=True)
+    ]
+    objects += [
+        {"role": role, **selected(one)}
+        for one in list(objects)
+        if (role := candidate.selected_role(one["role"]))
     ]
     images = _looked_up(description, Images(session))
     manifest = candidate.manifest(description, objects, images)
