@@ -247,7 +247,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "create_endpoint_config": _ONLY_DEPLOYMENT,
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
-    "check_served_config": _ONLY_DEPLOYMENT,
+    # Only the second look of a release comes after its bake.
+    "check_served_config": _closed(
+        {"deployment": _DEPLOYMENT}, {"after_bake": {"type": "boolean"}}
+    ),
     "watch_endpoint": _ONLY_DEPLOYMENT,
     "check_alarms": _ONLY_DEPLOYMENT,
     "plan_trial": _ONLY_DEPLOYMENT,
