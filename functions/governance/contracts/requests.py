@@ -205,21 +205,23 @@ REQUESTS: dict[str, dict[str, Any]] = {
             ),
         }
     ),
-    "set_stage": _closed(
-        {
-            "promotion": _PROMOTION,
-            "model_package_arn": _TEXT,
-            "stage": _TEXT,
-            "stage_status": _TEXT,
-            "description": {"type": "string"},
-        },
-        {
-            "only_from": {
-                **_closed({"stage": _TEXT, "stage_status": _TEXT}),
-                "type": ["object", "null"],
-            }
-        },
-    ),
+    # What to set, or that it is what the ledger says.
+    "set_stage": {
+        **_closed(
+            {
+                "promotion": _PROMOTION,
+                "model_package_arn": _TEXT,
+                "description": {"type": "string"},
+            },
+            {
+                "stage": _TEXT,
+                "stage_status": _TEXT,
+                "as_recorded": {"const": True},
+                "only_from": _closed({"stage": _TEXT, "stage_status": _TEXT}),
+            },
+        ),
+        "oneOf": [{"required": ["stage", "stage_status"]}, {"required": ["as_recorded"]}],
+    },
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
     ),
