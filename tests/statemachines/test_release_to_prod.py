@@ -279,7 +279,13 @@ def test_a_release_that_does_not_serve_alarms(
 @pytest.mark.parametrize(
     ("case", "states", "error", "cause"),
     [
-        ("TrialBreaksTheEndpoint", TRY, "TrialFailed", "failed: the endpoint is Failed"),
+        # Nobody is answered by an endpoint that failed: the champion is put back first.
+        (
+            "TrialBreaksTheEndpoint",
+            [*TRY, *AFTER_TRIAL],
+            "TrialNotJudged",
+            "TrialFailed: failed: the endpoint is Failed",
+        ),
         # What broke may have changed the endpoint: the champion serves alone again, and says why.
         (
             "DeployTrialFails",
