@@ -303,6 +303,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert served["alarms"] == ["governed-path-clinical-risk-slow"]
     assert "p95 was greater" in served["taken_back"]
     assert served["versions"] == [samples.version_arn(version=2)]
+    assert served["candidate_id"] == "c" * 64
     watched = aws.handler("watch_endpoint")({"deployment": {**again, "autoscaling": None}})
     assert watched["scaled"], "as the definition of what serves says"
     assert watched["forgotten"] == ["governed-path-clinical-risk-of-an-earlier-definition"]

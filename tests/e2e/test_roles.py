@@ -287,7 +287,7 @@ FUNCTIONS = {
     "recreate-lineage": ("s3:GetObject", MANIFEST),
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
-    "set-stage": _TAKE_REGISTRY,
+    "set-stage": ("dynamodb:Query", f"{_table('ledger')}/index/by-version"),
     "claim-rollback": ("dynamodb:PutItem", _table("claims")),
     "stop-release": (
         "states:StopExecution",

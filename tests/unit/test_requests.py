@@ -138,7 +138,7 @@ def _requests() -> dict[str, dict[str, Any]]:
             "create_endpoint_config": only_deployment,
             "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
-            "check_served_config": only_deployment,
+            "check_served_config": {**only_deployment, "after_bake": True},
             "watch_endpoint": only_deployment,
             "check_alarms": only_deployment,
             "plan_trial": only_deployment,

@@ -1030,6 +1030,36 @@ def test_what_a_version_came_to_be_meanwhile_is_not_put_back(
     assert here.registry.describe(arn)["ModelLifeCycle"]["StageStatus"] == shown
 
 
+def test_a_version_is_put_back_to_what_the_ledger_says_at_that_moment(here: Organisation) -> None:
+    _, _, arn = here.promoted()
+    asked = {"Stage": "Prod", "StageStatus": "Rollback-Requested"}
+    set_back = {
+        "promotion": here.in_central(arn, "Prod"),
+        "model_package_arn": arn,
+        "as_recorded": True,
+        "only_from": {"stage": "Prod", "stage_status": "Rollback-Requested"},
+        "description": "the rollback has changed nothing",
+    }
+    here.registry.versions[arn]["ModelLifeCycle"] = dict(asked)
+    # The ledger of another version says nothing of this one.
+    nobody = here.registry.register(here.registry.describe(arn))
+    here.registry.versions[nobody]["ModelLifeCycle"] = dict(asked)
+    found = here.call("set_stage", **{**set_back, "model_package_arn": nobody})
+    assert found["stage_status"] == "Rollback-Requested"
+    assert here.registry.describe(nobody)["ModelLifeCycle"] == asked
+    # What a release has made of it while the rollback waited.
+    here.call(
+        "record",
+        promotion=here.in_central(arn, "Prod"),
+        kind="CandidateReleased",
+        stage="Prod",
+        stage_status="Deployed",
+    )
+    found = here.call("set_stage", **set_back)
+    assert (found["stage"], found["stage_status"]) == ("Prod", "Deployed")
+    assert here.registry.describe(arn)["ModelLifeCycle"]["StageStatus"] == "Deployed"
+
+
 def _released(here: Organisation, arn: str) -> dict[str, Any]:
     """The deployment of a Central version that was cleared and released to Prod."""
     promotion = here.in_central(arn, "Prod")
