@@ -1765,6 +1765,44 @@ def test_a_version_is_a_candidate_from_its_registration_on(
     assert here.promoted()[1]["candidate_id"] == entry["candidate_id"]
 
 
+def test_what_a_registration_has_looked_at_under_a_prefix_is_looked_at_once(
+    here: Organisation,
+) -> None:
+    """A version of an object never changes; what has another version by now is looked at."""
+    for name in ("one", "two", "three"):
+        here._put(f"model/{name}.bin", name.encode())
+    container = here.registry.versions[here.arn]["InferenceSpecification"]["Containers"][0]
+    prefix = f"s3://{DEV_BUCKET}/{here.model}/model/"
+    source = {"S3Uri": prefix, "S3DataType": "S3Prefix", "CompressionType": "None"}
+    del container["ModelDataUrl"]
+    container["ModelDataSource"] = {"S3DataSource": source}
+    metadata = here.registry.versions[here.arn]["CustomerMetadataProperties"]
+    for declared in ("model-data-version-id", "model-data-sha256"):
+        del metadata[declared]
+    _new(here)
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "CandidateRegistered")
+    here._put("model/two.bin", b"other bytes")
+    here._put("model/four.bin", b"four")
+
+    looks = []
+    head = Artifacts._head
+
+    def note(self: Artifacts, bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
+        looks.append(key.rpartition("/model/")[2])
+        return head(self, bucket, key, version_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Artifacts, "_head", note)
+        built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    assert sorted(look for look in looks if look.endswith(".bin")) == ["four.bin", "two.bin"]
+    # And all four are what the approval is about.
+    (found,) = (one for one in built["candidate"]["objects"] if one["role"] == "model-data")
+    assert found["objects"] == 4
+    assert built["candidate"]["candidate_id"] != entry["candidate_id"]
+    names = [one["name"] for one in built["declared_mismatches"]]
+    assert names == [f"model-data sha256 of {prefix}"]
+
+
 @pytest.mark.parametrize(
     ("name", "role"),
     [
