@@ -193,7 +193,8 @@ def _going_on(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         told = f"{model}/{one['version']} has {part} of the traffic"
         found.append((f"trial since {moment(one['since'])}{by}: {told}", "yellow"))
     if one := row.get("back"):
-        who = one["by"] or one["trigger"]
+        # Of an endpoint that was found to serve another version nobody knows who did that.
+        who = one["by"] or {"endpoint": "somebody"}.get(one["trigger"], one["trigger"])
         found.append((f"taken back from {model}/{one['from']} by {who}: {one['reason']}", "yellow"))
     if one := row.get("bake"):
         said, style = {

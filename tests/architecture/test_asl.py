@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
 from governance.adapters import waits
-from governance.domain import definitions, errors, locks
+from governance.domain import clearance, definitions, errors, locks
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "statemachines").glob("*.asl.json"))
@@ -495,6 +496,15 @@ def test_a_wait_lives_as_long_as_the_task_that_waits() -> None:
     lives = {"${DeployEndpointFunctionArn}": waits.SECONDS}
     assert waiting.keys() == never | lives.keys()
     assert {name: waiting[name] for name in lives if waiting[name] >= lives[name]} == {}
+
+
+@pytest.mark.parametrize("machine", ["validate_in_test", "drill_rollback"])
+def test_no_run_of_test_outlives_its_clearance(machine: str) -> None:
+    """Another run's end takes back what was granted longer ago than a run can last."""
+    seconds = json.loads((ROOT / "statemachines" / f"{machine}.asl.json").read_text())[
+        "TimeoutSeconds"
+    ]
+    assert timedelta(seconds=seconds) <= clearance.LONGEST_RUN
 
 
 def test_whoever_wants_a_busy_endpoint_is_told_so_at_the_last_of_the_retries() -> None:

@@ -493,8 +493,12 @@ class Aws:
         return {**request, "PrimaryContainer": {"ModelPackageName": package}}
 
     def _on_ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
-        digest = samples.definition_reference()["digest"]
-        return {"Tags": [{"Key": "deployment-definition", "Value": digest}]}
+        tags = {
+            "deployment-definition": samples.definition_reference()["digest"],
+            "model-package-arn": samples.version_arn(version=2),
+            "candidate-id": "c" * 64,
+        }
+        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     def _on_DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:
         place = f"arn:aws:sagemaker:{samples.REGION}:{samples.PROD}:endpoint-config"

@@ -286,7 +286,7 @@ FUNCTIONS = {
     "recreate-lineage": ("s3:GetObject", MANIFEST),
     "register-version": ("dynamodb:PutItem", _table("candidates")),
     "link-lineage": _TAKE_LINEAGE,
-    "set-stage": _TAKE_REGISTRY,
+    "set-stage": ("dynamodb:Query", f"{_table('ledger')}/index/by-version"),
     "claim-rollback": ("dynamodb:PutItem", _table("claims")),
     "stop-release": (
         "states:StopExecution",
@@ -457,6 +457,18 @@ def test_few_say_what_a_version_is_made_of_and_one_looks(deployed: dict[str, Dep
     assert writers == {"register-version", "record-registration", "record-decision"}
     looking = {f for f in FUNCTIONS if roles.allows(f, "dynamodb:BatchGetItem", table)}
     assert looking == {"evaluate-gate"}
+
+
+def test_few_compare_what_a_version_says_with_its_report(deployed: dict[str, Deployed]) -> None:
+    roles, index = deployed[CENTRAL], f"{_table('ledger')}/index/by-version"
+    readers = {f for f in FUNCTIONS if roles.allows(f, "s3:GetObjectVersion", REPORT)}
+    compares = {"verify-candidate", "detect-tampering", "record-decision", "prove-rollback-target"}
+    assert readers == {*compares, "write-results", "plan-suites"}
+    assert all(roles.allows(f, "dynamodb:Query", index) for f in compares)
+    for function in ("verify-candidate", "write-results"):
+        assert not roles.allows(function, "s3:PutObject", REPORT)
+        assert not roles.allows(function, "s3:GetObject", POLICY)
+        assert not roles.allows(function, "dynamodb:PutItem", _table("ledger"))
 
 
 @pytest.mark.parametrize("account", [TEST, PROD])

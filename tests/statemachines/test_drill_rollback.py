@@ -28,6 +28,8 @@ NONSENSE = [*TO_DEPLOYED, "SmokeTest", *REMOVED, *FAILED]
 REJECTED = ["RecordRejection", "DrillRejected"]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "DrillErrored"]
 CLEANED = ["RemoveEndpointAfterError", *ERRORED]
+# Broken before the request was read: the version is shown as what it is all the same.
+SHOWN_AGAIN = ["StillAskedForAfterError?", "SetStageBackAfterError"]
 VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/"
 
 
@@ -43,9 +45,9 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
         ("DoesNotServe", [*TO_DEPLOYED, *REMOVED, *FAILED], "not_proven"),
         ("AnswersNonsense", NONSENSE, "not_proven"),
         ("NothingToGoBackTo", [*TO_REFUSAL, *REJECTED], "rejected"),
-        # What came after the request stays in the registry, and an unknown version has no phase.
+        # What came after the request stays in the registry.
         ("RejectedAsStale", [*TO_GATE, *GATE, *REJECTED], "rejected"),
-        ("RejectedAsUnknown", [*TO_GATE, *GATE, *REJECTED], "rejected"),
+        ("RejectedAsUnknown", [*TO_REFUSAL, *REJECTED], "rejected"),
         ("EndpointBusy", [*TO_LOCK, *REJECTED], "rejected"),
         ("Duplicate", ["ClaimRollback", "DrillClaimed?", "DrillAlreadyHandled"], "duplicate"),
     ],
@@ -60,10 +62,13 @@ def test_a_request_ends_in_success(
 
 def test_only_the_request_itself_is_replaced_by_what_the_version_was() -> None:
     """An alarm or a release may have moved the version since, and a broken gate leaves nothing."""
-    state = machines.source(MACHINE)["States"]["SetStageBack"]
+    states = machines.source(MACHINE)["States"]
     asked = {"stage": "Prod", "stage_status": "Drill-Requested"}
-    assert state["Arguments"]["Payload"]["only_from"] == asked
-    assert state["Next"] == "EvaluateGate"
+    for name in ("SetStageBack", "SetStageBackAfterError"):
+        given = states[name]["Arguments"]["Payload"]
+        assert (given["only_from"], given["as_recorded"]) == (asked, True)
+        assert "stage" not in given
+    assert states["SetStageBack"]["Next"] == "EvaluateGate"
 
 
 def test_a_drill_says_from_what_to_what_what_it_proved_and_how_long_it_took(
@@ -96,10 +101,15 @@ def test_a_way_back_that_does_not_hold_says_what_was_found(
     ("case", "states"),
     [
         *(
+            (f"{state}Fails", [*until(state), *SHOWN_AGAIN, *ERRORED])
+            for state in ("ResolveApprover", "ProveRollbackTarget")
+        ),
+        # Who has asked since does so again, and nobody may take that for nothing.
+        ("StaleAndBroken", [*until("ProveRollbackTarget"), SHOWN_AGAIN[0], *ERRORED]),
+        ("SetStageBackAfterErrorFails", [*until("ProveRollbackTarget"), *SHOWN_AGAIN, *ERRORED]),
+        *(
             (f"{state}Fails", [*until(state), *ERRORED])
             for state in (
-                "ResolveApprover",
-                "ProveRollbackTarget",
                 "EvaluateGate",
                 "SetStageBack",
                 "LockEndpoint",

@@ -47,6 +47,8 @@ TO_SUPERSEDED = [
     "CheckAlarms",
     "AlarmsQuiet?",
     "SmokeTest",
+    "CheckServedConfigAfterBake",
+    "StillServed?",
     "SmokeTestPassed?",
     "TagEndpoint",
     "SupersedeVersion",
@@ -69,6 +71,8 @@ AFTER_TRIAL = ["RestoreChampion", "TrialPassed?"]
 FROM_DEPLOYMENT = HAPPY[HAPPY.index("DeployToProd") :]
 TAKEN_BACK = ["SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
 LOOKED = ["CheckServedConfigAfterError", "VersionServes?", "RecordInServiceAfterError"]
+# It came into service, and does not serve any more: what serves instead is known, watched and told.
+INSTEAD = ["ServedInsteadKnown?", "RecordInServiceInstead", "WatchEndpointTakenBack"]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
 OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
 
@@ -77,11 +81,15 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
     return path[: path.index(state) + 1]
 
 
-def errored(states: list[str], serves: bool = False) -> list[str]:
-    """These states and what follows when the last of them breaks; `serves`: the version does."""
+def errored(states: list[str], serves: bool = False, instead: bool = False) -> list[str]:
+    """These states and what follows when the last of them breaks; `serves`: the version does.
+
+    `instead`: it did, and another does.
+    """
     if "PlanDeployment" not in states[:-1]:
         return [*states, "SetStageErrored", "EndpointPlanned?", *ERRORED]
     looked = LOOKED if serves or "RecordInService" in states else LOOKED[:-1]
+    looked = [*LOOKED[:-1], "RecordInServiceInsteadAfterError"] if instead else looked
     return [*states, "SetStageErrored", "EndpointPlanned?", *looked, *ERRORED]
 
 
@@ -101,6 +109,17 @@ def errored(states: list[str], serves: bool = False) -> list[str]:
         # Rule 11: what cannot be taken back is not deployed.
         ("WayBackBroken", [*NO_WAY_BACK, *REJECTED[len(TO_GATE) :]], "rejected"),
         ("EndpointRolledBack", ROLLED_BACK, "rolled_back"),
+        # In service, and not any more when it has baked: by hand, or by SageMaker.
+        (
+            "TakenBackWhileItBaked",
+            [*until("StillServed?"), *INSTEAD, *ROLLED_BACK[-3:]],
+            "rolled_back",
+        ),
+        (
+            "TakenBackByHand",
+            [*until("StillServed?"), INSTEAD[0], INSTEAD[-1], *ROLLED_BACK[-3:]],
+            "rolled_back",
+        ),
         # A trial comes first, and the release goes as every other from there.
         ("TrialWon", [*TRY, *LOOK, *LOOK, *AFTER_TRIAL, *FROM_DEPLOYMENT], "released"),
         ("TrialOfAFirstRelease", [*PLAN_TRIAL, *FROM_DEPLOYMENT], "released"),
@@ -150,6 +169,7 @@ def test_a_release_names_what_it_replaced(
                 "WatchEndpoint",
                 "CheckAlarms",
                 "SmokeTest",
+                "CheckServedConfigAfterBake",
                 "TagEndpoint",
                 "SupersedeVersion",
                 "RecordSupersession",
@@ -177,6 +197,17 @@ def test_a_release_names_what_it_replaced(
             [s for s in errored(until("TagEndpoint")) if s not in LOOKED[1:]],
         ),
         ("RecordInServiceAfterErrorFails", errored(until("TagEndpoint"))),
+        (
+            "RecordInServiceInsteadFails",
+            errored([*until("StillServed?"), *INSTEAD[:-1]], instead=True),
+        ),
+        (
+            "WatchEndpointTakenBackFails",
+            errored([*until("StillServed?"), *INSTEAD], instead=True),
+        ),
+        # Whatever broke, the ledger does not say of a version that was taken back that it serves.
+        ("TakenBackAndThenBroken", errored(until("SmokeTest"), instead=True)),
+        ("RecordInServiceInsteadAfterErrorFails", errored(until("SmokeTest"), instead=True)),
         (
             "EverythingBroken",
             [s for s in errored(until("SmokeTest")) if s not in LOOKED[1:]],
@@ -218,6 +249,20 @@ def test_an_error_is_recorded_queued_and_alarms(
             "SmokeTestFailed",
             'HTTP 500: {"error":"no such feature"}',
         ),
+        (
+            "ChangedWhileItIsChecked",
+            until("StillServed?"),
+            "ServedConfigChanged",
+            "is Updating with config clinical-risk-classifier-prod-prod-5f56359ef1, on its way to "
+            "by-hand; expected clinical-risk-classifier-prod-",
+        ),
+        # It serves, but not as it was signed off: no rollback that would close its bytes.
+        (
+            "ServedByAnotherConfig",
+            until("StillServed?"),
+            "ServedConfigChanged",
+            "is InService with config by-hand; expected clinical-risk-classifier-prod-",
+        ),
         ("DeployToProdFails", until("DeployToProd"), "States.TaskFailed", "does not trust the hub"),
     ],
 )
@@ -234,7 +279,13 @@ def test_a_release_that_does_not_serve_alarms(
 @pytest.mark.parametrize(
     ("case", "states", "error", "cause"),
     [
-        ("TrialBreaksTheEndpoint", TRY, "TrialFailed", "failed: the endpoint is Failed"),
+        # Nobody is answered by an endpoint that failed: the champion is put back first.
+        (
+            "TrialBreaksTheEndpoint",
+            [*TRY, *AFTER_TRIAL],
+            "TrialNotJudged",
+            "TrialFailed: failed: the endpoint is Failed",
+        ),
         # What broke may have changed the endpoint: the champion serves alone again, and says why.
         (
             "DeployTrialFails",
@@ -286,6 +337,19 @@ def test_a_trial_that_cannot_be_held_or_ended_alarms(
     [("TrialLost", "the challenger is worse"), ("TrialUndecided", "approve again to release")],
 )
 def test_a_trial_that_nobody_won_says_why(run: Callable[[str], Run], case: str, said: str) -> None:
+    assert said in run(case).output["reason"]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("TakenBackWhileItBaked", "prod-stop (a person)"),
+        ("TakenBackByHand", "back to by-hand after"),
+    ],
+)
+def test_what_was_taken_back_after_it_had_come_into_service_names_why(
+    run: Callable[[str], Run], case: str, said: str
+) -> None:
     assert said in run(case).output["reason"]
 
 

@@ -108,6 +108,8 @@ def test_a_version_that_serves_although_its_release_broke_is_what_an_alarm_takes
     [
         None,
         _serving("CandidateRestored", workflow="rollback_model"),
+        # Found to serve instead of what was released: somebody put it there.
+        _serving("CandidateInService", rollback={"trigger": "endpoint"}),
         # It went back, and the record of how that ended broke.
         _serving("CandidateInService", workflow="rollback_model"),
     ],

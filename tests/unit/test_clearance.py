@@ -38,10 +38,15 @@ PHASES = {
 
 
 def _story(*kinds: str) -> list[dict[str, Any]]:
-    """Entries in the order of the ledger, returned as `story` reads them: the newest first."""
+    """Entries in the order of the ledger, returned as `story` reads them: the newest first.
+
+    An hour lies between two of them, and all are of one claim but those that name another.
+    """
     found: list[dict[str, Any]] = []
     for number, kind in enumerate(kinds, 1):
+        kind, _, claim = kind.partition(" of ")
         entry: dict[str, Any] = {"sequence": number, "entry_id": f"e{number}", "kind": kind}
+        entry |= {"claim_id": claim or "one", "recorded_at": f"2026-11-21T{number:02}:00:00Z"}
         if kind in ACCOUNTS:
             entry |= {"kind": clearance.GRANTED, "stage": kind}
             entry["clearance"] = {"stages": [kind], "account": ACCOUNTS[kind], "objects": 1}
@@ -77,15 +82,17 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Prod", "CandidateReleased", "CandidateSuperseded", "ApprovalsVoided"), {}),
         # What serves is not taken from under its instances.
         (("Prod", "CandidateReleased", "ReviewGiven", "ApprovalsVoided"), {"Prod": PROD}),
+        # So does one that came into service and was found taken back before it had proved good.
+        (("Prod", "CandidateInService", "ReleaseStarted", "ReleaseRolledBack"), {}),
         # A release that ends before its version serves takes the clearance with it.
         (("Prod", "ReleaseStarted", "ReleaseRolledBack"), {}),
         (("Prod", "ReleaseStarted", "ReleaseStopped"), {}),
         # But not what serves by an earlier one, whatever became of that.
         (
-            ("Prod", "CandidateInService", "ReleaseErrored", "Prod", "ReleaseRolledBack"),
+            ("Prod", "CandidateInService", "ReleaseErrored", "Prod", "ReleaseRolledBack of two"),
             {"Prod": PROD},
         ),
-        (("Prod", "CandidateReleased", "Prod", "ReleaseRolledBack"), {"Prod": PROD}),
+        (("Prod", "CandidateReleased", "Prod", "ReleaseRolledBack of two"), {"Prod": PROD}),
         (("Prod", "CandidateInService", "ReleaseStopped"), {"Prod": PROD}),
         (("Prod", "CandidateInService", "ReleaseErrored", "ApprovalsVoided"), {"Prod": PROD}),
         # Until something says that it serves no more.
@@ -94,6 +101,15 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
             (*("Prod", "CandidateReleased", "CandidateSuperseded"), "Prod", "ReleaseRolledBack"),
             {},
         ),
+        # A drill and a validation of the same version: who ends first takes nothing from the other.
+        (("Test", "Test of drill", "RollbackDrilled of drill"), {"Test": TEST}),
+        (("Test", "Test of drill", "ValidationPassed"), {"Test": TEST}),
+        (("Test", "Test of drill", "ValidationPassed", "DrillFailed of drill"), {}),
+        # What takes the version away takes it from both.
+        (("Test", "Test of drill", "VersionRecalled"), {}),
+        # Who was granted it longer ago than any run lasts was stopped.
+        (("Test of stopped", *["ReviewGiven"] * 2, "Test", "ValidationPassed"), {"Test": TEST}),
+        (("Test of stopped", *["ReviewGiven"] * 3, "Test", "ValidationPassed"), {}),
         (("Test", "ReviewGiven"), {"Test": TEST}),
         (("ValidationPassed", "VersionRecalled"), {}),
     ],

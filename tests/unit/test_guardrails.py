@@ -229,6 +229,18 @@ def test_what_was_taken_back_names_its_alarms_in_one_line() -> None:
     assert "no alarm of it was raised" in guardrails.taken_back([], "old-config")
 
 
+def test_what_was_taken_back_after_the_bake_is_not_said_to_be_sagemakers_doing() -> None:
+    raised = [{"name": "governed-path-x-slow", "reason": "y" * 2000}]
+    said = guardrails.taken_back(raised, "by-hand", after_bake=True)
+    assert said.startswith("the endpoint was taken back to by-hand after the release had come into")
+    assert "governed-path-x-slow (yyy" in said
+    assert said.endswith("CloudTrail says who called UpdateEndpoint")
+    assert len(said) <= 1024
+    quiet = guardrails.taken_back([], "by-hand", after_bake=True)
+    assert "no alarm of it was raised" in quiet
+    assert "SageMaker" not in quiet + said
+
+
 @pytest.mark.parametrize(
     ("names", "same"), [(["AllTraffic"], True), (["AllTraffic", "Challenger"], False), ([], False)]
 )

@@ -255,12 +255,22 @@ def test_what_serves_moves_no_version_and_neither_does_a_rollback_that_broke_at_
         (("CandidateReleased", "CandidateSuperseded", "ReleaseStarted"), False),
         (("CandidateInService", "CandidateRolledBack"), False),
         (("CandidateRolledBack", "CandidateRestored"), True),
+        # It came into service, and was taken back before it had proved good.
+        (("CandidateReleased", "CandidateInService", "ReleaseRolledBack"), False),
+        (("CandidateInService", "ReleaseRolledBack", "CandidateInService"), True),
     ],
 )
 def test_a_version_may_serve_until_something_says_that_it_stopped(
     kinds: tuple[str, ...], serves: bool
 ) -> None:
-    assert ledger.may_serve(_story(*({"kind": kind} for kind in kinds))) is serves
+    story = [{"kind": kind, "claim_id": "one"} for kind in kinds]
+    assert ledger.may_serve(_story(*story)) is serves
+
+
+def test_a_release_that_never_came_into_service_ends_nothing_that_an_earlier_one_began() -> None:
+    served = {"kind": "CandidateReleased", "claim_id": "one"}
+    taken_back = {"kind": "ReleaseRolledBack", "claim_id": "two"}
+    assert ledger.may_serve(_story(served, taken_back))
 
 
 @pytest.mark.parametrize(

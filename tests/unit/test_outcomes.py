@@ -90,6 +90,18 @@ def test_an_endpoint_heads_for_what_it_serves_or_is_moving_to() -> None:
     assert outcomes.is_heading_for(moving, "old")
     assert not outcomes.is_heading_for(_endpoint("InService", "old"), "new")
 
+    assert not outcomes.is_heading_for(_endpoint("Deleting", "old"), "old")
+
+
+@pytest.mark.parametrize("status", ["Failed", "FAILED", "UpdateRollbackFailed"])
+def test_what_served_before_is_asked_for_anew_when_the_endpoint_has_failed(status: str) -> None:
+    """It names the champion's config still; a deployment of our own is not begun twice."""
+    endpoint = _endpoint(status, "old")
+    assert not outcomes.was_asked_for(endpoint, {"config_name": "old", "exists": True})
+    assert outcomes.was_asked_for(endpoint, {"config_name": "old"})
+    serving = _endpoint("InService", "old")
+    assert outcomes.was_asked_for(serving, {"config_name": "old", "exists": True})
+
 
 @pytest.mark.parametrize("detail", [None, "text", {"EndpointStatus": "FAILED"}, {"EndpointArn": 1}])
 def test_an_event_of_another_shape_is_refused_by_field(detail: Any) -> None:

@@ -38,6 +38,8 @@ ENDPOINT = {
     ]
 }
 
+TAGS = {"model-package-arn": "arn:m/2", "aws:cloudformation:stack-name": "by-hand"}
+
 
 def deployment(strategy: dict[str, Any]) -> dict[str, Any]:
     return {
@@ -64,7 +66,7 @@ def test_two_strategies_try_first(strategy: dict[str, Any], expected: bool) -> N
 
 
 def test_a_challenger_has_its_share_of_what_the_champion_weighs() -> None:
-    plan = trials.plan(deployment(AB), ENDPOINT, CONFIG)
+    plan = trials.plan(deployment(AB), ENDPOINT, CONFIG, TAGS)
     trial = plan["deployment"]
     assert plan["look_seconds"] == 600
     assert trial["config_name"] == f"clinical-risk-trial-{'a' * 10}"
@@ -82,21 +84,23 @@ def test_a_challenger_has_its_share_of_what_the_champion_weighs() -> None:
 
 def test_a_trial_moves_no_capacity_and_watches_no_alarm_of_the_release() -> None:
     """Autoscaling has made seven instances of the config's two: equal counts keep them."""
-    plan = trials.plan(deployment(AB), ENDPOINT, CONFIG)
+    plan = trials.plan(deployment(AB), ENDPOINT, CONFIG, TAGS)
     for planned in (plan["deployment"], plan["champion"]):
         assert (planned["release"], planned["autoscaling"]) == (None, None)
         assert planned["instance_count"] == 2
 
 
 def test_the_way_back_is_what_serves() -> None:
-    champion = trials.plan(deployment(AB), ENDPOINT, CONFIG)["champion"]
+    champion = trials.plan(deployment(AB), ENDPOINT, CONFIG, TAGS)["champion"]
     assert champion["config_name"] == "clinical-risk-prod-1"
     assert champion["model_name"] == "old-model"
     assert champion["exists"] is True
+    # An endpoint that has to be made anew says what it says now; AWS's own tags nobody can set.
+    assert champion["tags"] == {"model-package-arn": "arn:m/2"}
 
 
 def test_a_shadow_gets_copies_and_all_of_it_is_kept() -> None:
-    plan = trials.plan(deployment(SHADOW), ENDPOINT, CONFIG)
+    plan = trials.plan(deployment(SHADOW), ENDPOINT, CONFIG, TAGS)
     trial = plan["deployment"]
     made = trials.variants(trial["trial"])
     assert [one["VariantName"] for one in made["ProductionVariants"]] == ["AllTraffic"]
@@ -113,7 +117,7 @@ def test_a_shadow_gets_copies_and_all_of_it_is_kept() -> None:
 def test_an_endpoint_in_another_trial_is_left_alone() -> None:
     variants = [{**CONFIG["ProductionVariants"][0], "VariantName": name} for name in ("a", "b")]  # type: ignore[dict-item]
     with pytest.raises(InvalidInputError, match=r"serves the variants a, b; a trial expects"):
-        trials.plan(deployment(AB), ENDPOINT, {**CONFIG, "ProductionVariants": variants})
+        trials.plan(deployment(AB), ENDPOINT, {**CONFIG, "ProductionVariants": variants}, TAGS)
 
 
 # ---------------------------------------------------------------------------------- A/B

@@ -48,9 +48,9 @@ class Endpoints:
     def deploy(self, found: Mapping[str, Any] | None, deployment: Mapping[str, Any]) -> None:
         """Start to create the endpoint, or to move it to the config; it comes to rest later.
 
-        `found` is what `find` returned, `deployment` the plan. An endpoint that is on its way
-        already is left alone. A failed one can only be deleted: that is done, and TransientError
-        asks to come again.
+        `found` is what `find` returned, `deployment` the plan. An endpoint that has been asked for
+        this already is left alone. A failed one can only be deleted: that is done, and
+        TransientError asks to come again.
         """
         name, config_name = deployment["endpoint_name"], deployment["config_name"]
         if found is None:
@@ -59,7 +59,7 @@ class Endpoints:
                 self._sagemaker.create_endpoint(
                     EndpointName=name, EndpointConfigName=config_name, Tags=tags
                 )
-        elif outcomes.is_heading_for(found, config_name):
+        elif outcomes.was_asked_for(found, deployment):
             return
         elif found["EndpointStatus"] in {"Failed", "Deleting"}:
             self.remove_endpoint(name)

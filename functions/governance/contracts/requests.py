@@ -205,21 +205,23 @@ REQUESTS: dict[str, dict[str, Any]] = {
             ),
         }
     ),
-    "set_stage": _closed(
-        {
-            "promotion": _PROMOTION,
-            "model_package_arn": _TEXT,
-            "stage": _TEXT,
-            "stage_status": _TEXT,
-            "description": {"type": "string"},
-        },
-        {
-            "only_from": {
-                **_closed({"stage": _TEXT, "stage_status": _TEXT}),
-                "type": ["object", "null"],
-            }
-        },
-    ),
+    # What to set, or that it is what the ledger says.
+    "set_stage": {
+        **_closed(
+            {
+                "promotion": _PROMOTION,
+                "model_package_arn": _TEXT,
+                "description": {"type": "string"},
+            },
+            {
+                "stage": _TEXT,
+                "stage_status": _TEXT,
+                "as_recorded": {"const": True},
+                "only_from": _closed({"stage": _TEXT, "stage_status": _TEXT}),
+            },
+        ),
+        "oneOf": [{"required": ["stage", "stage_status"]}, {"required": ["as_recorded"]}],
+    },
     "lock_endpoint": _closed(
         {"promotion": _PROMOTION, "attempt": {"type": "integer", "minimum": 0}}
     ),
@@ -247,7 +249,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "create_endpoint_config": _ONLY_DEPLOYMENT,
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
-    "check_served_config": _ONLY_DEPLOYMENT,
+    # Only the second look of a release comes after its bake.
+    "check_served_config": _closed(
+        {"deployment": _DEPLOYMENT}, {"after_bake": {"type": "boolean"}}
+    ),
     "watch_endpoint": _ONLY_DEPLOYMENT,
     "check_alarms": _ONLY_DEPLOYMENT,
     "plan_trial": _ONLY_DEPLOYMENT,
@@ -296,16 +301,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "deployment_outcome": _object({"outcome": _TEXT}),
         }
     ),
-    "write_results": _closed(
-        {
-            "promotion": _PROMOTION,
-            "candidate_id": _SHA256,
-            "status": {"enum": ["Passed", "Failed"]},
-            "summary": _object({"metrics": {"type": "object"}}),
-            "report": _OPTIONAL_OBJECT,
-            "reasons": {"type": "array", "items": {"type": "string"}},
-        }
-    ),
+    "write_results": _closed({"promotion": _PROMOTION, "report": _closed(_EVIDENCE)}),
     "remove_endpoint": _ONLY_DEPLOYMENT,
     "smoke_test": _closed({"deployment": _DEPLOYMENT, "candidate": _CANDIDATE}),
     "tag_endpoint": _closed({"deployment": _DEPLOYMENT, "promotion": _PROMOTION}),

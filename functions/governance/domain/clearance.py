@@ -8,6 +8,7 @@ written from here, so that whoever writes them last writes the truth, in whateve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from governance.domain import ledger
@@ -32,6 +33,16 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
 }
+# How a run of Test ends: that is the end of its own grant. A drill and a validation may be at the
+# same version, and neither has to know of the other.
+_RUNS = frozenset(
+    {
+        *("ValidationPassed", "ValidationFailed", "ValidationErrored"),
+        *("RollbackDrilled", "DrillFailed", "DrillErrored"),
+    }
+)
+# No run of Test lasts longer: whoever was granted it before was stopped, and told nobody.
+LONGEST_RUN = timedelta(hours=4)
 # A release that did not come to its end says nothing of an earlier one by which the version serves.
 _UNLESS_IT_SERVES = frozenset({"ReleaseRolledBack", "ReleaseStopped"})
 # A release that goes on, or that broke after the traffic moved, serves like one that is done.
@@ -48,16 +59,17 @@ LOADED = ("model-data", "channel", "additional-data")
 def held(story: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """{stage: account (12 digits)} that a version is cleared for.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first. Each grant is that of a claim, and a
+    stage is cleared as long as one of them stands.
     """
-    cleared: dict[str, str] = {}
+    granted: dict[str, list[Mapping[str, Any]]] = {}
     for index in reversed(range(len(story))):
         entry = story[index]
         if entry["kind"] == GRANTED:
-            cleared[entry["stage"]] = entry["clearance"]["account"]
+            granted.setdefault(entry["stage"], []).append(entry)
         for stage in _ends(entry, story[index + 1 :]):
-            cleared.pop(stage, None)
-    return cleared
+            granted[stage] = [one for one in granted.get(stage, ()) if _outlasts(one, entry)]
+    return {stage: str(one[-1]["clearance"]["account"]) for stage, one in granted.items() if one}
 
 
 def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str]:
@@ -158,12 +170,20 @@ def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tupl
     What serves in Prod stays readable when somebody has changed what the registry says of it: the
     cleared bytes are the approved ones, and an instance that is replaced loads them again.
     """
-    if entry["kind"] in _UNLESS_IT_SERVES and ledger.may_serve(before):
+    if entry["kind"] in _UNLESS_IT_SERVES and ledger.may_serve([entry, *before]):
         return ()
     voided = entry["kind"] == "ApprovalsVoided"
     if voided and (ledger.phase(before) in _MAY_SERVE or ledger.may_serve(before)):
         return ("Test",)
     return ENDS.get(entry["kind"], ())
+
+
+def _outlasts(grant: Mapping[str, Any], end: Mapping[str, Any]) -> bool:
+    """True if the grant was to a run of Test that may go on when this other one ends."""
+    if end["kind"] not in _RUNS or grant["claim_id"] == end["claim_id"]:
+        return False
+    begun, ended = (datetime.fromisoformat(one["recorded_at"]) for one in (grant, end))
+    return ended - begun <= LONGEST_RUN
 
 
 def _is_loaded(role: str) -> bool:

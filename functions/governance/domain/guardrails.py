@@ -213,19 +213,28 @@ def data_capture(deployment: Deployment) -> dict[str, Any] | None:
     }
 
 
-def taken_back(raised: Sequence[Mapping[str, str]], served: str | None) -> str:
-    """Why SageMaker went back, as one line for StageDescription.
+def taken_back(
+    raised: Sequence[Mapping[str, str]], served: str | None, after_bake: bool = False
+) -> str:
+    """Why the endpoint does not serve the release, as one line for StageDescription.
 
     `raised` [{name, reason}] are the alarms that were raised meanwhile, `served` the config that
-    serves now.
+    serves now. SageMaker goes back by itself until a release is in service; `after_bake`, when it
+    had been, somebody else may have done it as well.
     """
+    said = "; ".join(f"{one['name']} ({one['reason'][:_LONGEST_REASON]})" for one in raised)
+    alarms_ = f"{plural(raised)} {said}" if raised else "no alarm of it was raised"
+    if after_bake:
+        return one_line(
+            f"the endpoint was taken back to {served} after the release had come into service: "
+            f"{alarms_}; CloudTrail says who called UpdateEndpoint"
+        )
     if not raised:
         return one_line(
-            f"SageMaker took the release back to {served} and no alarm of it was raised: the new "
-            "instances did not come up, or somebody changed the endpoint"
+            f"SageMaker took the release back to {served} and {alarms_}: the new instances did not "
+            "come up, or somebody changed the endpoint"
         )
-    said = "; ".join(f"{one['name']} ({one['reason'][:_LONGEST_REASON]})" for one in raised)
-    return one_line(f"SageMaker took the release back to {served}: {plural(raised)} {said}")
+    return one_line(f"SageMaker took the release back to {served}: {alarms_}")
 
 
 def plural(raised: Iterable[Any]) -> str:

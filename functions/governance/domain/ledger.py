@@ -189,9 +189,18 @@ def may_serve(story: Iterable[Mapping[str, Any]]) -> bool:
 
     `story` is the entries about the version, the newest first. Only by other versions' entries
     could one be sure that it still does: this is for what must not be taken from one that serves.
+    A release that was taken back after it had come into service has stopped to serve; one that was
+    taken back before says nothing of an earlier one.
     """
-    told = (entry["kind"] for entry in story if entry["kind"] in (*SERVES, *_REPLACED))
-    return next(told, None) in SERVES
+    taken_back: set[str] = set()
+    for entry in story:
+        if entry["kind"] in SERVES:
+            return entry["claim_id"] not in taken_back
+        if entry["kind"] in _REPLACED:
+            return False
+        if entry["kind"] == "ReleaseRolledBack":
+            taken_back.add(str(entry["claim_id"]))
+    return False
 
 
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:

@@ -51,9 +51,25 @@ def is_serving(status: str) -> bool:
 
 
 def is_heading_for(endpoint: Mapping[str, Any], config_name: str) -> bool:
-    """True if the endpoint serves this config or is on its way to it (DescribeEndpoint)."""
+    """True if the endpoint serves this config or is on its way to it (DescribeEndpoint).
+
+    One that is being deleted does neither, although it still names the config.
+    """
+    if pascal_status(str(endpoint["EndpointStatus"])) == "Deleting":
+        return False
     pending = endpoint.get("PendingDeploymentSummary") or {}
     return config_name in {endpoint.get("EndpointConfigName"), pending.get("EndpointConfigName")}
+
+
+def was_asked_for(endpoint: Mapping[str, Any], deployment: Mapping[str, Any]) -> bool:
+    """True if the endpoint is what the deployment has made of it so far, however that ended.
+
+    What served before (`exists`) and failed since did that in another's deployment.
+    """
+    status = pascal_status(str(endpoint["EndpointStatus"]))
+    if deployment.get("exists") and status in _FAILED:
+        return False
+    return is_heading_for(endpoint, deployment["config_name"])
 
 
 def outcome_of(

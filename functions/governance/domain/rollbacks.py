@@ -88,11 +88,12 @@ def by_alarm(
 
     `served_` is what the endpoint served, the newest first, `request` the claim's. The claim is the
     release's: however many alarms an incident sets off, and how often, they go back once. What
-    serves after a rollback and sets one off needs somebody who looks. An alarm of a deployment that
-    goes on is SageMaker's to act on, and one from before this version served says nothing of it.
+    serves after a rollback, or was put back by hand, and sets one off needs somebody who looks. An
+    alarm of a deployment that goes on is SageMaker's to act on, and one from before this version
+    served says nothing of it.
     """
     serving = next(iter(served_), None)
-    if serving is None or serving["workflow"] != "release_to_prod":
+    if serving is None or serving["workflow"] != "release_to_prod" or serving.get("rollback"):
         return None
     release = str(serving["claim_id"])
     since = min(str(one["recorded_at"]) for one in served_ if one["claim_id"] == release)

@@ -34,12 +34,16 @@ def is_trial(strategy: Mapping[str, Any]) -> bool:
 
 
 def plan(
-    deployment: Deployment, endpoint: Mapping[str, Any], config: Mapping[str, Any]
+    deployment: Deployment,
+    endpoint: Mapping[str, Any],
+    config: Mapping[str, Any],
+    tags: Mapping[str, str],
 ) -> dict[str, Any]:
     """{deployment, champion, look_seconds}: what is deployed for the trial and after it.
 
     `endpoint` and `config` are what serves (DescribeEndpoint, DescribeEndpointConfig). The champion
-    keeps its instances and its weight; the challenger's weight is its share of that.
+    keeps its instances and its weight; the challenger's weight is its share of that. `tags` are the
+    endpoint's: if it fails and has to be made anew, it says again what it serves.
     InvalidInputError for an endpoint that serves more than one variant.
     """
     strategy = deployment["release"]["strategy"]
@@ -80,6 +84,7 @@ def plan(
             "config_name": config["EndpointConfigName"],
             "model_name": champion["ModelName"],
             "data_capture": None,
+            "tags": {key: value for key, value in tags.items() if not key.startswith("aws:")},
             "exists": True,
         },
         "look_seconds": strategy["look_seconds" if strategy["type"] == "a-b" else "seconds"],

@@ -19,17 +19,23 @@ settings = Settings.load()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Compare the config that is served with the intended one; name the alarm if it is another.
 
-    `versions` are those that clients are answered by, as the endpoint itself has it.
+    `versions` are those that clients are answered by, as the endpoint itself has it. `candidate_id`
+    is that of a version which serves alone instead, if we deployed it; `moving_to` the config that
+    the endpoint is on its way to. With `after_bake` it had come into service before.
     """
-    deployment = contracts.request("check_served_config", event)["deployment"]
+    request = contracts.request("check_served_config", event)
+    deployment = request["deployment"]
     session = Sessions(settings, claim_of(event)).hub(deployment["account"])
     endpoints = Endpoints(session)
     endpoint = endpoints.find(deployment["endpoint_name"]) or {"EndpointStatus": "Absent"}
     status = outcomes.pascal_status(endpoint["EndpointStatus"])
     served = endpoint.get("EndpointConfigName")
     intended = served == deployment["config_name"] and outcomes.is_serving(status)
+    pending = (endpoint.get("PendingDeploymentSummary") or {}).get("EndpointConfigName")
     raised: list[dict[str, str]] = []
-    versions = [deployment["model_package_arn"]] if intended else _versions(endpoints, served)
+    versions, candidate_id = [deployment["model_package_arn"]], deployment["candidate_id"]
+    if not intended:
+        versions, candidate_id = _instead(endpoints, served)
     if not intended and deployment["release"]:
         # Made for this deployment, just before it began.
         config = endpoints.find_config(deployment["config_name"]) or {}
@@ -40,14 +46,24 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "config_name": served,
             "intended": intended,
             "versions": versions,
+            "candidate_id": candidate_id,
+            "moving_to": pending if pending != served else None,
             "endpoint_status": status,
             "alarms": [one["name"] for one in raised],
-            "taken_back": None if intended else guardrails.taken_back(raised, served),
+            "taken_back": None
+            if intended
+            else guardrails.taken_back(raised, served, bool(request.get("after_bake"))),
             "bake_left": guardrails.bake_left(deployment, endpoint),
         }
     }
 
 
-def _versions(endpoints: Endpoints, served: str | None) -> list[str]:
+def _instead(endpoints: Endpoints, served: str | None) -> tuple[list[str], str | None]:
     config = endpoints.find_config(served) if served else None
-    return endpoints.versions(config) if config else []
+    if config is None:
+        return [], None
+    versions = endpoints.versions(config)
+    tags = endpoints.tags_of(config["EndpointConfigArn"])
+    # A config of ours says whose candidate it is; beside another version it is not the whole.
+    ours = versions == [tags.get("model-package-arn")]
+    return versions, tags.get("candidate-id") if ours else None

@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     endpoints = Endpoints(session)
     waits = Waits(settings.endpoint_waits_table)
     found = endpoints.find(name)
-    heading = found is not None and outcomes.is_heading_for(found, config_name)
+    heading = found is not None and outcomes.was_asked_for(found, deployment)
     if found and not heading and not outcomes.may_be_final(found["EndpointStatus"]):
         # Its alarms watch the deployment that is under way, and may be what ends it.
         raise TransientError(

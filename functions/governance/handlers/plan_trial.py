@@ -36,7 +36,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             f"{endpoint['EndpointConfigName']}, which was deleted: there would be no way back from "
             "a trial; release with another strategy"
         )
-    trial = trials.plan(deployment, endpoint, config)
+    tags = endpoints.tags_of(deployment["endpoint_arn"])
+    trial = trials.plan(deployment, endpoint, config, tags)
     champion = what_serves(endpoints, deployment, settings.evidence_bucket)
     if champion is not None:
         # A trial has a config of its own: alarms on the champion's alone would see nothing.

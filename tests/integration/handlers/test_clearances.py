@@ -56,11 +56,15 @@ class Cleared:
         )
 
     def record(self, kind: str, stage: str, status: str, at: str) -> dict[str, Any]:
-        """Append an entry about the version and return the event that is published of it."""
+        """Append an entry about the version and return the event that is published of it.
+
+        The tests end by the claim that they were granted Test by.
+        """
+        run = self.here.in_central(self.arn, "Test")["claim_id"]
         promotion = {
             **self.here.in_central(self.arn, "Prod"),
             "decided_at": at,
-            "claim_id": _id(at),
+            "claim_id": run if stage == "Test" else _id(at),
         }
         self.here.call(
             "record",
@@ -202,6 +206,21 @@ def test_a_late_event_does_not_close_a_newer_grant(cleared: Cleared) -> None:
     assert cleared.revoke(late)["outcome"] == "revoked"
     assert cleared.tags()["cleared-test"] == "yes"
     assert clearance.held(cleared.story()) == {"Test": TEST}
+
+
+def test_who_ends_first_does_not_close_what_another_run_of_test_needs(cleared: Cleared) -> None:
+    cleared.grant("Test")
+    tests = cleared.here.in_central
+    drill = {**tests(cleared.arn), "claim_id": _id("drill")}
+    cleared.here.in_central = lambda arn, stage="Test": drill  # type: ignore[method-assign]
+    cleared.grant("Test", "2026-01-31T12:20:00Z")
+    drilled = cleared.record("DrillFailed", "Test", "Passed", "2026-01-31T12:30:00Z")
+    assert cleared.revoke(drilled) == {"outcome": "nothing to revoke"}
+    assert cleared.tags()["cleared-test"] == "yes"
+    cleared.here.in_central = tests  # type: ignore[method-assign]
+    passed = cleared.record("ValidationPassed", "Test", "Passed", "2026-01-31T12:40:00Z")
+    assert cleared.revoke(passed)["stages"] == ["Test"]
+    assert cleared.tags()["cleared-test"] == "no"
 
 
 def test_a_version_that_was_recalled_after_its_approval_is_not_cleared(cleared: Cleared) -> None:

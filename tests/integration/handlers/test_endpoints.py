@@ -189,6 +189,23 @@ def test_a_failed_endpoint_of_before_makes_room(hosting: tuple[Endpoints, Stubbe
         endpoints.deploy({**FOUND, "EndpointStatus": "Failed"}, DEPLOYMENT)
 
 
+def test_a_champion_whose_endpoint_failed_in_a_trial_is_made_anew(
+    hosting: tuple[Endpoints, Stubber],
+) -> None:
+    endpoints, stub = hosting
+    stub.add_response("delete_endpoint", {}, {"EndpointName": NAME})
+    champion = {**DEPLOYMENT, "config_name": OLD, "exists": True}
+    with pytest.raises(TransientError, match="created anew"):
+        endpoints.deploy({**FOUND, "EndpointStatus": "Failed"}, champion)
+    created = {
+        "EndpointName": NAME,
+        "EndpointConfigName": OLD,
+        "Tags": [{"Key": "model", "Value": "m"}],
+    }
+    stub.add_response("create_endpoint", {"EndpointArn": ARN}, created)
+    endpoints.deploy(None, champion)
+
+
 def test_an_endpoint_that_somebody_is_updating_is_waited_for(
     hosting: tuple[Endpoints, Stubber],
 ) -> None:

@@ -233,6 +233,24 @@ def test_a_config_that_is_none_of_ours_is_watched_as_the_last_plan_says(there: P
     ]
 
 
+def test_a_config_that_somebody_put_there_after_a_release_is_found(there: Prod) -> None:
+    old = there.plan("old", **OLD)
+    there.release(old)
+    quiet = there.call("check_served_config", old, after_bake=True)["served"]
+    assert (quiet["intended"], quiet["moving_to"], quiet["taken_back"]) == (True, None, None)
+    there.server.model("AllTraffic", SLOWLY)
+    there.server.config("by-hand", AllTraffic=1)
+    there.sagemaker.update_endpoint(EndpointName=NAME, EndpointConfigName="by-hand")
+    moving = there.call("check_served_config", old, after_bake=True)["served"]
+    assert (moving["intended"], moving["moving_to"]) == (True, "by-hand")
+    there.server.settled(NAME)
+    found = there.call("check_served_config", old, after_bake=True)["served"]
+    assert (found["intended"], found["config_name"], found["moving_to"]) == (False, "by-hand", None)
+    assert "was taken back to by-hand after the release had come" in found["taken_back"]
+    # It is of no registered version, so the ledger cannot say whose it is.
+    assert (found["versions"], found["candidate_id"]) == ([], None)
+
+
 def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod) -> None:
     there.release(there.plan("old", **OLD))
     under_way = there.plan("under-way", SLOWLY, alarms=[ERRORS])

@@ -61,7 +61,7 @@ def hold(prod: Server, alarms: Alarms) -> Callable[..., dict[str, Any]]:
         sagemaker.create_endpoint_config(EndpointConfigName="old", ProductionVariants=[variant])
         endpoint = prod.endpoint("risk", "old")
         config = sagemaker.describe_endpoint_config(EndpointConfigName="old")
-        plan = trials.plan(deployment(strategy), endpoint, config)
+        plan = trials.plan(deployment(strategy), endpoint, config, {})
         trial = plan["deployment"]
         capture = trial["data_capture"] and {
             "InitialSamplingPercentage": 100,

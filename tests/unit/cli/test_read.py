@@ -268,6 +268,18 @@ def test_the_board_of_then_says_why_it_served_again(
     assert f"clinical-risk: taken back from {MODEL}/2 by alarm: alarm server-errors" in text
 
 
+def test_the_board_says_of_what_was_put_back_by_hand_that_nobody_is_known(
+    govern: Govern, where: list[Any], reader: Stubbed
+) -> None:
+    provisioned(reader, directory())
+    nobody = {**by(""), "persona": None}
+    swap = {**RESTORED["rollback"], "trigger": "endpoint"}
+    found = {"kind": "CandidateInService", "approver": nobody, "rollback": swap}
+    knows(reader, *SWAPS[: SWAPS.index(RESTORED)], {**RESTORED, **found, "reason": "found to"})
+    text = " ".join(govern("status", MODEL, "--at", "2026-01-31T12:00:10").output.split())
+    assert f"clinical-risk: taken back from {MODEL}/2 by somebody: found to" in text
+
+
 @pytest.mark.parametrize(
     "cleared",
     [
