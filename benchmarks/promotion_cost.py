@@ -36,7 +36,7 @@ from typing import Any
 
 from governance.domain.reviews import KINDS as REVIEWS
 from local import deployment, launcher
-from tests.e2e.organisation import CENTRAL, Organisation
+from tests.e2e.organisation import CENTRAL, Organisation, machine_arn
 
 BEGIN, END = "<!-- promotion_cost: begin -->", "<!-- promotion_cost: end -->"
 PAPER_BEGIN, PAPER_END = "<!-- on paper: begin -->", "<!-- on paper: end -->"
@@ -123,6 +123,17 @@ class Run:
                 found.append((workflow, one))
                 found += [("copy batch", batch) for batch in self._batches(one["executionArn"])]
         return found
+
+    def ended(self, since: float) -> int:
+        """How many promotions to Central began since then (seconds of the epoch) and have ended."""
+        pages = self._states.get_paginator("list_executions").paginate(
+            stateMachineArn=machine_arn("promote_to_central")
+        )
+        return sum(
+            one["status"] != "RUNNING" and _seconds(one["startDate"]) >= since
+            for page in pages
+            for one in page["executions"]
+        )
 
     def history(self, execution_arn: str) -> list[dict[str, Any]]:
         """The events of an execution."""
@@ -295,17 +306,18 @@ def queue(run: Run, size: int, trained: str) -> dict[str, Any]:
         approved[origin] = time.time()
         organisation.decide("dev", origin)
     said = time.time() - began
-    _all_ended(run, models, size)
+    _until(lambda: run.ended(began) >= size, 60 + 20 * size, f"{size} promotions")
     seconds = time.time() - began
     first, failed, counted = [], 0, 0
-    for model in models:
-        for execution in organisation.executions("promote_to_central", model):
-            events = run.history(execution["executionArn"])
-            arn = json.loads(execution["input"])["detail"]["ModelPackageArn"]
-            first.append(_entered(events) - approved[arn])
-            failed += execution["status"] != "SUCCEEDED"
-            found = transitions(events)
-            counted += found["states"] + found["retries"]
+    for execution in organisation.executions("promote_to_central"):
+        arn = json.loads(execution["input"])["detail"]["ModelPackageArn"]
+        if arn not in approved:
+            continue
+        events = run.history(execution["executionArn"])
+        first.append(_entered(events) - approved[arn])
+        failed += execution["status"] != "SUCCEEDED"
+        found = transitions(events)
+        counted += found["states"] + found["retries"]
     return {
         "queued": size,
         "approving_s": said,
@@ -317,16 +329,6 @@ def queue(run: Run, size: int, trained: str) -> dict[str, Any]:
         "transitions": counted / size,
         "failed": failed,
     }
-
-
-def _all_ended(run: Run, models: Sequence[str], size: int) -> None:
-    ends = {"CandidatePromoted", "PromotionRejected", "PromotionErrored"}
-
-    def ended() -> bool:
-        kinds = (e["kind"] for m in models for e in run.organisation.entries(m))
-        return sum(kind in ends for kind in kinds) >= size
-
-    _until(ended, 60 + 20 * size, f"{size} promotions")
 
 
 def _settled(run: Run) -> None:

@@ -54,7 +54,10 @@ def read(where: Target, model: str, version: int, registry: str, asked_at: str) 
         entries=entries,
         setting=replace(setting, recalls=recalled),
         described=described(description),
-        differences=candidate.differences(side.manifest, description, known["objects"]),
+        differences=[
+            *candidate.differences(side.manifest, description, known["objects"]),
+            *evidence.said_of_tests(where.reader, entries, arn, description),
+        ],
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +17,7 @@ from cli.aws import calling, explain
 from cli.errors import GovernError
 from governance.adapters import definitions, errors, items
 from governance.adapters.artifacts import Artifacts, parse_uri
-from governance.domain import attestations, policy_changes
+from governance.domain import attestations, our_evaluation, policy_changes
 from governance.domain.errors import IntegrityError, InvalidInputError, NotFoundError
 from governance.domain.policies import PARTS, combined, digests_of
 
@@ -170,6 +172,30 @@ def evaluation(reader: boto3.Session, candidate_id: str, model: str) -> bytes:
             uri = f"s3://{place['bucket']}/{place['key']}"
             return needed(reader, uri, place["version_id"])
     raise GovernError("not_found", f"candidate {candidate_id} has no evaluation report in Central")
+
+
+def said_of_tests(
+    reader: boto3.Session,
+    entries: Sequence[Mapping[str, Any]],
+    model_package_arn: str,
+    description: Mapping[str, Any],
+) -> list[dict[str, str]]:
+    """How a version says something else of its tests than the report that the ledger names.
+
+    `entries` are the model's, the oldest first. What is wrong with the report itself, `govern
+    verify` finds by its digest: nothing can be compared with it then.
+    """
+    told = our_evaluation.told(
+        entry for entry in reversed(entries) if entry["model_package_arn"] == model_package_arn
+    )
+    if not told.binds(tested_next=False):
+        return []
+    if told.report is None:
+        return our_evaluation.differences(description, None, None)
+    body = document(reader, told.report["uri"], told.report["version_id"])
+    if body is None or hashlib.sha256(body).hexdigest() != told.report["sha256"]:
+        return []
+    return our_evaluation.differences(description, json.loads(body), told.report)
 
 
 def candidate(reader: boto3.Session, candidate_id: str, model: str) -> dict[str, Any] | None:

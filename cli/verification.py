@@ -369,10 +369,14 @@ def _check_version(
         return
     uri = evidence.manifest_uri(where.reader, where.central_account, model, candidate_id)
     manifest = json.loads(evidence.document(where.reader, uri) or b"{}")
-    differences = candidate.differences(manifest, plain(found.description), known["objects"])
+    description = plain(found.description)
+    differences = [
+        *candidate.differences(manifest, description, known["objects"]),
+        *evidence.said_of_tests(where.reader, entries, found.arn, description),
+    ]
     report.add(
         "version",
-        f"is candidate {candidate_id[:12]}: what it refers to, image, card, settings",
+        f"is candidate {candidate_id[:12]}: what it refers to, image, card, settings, tests",
         [
             Finding("version-changed", f"{found.arn} {one['name']}", one["expected"], one["actual"])
             for one in differences

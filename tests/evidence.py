@@ -16,6 +16,7 @@ from governance.domain import (
     ledger,
     policies,
     policy_changes,
+    registration,
 )
 from tests import chains
 from tests.contracts import events, samples
@@ -24,14 +25,15 @@ ARN = samples.version_arn()
 POLICIES = Path(__file__).parents[1] / "policies"
 
 
-def validation() -> dict[str, Any]:
-    """A test report as AggregateResults stores it."""
+def validation(candidate_id: str) -> dict[str, Any]:
+    """A candidate's test report as AggregateResults stores it."""
     results = samples.results()
     metrics = {name: value for one in results for name, value in one["metrics"].items()}
     return {
         "schema": "governed-path/test-report/v1",
         "model": samples.MODEL,
         "model_package_arn": ARN,
+        "candidate_id": candidate_id,
         "results": results,
         "status": "Passed",
         "summary": {"metrics": metrics},
@@ -76,7 +78,10 @@ class Evidence:
         for image in samples.images():
             text = text.replace(json.dumps(image["uri"]), json.dumps(image["central_uri"]))
         described: dict[str, Any] = json.loads(text)
-        return described
+        tested = registration.results_update(
+            described, json.loads(self.validation), self.report_reference
+        )
+        return described | tested
 
     @property
     def central_objects(self) -> list[dict[str, Any]]:
@@ -90,7 +95,13 @@ class Evidence:
 
     @property
     def validation(self) -> bytes:
-        return json.dumps(validation(), indent=2, sort_keys=True).encode()
+        return json.dumps(validation(self.candidate_id), indent=2, sort_keys=True).encode()
+
+    @property
+    def report_reference(self) -> dict[str, str]:
+        """Where the ledger says that the test report is."""
+        (named,) = [entry["report"] for entry in chains.story(6) if "report" in entry]
+        return {**named, "sha256": _sha256(self.validation)}
 
     @property
     def policy(self) -> dict[str, bytes]:
@@ -134,7 +145,11 @@ class Evidence:
             if "verdict" in entry:
                 entry["verdict"] = entry["verdict"] | {"policy_digest": digest}
             if "report" in entry:
-                entry["report"] = entry["report"] | {"sha256": _sha256(self.validation)}
+                entry["report"] = self.report_reference
+            if entry["kind"] == "ValidationPassed":
+                # It ends what the entry before began.
+                entry["claim_id"] = claim = entries[-1]["claim_id"]
+                entry["entry_id"] = ledger.entry_id(claim, entry["kind"], ARN)
             entries.append(entry)
         entries[3] |= {"model_package_arn": samples.version_arn(version=9)}
         entries[3].pop("candidate_id", None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from functools import lru_cache
+from threading import Lock
 from typing import Any, NamedTuple, cast
 
 import boto3
@@ -15,7 +17,12 @@ from botocore.config import Config
 from ministack.services import iam, sts
 
 from local import service_models
-from local.seams.assertions import require, require_attributes, require_parameters
+from local.seams.assertions import (
+    require,
+    require_attributes,
+    require_parameters,
+    require_source,
+)
 
 # Long, because a function may run for as long; the state machine's own timeout is the shorter.
 _CONFIG = Config(
@@ -36,14 +43,33 @@ class DeniedError(Exception):
     """The role does not exist, or does not trust the service."""
 
 
+Register = Callable[[str, dict[str, Any]], None]
+
+
 def install() -> None:
-    """Share what clients load; SeamError if the emulator knows roles and sessions differently."""
+    """Share what clients load, and note one session after the other.
+
+    SeamError if the emulator knows roles and sessions differently.
+    """
     require_attributes("calls", iam, "_roles")
     require_attributes("calls", sts, "_sessions")
     require(hasattr(iam._roles, "get_scoped"), "calls", "roles that can be had by account")
     require_parameters("calls", sts.register_session, "access_key", "session")
     require_attributes("calls", botocore.session, "create_loader")
+    require_source("calls", sts.handle_request, "register_session(access_key")
     service_models.share()
+    sts.register_session = one_at_a_time(sts.register_session)
+
+
+def one_at_a_time(register: Register) -> Register:
+    """For many threads: the emulator goes through all sessions for each one that it adds."""
+    lock = Lock()
+
+    def locked(access_key: str, session: dict[str, Any]) -> None:
+        with lock:
+            register(access_key, session)
+
+    return locked
 
 
 def as_role(arn: str, service: str, session_name: str) -> Caller:

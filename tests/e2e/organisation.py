@@ -404,8 +404,8 @@ class Organisation:
 
         return eventually(look, f"end of {execution_arn}")
 
-    def executions(self, workflow: str, model: str) -> list[dict[str, Any]]:
-        """Every execution of the workflow about a version of the model, the oldest first."""
+    def executions(self, workflow: str, model: str | None = None) -> list[dict[str, Any]]:
+        """Every execution of the workflow, about a version of the model; the oldest first."""
         states = self._read("stepfunctions")
         listed = [
             execution
@@ -415,7 +415,7 @@ class Organisation:
             for execution in page["executions"]
         ]
         found = [states.describe_execution(executionArn=e["executionArn"]) for e in listed]
-        about = f":model-package/{model}/"
+        about = f":model-package/{model}/" if model else ""
         return sorted((e for e in found if about in e["input"]), key=lambda e: e["startDate"])
 
     def last_state(self, execution_arn: str) -> str:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from cli import rollbacks
 from governance.domain import definitions
+from governance.domain.candidate import is_our_evaluation
 from governance.domain.reviews import KINDS as REVIEWS
 from tests.e2e.organisation import (
     CENTRAL,
@@ -42,6 +43,7 @@ REPLACED = "replaced-model"
 OVERWRITTEN = "overwritten-model"
 UNPROVEN = "unproven-model"
 TAMPERED = "tampered-model"
+PRAISED = "praised-model"
 UNKNOWN = "unknown-model"
 REVIEWED = "reviewed-model"
 ROLLED_BACK = "rolled-back-model"
@@ -50,6 +52,7 @@ GUARDED = "guarded-model"
 WATCHED = "watched-model"
 PROVISIONED = (
     *(MODEL, UNTESTED, OWN_WORK, CRASHING, BROKEN, REJECTED, REPLACED, UNPROVEN, TAMPERED),
+    PRAISED,
     *(REVIEWED, OVERWRITTEN, GUARDED, ROLLED_BACK, STOPPED, WATCHED),
 )
 WORKFLOWS = ("promote_to_central", "validate_in_test", "release_to_prod")
@@ -264,6 +267,38 @@ def tampered(organisation: Organisation, trained: Trained) -> Tampered:
         "the entry of the tampering",
     )
     return Tampered(promoted, voided, organisation.approve("test", central))
+
+
+@dataclass(frozen=True)
+class Praised:
+    """A tested version whose card an administrator gave a better number than was measured.
+
+    `measured` is the number of the tests, `again` the tests after which it stands there again.
+    """
+
+    arn: str
+    measured: float
+    voided: dict[str, Any]
+    refused: Outcome
+    again: Outcome
+
+
+def praised(organisation: Organisation, trained: Trained) -> Praised:
+    """Grace is to sign what reads better than it is; then Alex has it tested again."""
+    arn = _tested(organisation, organisation.register_again(trained.first, PRAISED))
+    card = json.loads(organisation.central(arn)["ModelCard"]["ModelCardContent"])
+    (ours,) = [one for one in card["evaluation_details"] if is_our_evaluation(one)]
+    (number,) = [n for n in ours["metric_groups"][0]["metric_data"] if n["name"] == "auc"]
+    measured, number["value"] = number["value"], 0.99
+    organisation.root(CENTRAL, "sagemaker").update_model_package(
+        ModelPackageArn=arn, ModelCard={"ModelCardContent": json.dumps(card)}
+    )
+    (voided,) = eventually(
+        lambda: [e for e in organisation.story(PRAISED) if e["kind"] == "ApprovalsVoided"],
+        "the entry of the better number",
+    )
+    refused = organisation.approve("prod", arn)
+    return Praised(arn, measured, voided, refused, organisation.approve("test", arn))
 
 
 @dataclass(frozen=True)
@@ -645,6 +680,7 @@ SCENARIOS = (
     untested,
     replaced,
     tampered,
+    praised,
     reviewed,
     rolled_back,
     guarded,

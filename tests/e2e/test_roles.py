@@ -461,6 +461,18 @@ def test_few_say_what_a_version_is_made_of_and_one_looks(deployed: dict[str, Dep
     assert looking == {"evaluate-gate"}
 
 
+def test_few_compare_what_a_version_says_with_its_report(deployed: dict[str, Deployed]) -> None:
+    roles, index = deployed[CENTRAL], f"{_table('ledger')}/index/by-version"
+    readers = {f for f in FUNCTIONS if roles.allows(f, "s3:GetObjectVersion", REPORT)}
+    compares = {"verify-candidate", "detect-tampering", "record-decision", "prove-rollback-target"}
+    assert readers == {*compares, "write-results", "plan-suites"}
+    assert all(roles.allows(f, "dynamodb:Query", index) for f in compares)
+    for function in ("verify-candidate", "write-results"):
+        assert not roles.allows(function, "s3:PutObject", REPORT)
+        assert not roles.allows(function, "s3:GetObject", POLICY)
+        assert not roles.allows(function, "dynamodb:PutItem", _table("ledger"))
+
+
 @pytest.mark.parametrize("account", [TEST, PROD])
 def test_only_the_reader_of_central_becomes_an_observer(
     organisation: Organisation, deployed: dict[str, Deployed], account: str

@@ -191,6 +191,9 @@ def test_a_release_that_goes_on_is_stopped_first(
     )
     child = rolled_back.stopped["executionArn"].partition(":execution:")[0]
     assert child in rolled_back.stopped["executionArn"]
+    # The rollback has told it: nobody has to look what became of that run.
+    told = [entry["execution_arn"] for entry in _entries(organisation, "RunUnfinished")]
+    assert rolled_back.stopped["executionArn"] not in told
 
 
 def test_no_lock_outlives_its_execution_not_even_a_stopped_ones(
@@ -263,6 +266,23 @@ def test_a_drill_that_is_stopped_leaves_neither_endpoint_nor_lock_nor_status(
         stateMachineArn=machine_arn("drill_rollback"), statusFilter="RUNNING"
     )["executions"]
     states.stop_execution(executionArn=running["executionArn"], cause="a test")
+    (told,) = eventually(
+        lambda: [
+            entry
+            for entry in _entries(organisation, "RunUnfinished")
+            if entry["execution_arn"] == running["executionArn"]
+        ],
+        "the entry of a run that was stopped",
+    )
+    assert told["failure"]["Error"] == "RunAborted"
+    assert "a test" in told["failure"]["Cause"]
+    assert "ask for the drill again" in told["reason"]
+    # About what was drilled: nothing in Test may read that any more.
+    assert told["model_package_arn"] == rolled_back.first.entry["model_package_arn"]
+    eventually(
+        lambda: "Test" not in clearance.held(_story(organisation, told["model_package_arn"])),
+        "the end of Test's clearance",
+    )
     eventually(
         lambda: not organisation.endpoints(TEST, ROLLED_BACK), "the end of the Test endpoint"
     )

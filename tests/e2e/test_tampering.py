@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tests.e2e.organisation import CENTRAL, TEST, Organisation, eventually
-from tests.e2e.scenarios import TAMPERED, Tampered
+import json
+
+from governance.domain.candidate import our_evaluation_name
+from tests.e2e.organisation import CENTRAL, PROD, TEST, Organisation, eventually, rules, said
+from tests.e2e.scenarios import PRAISED, TAMPERED, Praised, Tampered
 
 PROGRAM = "inference_specification.Containers.0.Environment.SAGEMAKER_PROGRAM"
 CHANGED = [{"name": PROGRAM, "expected": "inference.py", "actual": "other.py"}]
@@ -43,3 +46,52 @@ def test_the_gate_found_it_too(organisation: Organisation, tampered: Tampered) -
         if entry["kind"] == "ApprovalsVoided" and entry["workflow"] == "validate_in_test"
     )
     assert at_the_gate["differences"] == CHANGED
+
+
+def test_a_better_number_in_our_evaluation_is_on_record_as_it_was(praised: Praised) -> None:
+    name = our_evaluation_name(praised.voided["candidate_id"])
+    place = f"tests.model_card.{name}.metric_groups.Test endpoint.metric_data.auc.value"
+    assert praised.voided["workflow"] == "detect_tampering"
+    assert praised.voided["differences"] == [
+        {"name": place, "expected": json.dumps(praised.measured), "actual": "0.99"}
+    ]
+
+
+def test_it_alarms_too(organisation: Organisation, praised: Praised) -> None:
+    eventually(
+        lambda: [
+            text
+            for text in organisation.heard(CENTRAL, "alarms")
+            if text.strip('"').startswith("Tampering") and praised.arn in text
+        ],
+        "the alarm of the better number",
+    )
+
+
+def test_nobody_signs_a_better_number_off(organisation: Organisation, praised: Praised) -> None:
+    refused = praised.refused.entry
+    assert refused["kind"] == "ReleaseRejected"
+    assert {"candidate_unchanged", "tests_passed_for_candidate"} <= rules(refused)
+    assert f"auc.value is 0.99 but the candidate has {praised.measured}" in said(refused)
+    assert organisation.endpoints(PROD, PRAISED) == []
+    at_the_gate = [
+        entry
+        for entry in organisation.story(PRAISED)
+        if entry["kind"] == "ApprovalsVoided" and entry["workflow"] == "release_to_prod"
+    ]
+    assert [entry["differences"] for entry in at_the_gate] == [praised.voided["differences"]]
+
+
+def test_tests_say_it_anew_and_that_is_nobodys_tampering(
+    organisation: Organisation, praised: Praised
+) -> None:
+    assert praised.again.entry["kind"] == "ValidationPassed"
+    card = json.loads(organisation.central(praised.arn)["ModelCard"]["ModelCardContent"])
+    name = our_evaluation_name(praised.again.entry["candidate_id"])
+    (ours,) = [one for one in card["evaluation_details"] if one["name"] == name]
+    assert ours["metadata"]["report_sha256"] == praised.again.entry["report"]["sha256"]
+    (number,) = [n for n in ours["metric_groups"][0]["metric_data"] if n["name"] == "auc"]
+    assert number["value"] == praised.again.entry["summary"]["metrics"]["auc"]
+    kinds = [entry["kind"] for entry in organisation.story(PRAISED)]
+    after_the_refusal = kinds[kinds.index("ReleaseRejected") :]
+    assert after_the_refusal == ["ReleaseRejected", "ValidationStarted", "ValidationPassed"]

@@ -112,15 +112,18 @@ def test_a_version_without_a_candidate_id_is_refused() -> None:
         registration.candidate_id_of(_description())
 
 
-def _update(description: dict[str, Any], **more: Any) -> dict[str, Any]:
-    asked: dict[str, Any] = {
+def _report(**more: Any) -> dict[str, Any]:
+    return {
         "candidate_id": CANDIDATE,
         "status": "Passed",
         "summary": {"metrics": {"auc": 0.8123456789, "brier": None}},
-        "report": REPORT,
         "reasons": [],
+        **more,
     }
-    return registration.results_update(description, **(asked | more))
+
+
+def _update(description: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return registration.results_update(description, _report(**more), REPORT)
 
 
 def test_results_replace_older_ones_and_keep_the_rest() -> None:
@@ -145,8 +148,8 @@ def test_the_card_keeps_what_its_authors_wrote() -> None:
     theirs = {"name": "holdout", "evaluation_observation": "good"}
     content = json.dumps({"model_overview": {}, "evaluation_details": [theirs]})
     card: dict[str, Any] = {"ModelCardContent": content}
-    for _ in range(2):
-        card = _update(_description(ModelCard=card))["ModelCard"]
+    for status in ("Failed", "Passed"):
+        card = _update(_description(ModelCard=card), status=status)["ModelCard"]
     details = json.loads(card["ModelCardContent"])["evaluation_details"]
     assert details[0] == theirs
     assert [detail["name"] for detail in details[1:]] == [
@@ -154,16 +157,40 @@ def test_the_card_keeps_what_its_authors_wrote() -> None:
     ]
 
 
-def test_a_full_card_is_left_alone() -> None:
-    content = json.dumps({"additional_information": {"notes": "n" * 99_990}})
+def test_a_full_card_is_left_alone_and_says_nothing_of_older_tests() -> None:
+    card = {"additional_information": {"notes": "n" * 99_800}, "evaluation_details": []}
+    content = json.dumps(card)
     assert "ModelCard" not in _update(_description(ModelCard={"ModelCardContent": content}))
+    card["evaluation_details"] = [{"name": f"governed-path test of candidate {CANDIDATE[:12]}"}]
+    fields = _update(_description(ModelCard={"ModelCardContent": json.dumps(card)}))
+    assert fields["ModelCard"] == {"ModelCardContent": content}
+
+
+def test_what_is_there_already_is_not_written_again() -> None:
+    card = {"ModelCardContent": json.dumps({"model_overview": {}})}
+    written = _update(_description(ModelCard=card))["ModelCard"]
+    assert "ModelCard" not in _update(_description(ModelCard=written))
+
+
+def test_what_dev_says_under_our_name_does_not_go_to_central() -> None:
+    theirs = {"name": "holdout", "evaluation_observation": "good"}
+    ours = {"name": f"governed-path test of candidate {CANDIDATE[:12]}"}
+    card = {"ModelCardContent": json.dumps({"evaluation_details": [ours, theirs]})}
+    said = {"test-status": "Passed", "tests": "theirs"}
+    request = registration.central_version(
+        _description(ModelCard=card, CustomerMetadataProperties=said),
+        _candidate(ORIGIN),
+        [CENTRAL],
+        [IMAGE],
+    )
+    assert json.loads(request["ModelCard"]["ModelCardContent"]) == {"evaluation_details": [theirs]}
+    assert request["CustomerMetadataProperties"].keys() & said.keys() == {"tests"}
 
 
 def test_reasons_fit_into_the_stage_description() -> None:
-    fields = _update(_description(), status="Failed", report=None, reasons=["slow"] * 1000)
+    fields = _update(_description(), status="Failed", reasons=["slow"] * 1000)
     assert fields["ModelLifeCycle"]["StageStatus"] == "Failed"
     assert len(fields["ModelLifeCycle"]["StageDescription"]) == 1024
-    assert "test-report-uri" not in fields["CustomerMetadataProperties"]
 
 
 def test_reasons_are_one_line_since_a_stage_description_has_no_line_breaks() -> None:
@@ -202,4 +229,5 @@ def test_numbers_give_way_where_the_registry_has_no_room_and_the_verdict_does_no
     kept = fields["CustomerMetadataProperties"]
     assert len(kept) == 50
     assert {"test-status", "test-candidate-id", "test-report-uri", "test-report-sha256"} < set(kept)
-    assert kept["test-drift.m1"] == "0.5"
+    assert kept["test-drift.m0"] == "0.5"
+    assert kept["test-left-out"] == "9 entries for want of room"

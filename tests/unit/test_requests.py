@@ -171,14 +171,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "shards": samples.shards(),
                 "deployment_outcome": {"outcome": "in_service"},
             },
-            "write_results": {
-                **only_promotion,
-                "candidate_id": samples.CANDIDATE,
-                "status": outcome["status"],
-                "summary": outcome["summary"],
-                "report": report,
-                "reasons": outcome["reasons"],
-            },
+            "write_results": {**only_promotion, "report": report},
             "remove_endpoint": only_deployment,
             "smoke_test": {**only_deployment, "candidate": candidate},
             "tag_endpoint": {**only_deployment, **only_promotion},
@@ -329,7 +322,7 @@ def test_what_is_no_object_is_refused(name: str, event: Any) -> None:
         ("run_suite", ("suites", 0, "suite"), ""),
         ("run_suite", ("shards", 0, "from"), -1),
         ("aggregate_results", ("plan", "suites", 0, "entry_point"), ""),
-        ("write_results", ("status",), "Errored"),
+        ("write_results", ("report", "sha256"), "x"),
     ],
 )
 def test_a_value_out_of_bounds_is_named(name: str, path: Path_, value: Any) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from governance.adapters.artifacts import Artifacts, parse_uri
+from governance.adapters import reports
 from governance.adapters.ledger import Ledger
 from governance.domain import briefs
 from governance.domain.ledger import SERVES
 
-_LARGEST_REPORT = 8 * 1024**2  # bytes
-
 
 def find(
     ledger: Ledger,
-    artifacts: Artifacts,
     *,
     model: str,
     endpoint_name: str,
@@ -33,7 +30,7 @@ def find(
     if release is None:
         return None, f"nothing has served {endpoint_name} yet"
     arn, candidate_id = release["model_package_arn"], release["candidate_id"]
-    report = _report(ledger, artifacts, model, arn, candidate_id)
+    report = _report(ledger, model, arn, candidate_id)
     kept = (report or {}).get("predictions")
     if not kept:
         return None, f"the tests of {arn} kept no predictions of single rows"
@@ -47,9 +44,7 @@ def find(
     return champion, ""
 
 
-def _report(
-    ledger: Ledger, artifacts: Artifacts, model: str, arn: str, candidate_id: str
-) -> Mapping[str, Any] | None:
+def _report(ledger: Ledger, model: str, arn: str, candidate_id: str) -> Mapping[str, Any] | None:
     """The report of the last validation that the version passed."""
     passed = (
         entry
@@ -57,9 +52,4 @@ def _report(
         if entry["kind"] == "ValidationPassed" and entry.get("candidate_id") == candidate_id
     )
     named = (next(passed, None) or {}).get("report")
-    if not named:
-        return None
-    bucket, key = parse_uri(named["uri"])
-    location = {"bucket": bucket, "key": key, **{k: named[k] for k in ("version_id", "sha256")}}
-    found: Mapping[str, Any] = artifacts.read_json(location, _LARGEST_REPORT)
-    return found
+    return reports.read(named) if named else None

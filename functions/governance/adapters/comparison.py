@@ -7,11 +7,47 @@ from typing import Any
 
 import boto3
 
-from governance.adapters import manifests, parallel
+from governance.adapters import manifests, parallel, reports
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
-from governance.domain import candidate, described, locations, parts, registration
-from governance.domain.errors import InvalidInputError, NotFoundError
+from governance.adapters.ledger import Ledger
+from governance.domain import candidate, described, locations, our_evaluation, parts, registration
+from governance.domain.errors import InvalidInputError, NotFoundError, TransientError
+
+
+class Tests:
+    """What the ledger says of a Central version's tests, asked before the version is read.
+
+    What the version says of them is written between two entries of the ledger. So a difference is
+    one only if the ledger says the same before and after the version was read: our own writing is
+    nobody's tampering.
+    """
+
+    def __init__(self, ledger: Ledger, model: str, model_package_arn: str) -> None:
+        self._ledger, self._model, self._arn = ledger, model, model_package_arn
+        self._told = self._ask()
+
+    def differences(
+        self, description: Mapping[str, Any], *, tested_next: bool
+    ) -> list[dict[str, str]]:
+        """How the version says something else of its tests than the report that the ledger names.
+
+        `tested_next` as domain/our_evaluation.py says. TransientError if tests began or ended
+        meanwhile, IntegrityError if the report is not the one that the ledger names.
+        """
+        told = self._told
+        if not told.binds(tested_next=tested_next):
+            return []
+        report = reports.read(told.report) if told.report else None
+        found = our_evaluation.differences(description, report, told.report)
+        if found and self._ask() != told:
+            raise TransientError(
+                f"tests of {self._arn} began or ended while it was read; it is to be read again"
+            )
+        return found
+
+    def _ask(self) -> our_evaluation.Told:
+        return our_evaluation.told(self._ledger.story(self._model, self._arn))
 
 
 def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -23,10 +59,13 @@ def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> lis
     """
     present = _present(known["objects"])
     manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
-    return [
-        *registration.other_version(known, description["ModelPackageArn"]),
-        *candidate.differences(manifest, description, present),
-    ]
+    found = registration.other_version(known, description["ModelPackageArn"])
+    try:
+        return [*found, *candidate.differences(manifest, description, present)]
+    except InvalidInputError as error:
+        # What is no candidate at all any more, such as a card that is not JSON, is not that one.
+        expected = known["candidate_id"]
+        return [*found, {"name": "candidate", "expected": expected, "actual": str(error)}]
 
 
 def differences_in_dev(
@@ -45,12 +84,25 @@ def differences_in_dev(
     return candidate.differences(approved, description, built.objects, built.images)
 
 
+def differences_as_set(
+    known: Mapping[str, Any], specification: Mapping[str, Any] | None
+) -> list[dict[str, str]]:
+    """How the inference specification that an event tells of differs; none if it tells of none."""
+    if specification is None:
+        return []
+    manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
+    return candidate.differences_as_set(manifest, specification, known["objects"])
+
+
 def compare(
-    decision: Mapping[str, Any], description: Mapping[str, Any], candidates: Candidates
+    decision: Mapping[str, Any],
+    description: Mapping[str, Any],
+    candidates: Candidates,
+    tests: Tests,
 ) -> dict[str, Any]:
     """{candidate, trainer, differences} of the Central version that a decision is about.
 
-    `description` is DescribeModelPackage's answer for it.
+    `description` is DescribeModelPackage's answer for it, read after `tests` were asked for.
     `candidate` {candidate_id, manifest_uri, objects, origin_arn, described, parts} is the one that
     the version says it is, `trainer` an identity. NotFoundError for a version that names no
     candidate, or none that was registered.
@@ -67,16 +119,22 @@ def compare(
             "parts": known.get("parts") or [f"{parts.CANDIDATE}{candidate_id}"],
         },
         "trainer": known["trainer"],
-        "differences": differences(known, description),
+        "differences": [
+            *differences(known, description),
+            *tests.differences(description, tested_next=decision["stage"] == "Test"),
+        ],
     }
 
 
 def compare_if_possible(
-    decision: Mapping[str, Any], description: Mapping[str, Any], candidates: Candidates
+    decision: Mapping[str, Any],
+    description: Mapping[str, Any],
+    candidates: Candidates,
+    tests: Tests,
 ) -> dict[str, Any]:
     """What `compare` returns, or {problem}: why the version cannot be compared with a candidate."""
     try:
-        return compare(decision, description, candidates)
+        return compare(decision, description, candidates, tests)
     except (NotFoundError, InvalidInputError) as error:
         return {"problem": str(error)}
 

@@ -51,8 +51,10 @@ def is_running(execution_arn: str) -> bool:
 
 def ended_with(execution_arn: str) -> tuple[str, str]:
     """(error, cause) that the execution ended with, also one that was stopped; "" for none."""
-    found = _describe(execution_arn) or {}
-    return str(found.get("error") or ""), str(found.get("cause") or "")
+    found = _describe(execution_arn)
+    if found is None:
+        return "", ""
+    return found.get("error", ""), found.get("cause", "")
 
 
 def ran_within(execution_arn: str, seconds: int) -> bool:

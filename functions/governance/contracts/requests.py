@@ -302,16 +302,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "deployment_outcome": _object({"outcome": _TEXT}),
         }
     ),
-    "write_results": _closed(
-        {
-            "promotion": _PROMOTION,
-            "candidate_id": _SHA256,
-            "status": {"enum": ["Passed", "Failed"]},
-            "summary": _object({"metrics": {"type": "object"}}),
-            "report": _OPTIONAL_OBJECT,
-            "reasons": {"type": "array", "items": {"type": "string"}},
-        }
-    ),
+    "write_results": _closed({"promotion": _PROMOTION, "report": _closed(_EVIDENCE)}),
     "remove_endpoint": _ONLY_DEPLOYMENT,
     "smoke_test": _closed({"deployment": _DEPLOYMENT, "candidate": _CANDIDATE}),
     "tag_endpoint": _closed({"deployment": _DEPLOYMENT, "promotion": _PROMOTION}),

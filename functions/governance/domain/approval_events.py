@@ -150,6 +150,17 @@ def change(event: Mapping[str, Any], workflow: str) -> dict[str, Any]:
     return {**found, "claim_id": own}
 
 
+def specification_set(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The inference specification that a change has set, None if it has set none.
+
+    It may be another one by the time the event is read.
+    """
+    detail = event["detail"]
+    said = detail.get("InferenceSpecification")
+    changed = detail.get("UpdatedModelPackageFields") or []
+    return said if isinstance(said, Mapping) and "InferenceSpecification" in changed else None
+
+
 def approved_stage(detail: Mapping[str, Any]) -> str | None:
     """The stage that an event's detail approves, or None.
 

@@ -20,8 +20,8 @@ from governance.domain import locations, parts
 from governance.domain.errors import InvalidInputError
 
 SCHEMA = "governed-path/candidate/v1"
-# Our own write-back adds entries of this name to the card; they are evidence, not the candidate.
-# The card's evaluation that `write_results` adds; every other one is its authors'.
+# The card's evaluation that `write_results` adds: bound by the report that it is made of
+# (domain/our_evaluation.py), not by the candidate. Every other one is the card's authors'.
 _OUR_EVALUATION = re.compile(r"governed-path test of candidate [0-9a-f]{12}")
 
 # Metadata that the training pipeline declares about an artefact, by role.
@@ -376,12 +376,12 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[st
     `expected` is what `before` has. Where the bytes are does not count, their digests do.
     """
     digests = [{one["role"]: one["sha256"] for one in m["artifacts"]} for m in (before, after)]
-    leaves = [dict(_leaves({**m, "artifacts": [], "schema": None})) for m in (before, after)]
+    values = [dict(leaves({**m, "artifacts": [], "schema": None})) for m in (before, after)]
     return [
         found
-        for suffix, (old, new) in ((" sha256", digests), ("", leaves))
+        for suffix, (old, new) in ((" sha256", digests), ("", values))
         for name in sorted(old.keys() | new.keys())
-        if (found := _difference(f"{name}{suffix}", old.get(name), new.get(name)))
+        if (found := difference(f"{name}{suffix}", old.get(name), new.get(name)))
     ]
 
 
@@ -400,7 +400,7 @@ def differences(
     digests = {artifact["role"]: artifact["sha256"] for artifact in approved["artifacts"]}
     present = {location["role"]: location["sha256"] for location in objects}
     found = [
-        _difference(f"{role} sha256", digests.get(role), present.get(role))
+        difference(f"{role} sha256", digests.get(role), present.get(role))
         for role in sorted(digests.keys() | present.keys())
     ]
     expected = {**approved, "artifacts": [], "images": [], "schema": None}
@@ -408,12 +408,29 @@ def differences(
         "model": description["ModelPackageGroupName"],
         **_contents(description, objects, images),
     }
-    before, after = dict(_leaves(expected)), dict(_leaves(now))
+    before, after = dict(leaves(expected)), dict(leaves(now))
     found += [
-        _difference(name, before.get(name), after.get(name))
+        difference(name, before.get(name), after.get(name))
         for name in sorted(before.keys() | after.keys())
     ]
     return [difference for difference in found if difference]
+
+
+def differences_as_set(
+    approved: Mapping[str, Any],
+    specification: Mapping[str, Any],
+    objects: Sequence[Mapping[str, Any]],
+) -> list[dict[str, str]]:
+    """How an inference specification that an event tells of differs from the manifest's.
+
+    What the event leaves out does not count: AWS does not document that it tells everything.
+    """
+    roles = {_uri(location): f"artifact:{location['role']}" for location in objects}
+    name = "inference_specification"
+    before = dict(leaves(approved[name], name))
+    now = dict(leaves(_placeless(specification, roles, {}), name))
+    found = [difference(leaf, before.get(leaf), now[leaf]) for leaf in sorted(now)]
+    return [one for one in found if one]
 
 
 def central_prefix(model: str, candidate: str) -> str:
@@ -426,7 +443,8 @@ def central_key(model: str, candidate: str, role: str, key: str) -> str:
     return f"{central_prefix(model, candidate)}{role}/{key.rpartition('/')[2]}"
 
 
-def _difference(name: str, expected: Any, actual: Any) -> dict[str, str]:
+def difference(name: str, expected: Any, actual: Any) -> dict[str, str]:
+    """{name, expected, actual} as text; {} if there is none."""
     if expected == actual:
         return {}
     return {"name": name, "expected": _text(expected), "actual": _text(actual)}
@@ -468,12 +486,12 @@ def _placeless(value: Any, roles: Mapping[str, str], looked_up: Mapping[str, str
     return value
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted path, value) of everything in a JSON value that holds nothing itself."""
     if isinstance(value, Mapping | list) and value:
         entries = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, entry in entries:
-            yield from _leaves(entry, f"{path}.{key}" if path else str(key))
+            yield from leaves(entry, f"{path}.{key}" if path else str(key))
     elif value not in (None, [], {}):
         yield path, value
 

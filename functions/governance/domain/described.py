@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.domain.candidate import is_our_evaluation, training_data
+from governance.domain.candidate import canonical_card, training_data
+from governance.domain.errors import InvalidInputError
 from governance.domain.images import containers_of
 
 
@@ -37,15 +38,12 @@ def described(
 def card_sections(description: Mapping[str, Any]) -> list[str]:
     """The sections of the model card in which its authors say something, sorted.
 
-    [] without a card. That the card is JSON was established when its digest was taken.
+    [] without a card, or of one that cannot be read: that is a difference from the candidate.
     """
-    content = (description.get("ModelCard") or {}).get("ModelCardContent")
-    card = json.loads(content) if content else {}
-    details = card.get("evaluation_details") or []
-    theirs = {
-        **card,
-        "evaluation_details": [entry for entry in details if not is_our_evaluation(entry)],
-    }
+    try:
+        theirs = json.loads(canonical_card(description) or b"{}")
+    except InvalidInputError:
+        return []
     return sorted(section for section, said in theirs.items() if _says_something(said))
 
 

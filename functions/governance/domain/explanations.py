@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from governance.domain import phases
+from governance.domain import our_evaluation, phases
 from governance.domain import policy_request as asked
 from governance.domain.claims import LAST_MODIFIED
 from governance.domain.confirmations import contradiction
@@ -144,6 +144,11 @@ def candidate_unchanged(facts: Facts, policy: Policy) -> Answer:
         "CloudTrail has who changed it. Once it is as it was, an AI Engineer approves it for Test "
         "again; otherwise the Data Scientist promotes a new version"
     )
+    if facts.differences and all(our_evaluation.is_about(d) for d in facts.differences):
+        remedy = (
+            "CloudTrail has who changed what it says of its tests. An AI Engineer approves it for "
+            "Test again: its tests say it anew"
+        )
     if all(d.get("name") == LAST_MODIFIED for d in facts.differences):
         remedy = f"A {_approver(facts)} looks at the version again and approves it again"
     return (

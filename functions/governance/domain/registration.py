@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.domain import phases
-from governance.domain.candidate import (
-    OF_THE_PLACE,
-    is_our_evaluation,
-    our_evaluation_name,
-    with_attachments,
-)
+from governance.domain import our_evaluation, phases
+from governance.domain.candidate import OF_THE_PLACE, with_attachments
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
@@ -28,12 +21,6 @@ _RELOCATED = (
     "DriftCheckBaselines",
     "SamplePayloadUrl",
 )
-_LONGEST_CARD = 100_000  # characters of ModelCardContent
-_LONGEST_OBSERVATION = 2096  # characters of evaluation_observation in a model card
-_LONGEST_VALUE = 256  # characters of a metadata value
-_MOST_METADATA = 50  # entries of CustomerMetadataProperties
-_RESULTS_AT_LEAST = 4  # status, candidate and report go before the numbers
-_FORBIDDEN = re.compile(r"[^\w\s.:/=+\-@]")
 
 
 def central_version(
@@ -64,8 +51,9 @@ def central_version(
             **{
                 key: value
                 for key, value in description.get("CustomerMetadataProperties", {}).items()
-                # How it is deployed is said with the approval for Test, by who gives that.
-                if key != METADATA_KEY
+                # How it is deployed is said with the approval for Test, by who gives that; what
+                # the tests there found, by them.
+                if key != METADATA_KEY and not key.startswith(our_evaluation.PREFIX)
             },
             "candidate-id": candidate["candidate_id"],
             "origin-arn": description["ModelPackageArn"],
@@ -185,43 +173,40 @@ def candidate_item(
 
 
 def results_update(
-    description: Mapping[str, Any],
-    candidate_id: str,
-    status: str,
-    summary: Mapping[str, Any],
-    report: Mapping[str, Any] | None,
-    reasons: Sequence[str],
+    description: Mapping[str, Any], report: Mapping[str, Any], reference: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The UpdateModelPackage fields that record a test: stage, metadata and model card at once.
 
-    `summary` {metrics: {name: number}}; `report` {uri, version_id, sha256} or None. A version
-    without a model card does not get one: a card that was not approved would void the approval. One
-    that was recalled while it was tested stays recalled.
+    `report` is as `test_report` made it, `reference` {uri, version_id, sha256} where it is. A
+    version without a model card does not get one: a card that was not approved would void the
+    approval. One that was recalled while it was tested stays recalled.
     """
-    why = "; ".join(reasons) or f"All suites passed for candidate {candidate_id}"
+    why = "; ".join(report["reasons"])
     present = description.get("CustomerMetadataProperties", {})
-    others = sum(not key.startswith("test-") for key in present)
-    results = _result_metadata(candidate_id, status, summary, report, _MOST_METADATA - others)
-    stale = sorted(key for key in present if key.startswith("test-") and key not in results)
+    prefix = our_evaluation.PREFIX
+    others = {key: value for key, value in present.items() if not key.startswith(prefix)}
+    results = our_evaluation.in_metadata(report, reference, len(others))
+    stale = sorted(present.keys() - others.keys() - results.keys())
     fields: dict[str, Any] = {
         "ModelLifeCycle": {
             "Stage": "Test",
-            "StageStatus": status,
-            "StageDescription": one_line(why),
+            "StageStatus": report["status"],
+            "StageDescription": one_line(
+                why or f"All suites passed for candidate {report['candidate_id']}"
+            ),
         },
         # The whole map: AWS does not say whether an update merges it or replaces it.
-        "CustomerMetadataProperties": {
-            **{key: value for key, value in present.items() if key not in stale},
-            **results,
-        },
+        "CustomerMetadataProperties": {**others, **results},
     }
     if stale:
         fields["CustomerMetadataPropertiesToRemove"] = stale
     if phases.is_taken_back(description):
         del fields["ModelLifeCycle"]
-    card = _card_with_results(description, candidate_id, status, summary, report)
-    if card:
-        fields["ModelCard"] = card
+    content = (description.get("ModelCard") or {}).get("ModelCardContent")
+    if content:
+        said = our_evaluation.on_card(content, report, reference)
+        if said != content:
+            fields["ModelCard"] = {"ModelCardContent": said}
     return fields
 
 
@@ -274,75 +259,15 @@ def _relocated_card(
     """The card with its attachments where they are in Central; data sets stay where they are."""
     said = {key: card[key] for key in ("ModelCardContent", "ModelCardStatus") if card.get(key)}
     if "ModelCardContent" in said:
-        said["ModelCardContent"] = with_attachments(said["ModelCardContent"], moved)
+        # An evaluation under our name is of other tests than those that this version will have.
+        theirs = our_evaluation.without(said["ModelCardContent"])
+        said["ModelCardContent"] = with_attachments(theirs, moved)
         size = len(said["ModelCardContent"])
-        if size > _LONGEST_CARD:
+        longest = our_evaluation.LONGEST_CARD
+        if size > longest:
             raise InvalidInputError(
                 f"the model card of {description['ModelPackageArn']} has {size} characters once "
-                f"its attachments are named in Central; at most {_LONGEST_CARD} are taken: "
+                f"its attachments are named in Central; at most {longest} are taken: "
                 "register a version with a shorter one"
             )
     return said
-
-
-def _result_metadata(
-    candidate_id: str,
-    status: str,
-    summary: Mapping[str, Any],
-    report: Mapping[str, Any] | None,
-    room: int,
-) -> dict[str, str]:
-    metadata = {"test-status": status, "test-candidate-id": candidate_id}
-    if report:
-        metadata["test-report-uri"] = str(report["uri"])
-        metadata["test-report-sha256"] = str(report["sha256"])
-    for name, value in summary.get("metrics", {}).items():
-        if value is not None:
-            metadata[f"test-{str(name).replace('_', '-')}"] = f"{value:.6g}"
-    # The registry refuses JSON characters, long values and many entries.
-    kept = list(metadata.items())[: max(room, _RESULTS_AT_LEAST)]
-    return {key: _FORBIDDEN.sub(" ", value)[:_LONGEST_VALUE] for key, value in kept}
-
-
-def _observation(candidate_id: str, status: str, summary: Mapping[str, Any]) -> str:
-    """What a reader of the card learns without opening the report."""
-    by_status: dict[str, list[str]] = {}
-    for entry in summary.get("suites") or []:
-        by_status.setdefault(str(entry["status"]), []).append(str(entry["suite"]))
-    told = [f"{outcome}: {', '.join(names)}." for outcome, names in sorted(by_status.items())]
-    return " ".join([f"Test {status}. Candidate {candidate_id}.", *told])[:_LONGEST_OBSERVATION]
-
-
-def _card_with_results(
-    description: Mapping[str, Any],
-    candidate_id: str,
-    status: str,
-    summary: Mapping[str, Any],
-    report: Mapping[str, Any] | None,
-) -> dict[str, Any] | None:
-    content = (description.get("ModelCard") or {}).get("ModelCardContent")
-    if not content:
-        return None
-    card = json.loads(content)
-    others = [
-        entry for entry in card.get("evaluation_details") or [] if not is_our_evaluation(entry)
-    ]
-    entry: dict[str, Any] = {
-        "name": our_evaluation_name(candidate_id),
-        "evaluation_observation": _observation(candidate_id, status, summary),
-        "metric_groups": [
-            {
-                "name": "Test endpoint",
-                "metric_data": [
-                    {"name": str(name), "type": "number", "value": value}
-                    for name, value in sorted(summary.get("metrics", {}).items())
-                    if value is not None
-                ],
-            }
-        ],
-    }
-    if report:
-        entry["metadata"] = {"report": str(report["uri"]), "report_sha256": str(report["sha256"])}
-    text = json.dumps({**card, "evaluation_details": [*others, entry]})
-    # A full card keeps what its authors wrote; the metadata still points to the report.
-    return {"ModelCardContent": text} if len(text) <= _LONGEST_CARD else None

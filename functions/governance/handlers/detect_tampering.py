@@ -37,14 +37,23 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     known = approved and Candidates(settings.candidates_table).find(approved, change["model"])
     if not known:
         return {"outcome": "not approved"}
+    arn = change["model_package_arn"]
+    tests = comparison.Tests(entries, change["model"], arn)
     sessions = Sessions(settings, change["claim_id"])
     session = sessions.hub(change["account"]) if in_dev else sessions.registry()
-    description = Registry(session).describe(change["model_package_arn"])
+    description = Registry(session).describe(arn)
     differences = (
         comparison.differences_in_dev(known, description, session, settings.evidence_bucket)
         if in_dev
-        else comparison.differences(known, description)
+        else [
+            *comparison.differences(known, description),
+            *tests.differences(description, tested_next=True),
+        ]
     )
+    if not differences and not in_dev:
+        # Put back within seconds, it was something else all the same: Prod may have loaded it.
+        set_ = approval_events.specification_set(event)
+        differences = comparison.differences_as_set(known, set_)
     if not differences:
         return {"outcome": "unchanged"}
     current = not claims.changed_since(change["decided_at"], description)

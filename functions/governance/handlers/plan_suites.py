@@ -29,7 +29,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     definition = definitions.read(request["deployment"]["definition"], artifacts)
     champion, nobody = champions.find(
         Ledger(settings.ledger_table),
-        artifacts,
         model=promotion["model"],
         endpoint_name=project["endpoint_name"],
         model_package_arn=promotion["model_package_arn"],

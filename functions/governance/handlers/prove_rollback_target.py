@@ -44,6 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     proof = Proof(
         Registry(Sessions(settings, claim_of(event)).registry()),
         Candidates(settings.candidates_table),
+        ours,
     )
     back = promotion["workflow"] in approval_events.BACK
     # What the last request has named stays on the version; an alarm names none.

@@ -6,7 +6,8 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.candidates import Candidates
-from governance.adapters.comparison import compare
+from governance.adapters.comparison import Tests, compare
+from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.domain import claims
@@ -24,9 +25,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     left the candidate as it is, such as a newer decision.
     """
     promotion = contracts.request("verify_candidate", event)["promotion"]
-    registry = Registry(Sessions(settings, claim_of(event)).registry())
-    description = registry.describe(promotion["model_package_arn"])
-    compared = compare(promotion, description, Candidates(settings.candidates_table))
+    arn = promotion["model_package_arn"]
+    tests = Tests(Ledger(settings.ledger_table), promotion["model"], arn)
+    description = Registry(Sessions(settings, claim_of(event)).registry()).describe(arn)
+    compared = compare(promotion, description, Candidates(settings.candidates_table), tests)
     tampering = compared["differences"]
     return {
         "candidate": compared["candidate"],

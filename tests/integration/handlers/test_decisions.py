@@ -101,6 +101,18 @@ def test_a_review_that_nobody_can_be_named_for_counts_for_nothing(here: Organisa
     assert reviews.standing(_story(here, arn), candidate_id, LATER) == []
 
 
+def test_a_review_of_tests_that_say_something_else_by_now_counts_for_nothing(
+    here: Organisation,
+) -> None:
+    arn, candidate_id = _tested(here)
+    here.tests(arn, auc=0.61)
+    here.registry.versions[arn]["CustomerMetadataProperties"]["test-auc"] = "0.91"
+    _decide(here, arn, "Technical-Approved", TESS)
+    entry = _story(here, arn)[0]
+    assert "tests.metadata.test-auc" in entry["objections"][0]
+    assert reviews.standing(_story(here, arn), candidate_id, LATER) == []
+
+
 def test_a_hidden_revocation_still_takes_back(here: Organisation) -> None:
     arn, candidate_id = _tested(here)
     _decide(here, arn, "Technical-Approved", TESS, "2026-01-31T13:00:00Z")

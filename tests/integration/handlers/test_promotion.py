@@ -31,6 +31,7 @@ from governance.domain import (
     ledger,
     locks,
     policy_changes,
+    registration,
 )
 from governance.domain.errors import (
     AccessError,
@@ -250,6 +251,31 @@ class Organisation:
         self._aws("dynamodb").put_item(
             TableName="governed-path-confirmations", Item=items.to_item(record)
         )
+
+    def tests(
+        self, arn: str, number: int = 1, status: str = "Passed", **metrics: float
+    ) -> dict[str, str]:
+        """The tests of a Central version, as the workflow records and writes them: its report."""
+        promotion = self.in_central(arn) | {"claim_id": str(number) * 64}
+        candidate_id = registration.candidate_id_of(self.registry.describe(arn))
+        entry = {"promotion": promotion, "stage": "Test", "candidate_id": candidate_id}
+        self.call("record", kind="ValidationStarted", stage_status="Validating", **entry)
+        summary = {"metrics": metrics or {"auc": 0.8, "latency_p95_ms": 12.5}}
+        report = self.report(candidate_id, status, summary)
+        self.call("write_results", promotion=promotion, report=report)
+        told = {"report": report, "summary": summary}
+        self.call("record", kind=f"Validation{status}", stage_status=status, **entry, **told)
+        return report
+
+    def report(self, candidate_id: str, status: str, summary: dict[str, Any]) -> dict[str, str]:
+        """A test report in the evidence bucket, as AggregateResults keeps one."""
+        said = {"candidate_id": candidate_id, "status": status, "summary": summary, "reasons": []}
+        body = json.dumps(said).encode()
+        digest = hashlib.sha256(body).hexdigest()
+        place = {"Bucket": EVIDENCE, "Key": f"reports/{self.model}/{candidate_id}/{digest}.json"}
+        stored = self._aws("s3").put_object(**place, Body=body, ChecksumAlgorithm="SHA256")
+        uri = f"s3://{EVIDENCE}/{place['Key']}"
+        return {"uri": uri, "version_id": stored["VersionId"], "sha256": digest}
 
     def _put(self, name: str, body: bytes) -> dict[str, Any]:
         key = f"{self.model}/{name}"
@@ -623,28 +649,30 @@ def test_a_promoted_version_is_unchanged(here: Organisation) -> None:
 
 
 def test_our_own_results_do_not_change_the_candidate(here: Organisation) -> None:
-    _, candidate, arn = here.promoted()
-    report = {"uri": f"s3://{EVIDENCE}/reports/x.json", "version_id": "v", "sha256": "e" * 64}
-    for auc in (0.8, 0.81):
-        here.call(
-            "write_results",
-            promotion=here.in_central(arn),
-            candidate_id=candidate["candidate_id"],
-            status="Passed",
-            summary={"metrics": {"auc": auc, "latency_p95_ms": 12.5}},
-            report=report,
-            reasons=[],
-        )
+    arn = here.promoted()[2]
+    for number, auc in enumerate((0.8, 0.81)):
+        here.tests(arn, number, auc=auc, latency_p95_ms=12.5)
+        assert here.verified(arn)["tampering"] == []
     version = here.registry.describe(arn)
     assert version["CustomerMetadataProperties"]["test-auc"] == "0.81"
     assert version["CustomerMetadataProperties"]["test-latency-p95-ms"] == "12.5"
     card = json.loads(version["ModelCard"]["ModelCardContent"])
     assert len(card["evaluation_details"]) == 1
-    assert here.call("verify_candidate", promotion=here.in_central(arn))["differences"] == []
+
+
+_CARDS = {
+    "card": '{"model_overview": {"model_name": "other"}}',
+    "no card at all": "{",
+    "no list of evaluations": '{"evaluation_details": {"name": "x"}}',
+}
 
 
 @pytest.mark.parametrize(
-    "what", ["image", "card", "bytes", "bytes without a digest", "no bytes", "model data"]
+    "what",
+    [
+        *("image", "bytes", "bytes without a digest", "no bytes", "model data"),
+        *("card", "no card at all", "no list of evaluations"),
+    ],
 )
 def test_a_change_after_the_promotion_is_found(
     here: Organisation, aws: Callable[..., Any], what: str
@@ -654,8 +682,8 @@ def test_a_change_after_the_promotion_is_found(
     container = version["InferenceSpecification"]["Containers"][0]
     if what == "image":
         container["Image"] = "account.dkr.ecr.us-east-1.amazonaws.com/other:1"
-    elif what == "card":
-        version["ModelCard"]["ModelCardContent"] = '{"model_overview": {"model_name": "other"}}'
+    elif what in _CARDS:
+        version["ModelCard"]["ModelCardContent"] = _CARDS[what]
     elif what == "model data":
         container["ModelDataUrl"] = f"s3://{ARTIFACTS}/other/model.tar.gz"
     else:
@@ -669,6 +697,23 @@ def test_a_change_after_the_promotion_is_found(
             aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="CRC32")
     verified = here.call("verify_candidate", promotion=here.in_central(arn))
     assert len(verified["differences"]) == 1
+
+
+def _rewrite(version: dict[str, Any], *ours: dict[str, Any]) -> None:
+    """Somebody writes these evaluations into the card in place of those under our name."""
+    card = json.loads(version["ModelCard"]["ModelCardContent"])
+    card["evaluation_details"] = list(ours)
+    version["ModelCard"]["ModelCardContent"] = json.dumps(card)
+
+
+def test_a_version_that_tells_of_tests_before_it_had_any_is_found(here: Organisation) -> None:
+    arn = here.promoted()[2]
+    version = here.registry.versions[arn]
+    version["CustomerMetadataProperties"]["test-auc"] = "0.99"
+    _rewrite(version, {"name": "governed-path test of candidate 0123456789ab"})
+    found = {one["name"]: one["expected"] for one in here.verified(arn)["tampering"]}
+    name = "tests.model_card.governed-path test of candidate 0123456789ab.name"
+    assert found == {name: "null", "tests.metadata.test-auc": "null"}
 
 
 def test_a_version_that_borrows_another_ones_candidate_is_found(here: Organisation) -> None:
@@ -994,6 +1039,11 @@ def test_the_way_back_is_what_served_and_all_of_it_is_tried(
     found = here.call("prove_rollback_target", **asked)
     assert found["refusal"] is None, found
     assert found["rollback_target"]["model_package_arn"] == first
+    said = here.registry.versions[first]["CustomerMetadataProperties"]
+    said["test-status"] = "Passed"
+    refused = here.call("prove_rollback_target", **asked)
+    assert "tests.metadata.test-status" in str(refused["refusal"])
+    del said["test-status"]
     here.registry.versions[first]["ModelApprovalStatus"] = "Rejected"
     model_data = next(
         one for one in here.verified(first)["candidate"]["objects"] if one["role"] == "model-data"
@@ -1171,13 +1221,12 @@ def test_tests_compare_with_what_serves_after_a_rollback(here: Organisation) -> 
     deployment = _released(here, first)
     second = here.registry.register(here.registry.describe(first))
     third = here.registry.register(here.registry.describe(first))
-    ours, artifacts = Ledger("governed-path-ledger"), Artifacts()
+    ours = Ledger("governed-path-ledger")
 
     def champion() -> str:
         """Of which version the tests of the third look for a report; none of them has one."""
         found, why = champions.find(
             ours,
-            artifacts,
             model=here.model,
             endpoint_name=deployment["endpoint_name"],
             model_package_arn=third,
@@ -1784,6 +1833,116 @@ def test_a_change_of_an_approved_version_voids_its_approvals_with_before_and_aft
     story = list(entries.story(here.model, arn))
     assert not ledger.tests_passed(story, candidate_id)
     assert ledger.phase(story) == "Test/Passed"
+
+
+AUC = ".metric_groups.Test endpoint.metric_data.auc.value"
+
+
+def _failed_and_praised(here: Organisation) -> tuple[str, str]:
+    """(Central ARN, candidate id) of a version whose card has a better number than was measured."""
+    arn, candidate_id = _recorded_promotion(here)
+    here.tests(arn, status="Failed", auc=0.61)
+    version = here.registry.versions[arn]
+    (ours,) = json.loads(version["ModelCard"]["ModelCardContent"])["evaluation_details"]
+    ours["metric_groups"][0]["metric_data"][0]["value"] = 0.91
+    _rewrite(version, ours)
+    return arn, candidate_id
+
+
+def test_a_better_number_in_our_own_evaluation_is_tampering(here: Organisation) -> None:
+    arn, candidate_id = _failed_and_praised(here)
+    assert _changed(here, arn)["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert (entry["candidate_id"], entry["changed_by"]["person"]) == (candidate_id, "adam")
+    name = f"tests.model_card.governed-path test of candidate {candidate_id[:12]}{AUC}"
+    assert entry["differences"] == [{"name": name, "expected": "0.61", "actual": "0.91"}]
+
+
+def test_no_gate_lets_a_rewritten_evaluation_pass_until_it_is_tested_again(
+    here: Organisation,
+) -> None:
+    arn, _ = _failed_and_praised(here)
+    for stage in ("Test", "Prod"):
+        promotion = here.in_central(arn, stage)
+        verified = here.call("verify_candidate", promotion=promotion)
+        (found,) = verified.pop("tampering")
+        assert (found["expected"], found["actual"]) == ("0.61", "0.91")
+        who = here.call("resolve_approver", promotion=promotion)
+        reasons = here.call("evaluate_gate", promotion=promotion, **who, **verified)["verdict"][
+            "reasons"
+        ]
+        (reason,) = [one for one in reasons if one["rule"] == "candidate_unchanged"]
+        assert f"{AUC} is 0.91 but the candidate has 0.61" in reason["fact"]
+        assert "tests say it anew" in reason["remedy"]
+    # It is on record by now, and who approves for Test again has it written anew.
+    assert _changed(here, arn)["outcome"] == "recorded"
+    assert here.verified(arn)["tampering"] == []
+    assert here.call("verify_candidate", promotion=here.in_central(arn, "Prod"))["tampering"]
+    assert _changed(here, arn, second=7) == {"outcome": "unchanged"}, "nothing is left to void"
+    here.tests(arn, 2, auc=0.8)
+    assert here.call("verify_candidate", promotion=here.in_central(arn, "Prod"))["tampering"] == []
+
+
+def test_our_own_writing_is_no_tampering_before_the_ledger_says_what_it_is(
+    here: Organisation,
+) -> None:
+    arn, candidate_id = _recorded_promotion(here)
+    here.tests(arn)
+    promotion = here.in_central(arn) | {"claim_id": "2" * 64}
+    entry = {"promotion": promotion, "stage": "Test", "candidate_id": candidate_id}
+    here.call("record", kind="ValidationStarted", stage_status="Validating", **entry)
+    report = here.report(candidate_id, "Failed", {"metrics": {"auc": 0.5}})
+    here.call("write_results", promotion=promotion, report=report)
+    assert _changed(here, arn) == {"outcome": "unchanged"}
+    # Nor after the run has broken: whether it had written, nobody knows.
+    here.call("record", kind="ValidationErrored", stage_status="Errored", **entry)
+    assert _changed(here, arn) == {"outcome": "unchanged"}
+    here.tests(arn, 3, auc=0.7)
+    assert _changed(here, arn) == {"outcome": "unchanged"}
+
+
+def test_tests_that_end_while_a_version_is_read_have_it_read_again(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn, _ = _recorded_promotion(here)
+    describe = here.registry.describe
+
+    def tested_meanwhile(model_package_arn: str) -> dict[str, Any]:
+        monkeypatch.setattr(here.registry, "describe", describe)
+        here.tests(arn)
+        return describe(model_package_arn)
+
+    monkeypatch.setattr(here.registry, "describe", tested_meanwhile)
+    with pytest.raises(TransientError, match="began or ended"):
+        here.verified(arn)
+    assert here.verified(arn)["tampering"] == []
+
+
+def _set_and_put_back(here: Organisation, arn: str, **specification: Any) -> dict[str, Any]:
+    """The event of a change of the specification that is not there any more when it is read."""
+    here.registry.versions[arn]["LastModifiedTime"] = "2026-01-31T12:00:06Z"
+    return here.call(
+        "detect_tampering",
+        **here.event(
+            ModelPackageArn=arn,
+            ModelLifeCycle={"Stage": "Test", "StageStatus": "Passed"},
+            UpdatedModelPackageFields=["InferenceSpecification"],
+            LastModifiedTime="2026-01-31T12:00:05Z",
+            InferenceSpecification=specification,
+        ),
+    )
+
+
+def test_what_was_put_back_within_seconds_was_changed_all_the_same(here: Organisation) -> None:
+    arn, _ = _recorded_promotion(here)
+    image = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]["Image"]
+    # Not all of it, but nothing else.
+    assert _set_and_put_back(here, arn, Containers=[{"Image": image}])["outcome"] == "unchanged"
+    found = _set_and_put_back(here, arn, Containers=[{"Image": "elsewhere/other:1"}])
+    assert found["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert [one["actual"] for one in entry["differences"]] == ["elsewhere/other:1"]
+    assert "changed_by" not in entry
 
 
 def test_what_changes_nothing_of_the_candidate_is_no_tampering(here: Organisation) -> None:

@@ -235,11 +235,7 @@ def test_what_is_taken_back_while_a_workflow_is_at_it_stays_so_in_the_registry(
     made_of.call(
         "write_results",
         promotion=promotion,
-        candidate_id=candidate["candidate_id"],
-        status="Passed",
-        summary={"metrics": {"auc": 0.9}},
-        report=None,
-        reasons=[],
+        report=made_of.report(candidate["candidate_id"], "Passed", {"metrics": {"auc": 0.9}}),
     )
     assert version["ModelLifeCycle"] == {"Stage": stage, "StageStatus": status}
     assert version["CustomerMetadataProperties"]["test-status"] == "Passed"

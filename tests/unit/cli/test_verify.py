@@ -283,6 +283,21 @@ def test_a_version_that_is_not_the_candidate_any_more_is_found(
     assert place.endswith(" inference_specification.Containers.0.ImageDigest")
 
 
+def test_a_version_that_says_something_else_of_its_tests_is_found(
+    govern: Govern, where: list[Any], central: dict[str, Any]
+) -> None:
+    metadata = central["description"]["CustomerMetadataProperties"]
+    assert metadata["test-status"] == "Passed"
+    metadata["test-status"] = "Failed"
+    ((name, what, place),) = failures(report(central, govern, VERSION))
+    assert (name, what) == ("version", "version-changed")
+    assert place.endswith(" tests.metadata.test-status")
+    # Another report than the one that the ledger names says nothing; that it is another is found.
+    central["documents"][EVIDENCE.report_reference["uri"].split("/", 3)[3]] = b"{}"
+    found = failures(report(central, govern, VERSION))
+    assert [what for _, what, _ in found] == ["evidence-mismatch"]
+
+
 def test_a_version_that_nobody_promoted_is_found(
     govern: Govern, where: list[Any], central: dict[str, Any]
 ) -> None:

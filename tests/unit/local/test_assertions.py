@@ -96,7 +96,11 @@ def _missing(*names: str) -> list[tuple[str, Any]]:
 CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
     (calls, iam): [("_roles", None), ("_roles", {})],
     (calls, botocore.session): [("create_loader", None)],
-    (calls, sts): [("_sessions", None), ("register_session", _differs)],
+    (calls, sts): [
+        ("_sessions", None),
+        ("register_session", _differs),
+        ("handle_request", _differs),
+    ],
     (environments, lambda_runtime): [
         ("Worker", _Unpacks),
         ("acquire_worker", _differs),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
+from ministack.services import sts
 
 from local.seams import calls, environments, event_targets, lambda_errors, permissions, provisioning
 from local.seams.calls import _trusts
@@ -91,6 +94,25 @@ def test_equal_packages_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.Mo
         wanted.append(directory.resolve())
     assert wanted[0] == wanted[1] != wanted[2]
     assert looked_at == [["python/module.py"], [], ["python/module.py"]]
+
+
+class _Sessions(dict[str, Any]):
+    """Whoever goes through it lets others work meanwhile."""
+
+    def items(self) -> Any:
+        for item in super().items():
+            time.sleep(0)
+            yield item
+
+
+def test_sessions_of_many_threads_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sts, "_sessions", _Sessions())
+    register = calls.one_at_a_time(sts.register_session)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: register(str(number), {}), range(400)))
+
+    assert len(sts._sessions) == 400
 
 
 def test_a_client_is_kept_for_who_calls_with_it_and_for_nobody_else(
