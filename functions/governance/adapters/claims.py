@@ -49,4 +49,4 @@ class Claims:
                 ConsistentRead=True,
             ).get("Item")
         found = items.from_item(item) if item else {}
-        return str(found.get("execution_arn")) == promotion["execution_arn"]
+        return bool(found.get("execution_arn") == promotion["execution_arn"])
