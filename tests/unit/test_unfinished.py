@@ -29,6 +29,9 @@ def test_who_reads_it_is_told_what_to_do(workflow: str) -> None:
     promotion = {**samples.promotion("Prod"), "workflow": workflow}
     request = unfinished.request(promotion, samples.version_arn(), ABORTED, [], None)
     assert " again" in request["reason"]
+    # Who asked for the drill finds it by the version that serves.
+    drilled = {"from": promotion["model_package_arn"]}
+    assert request["drill"] == (drilled if workflow == "drill_rollback" else None)
     assert (workflow in unfinished.OF_PROD) == ("`govern status`" in request["reason"])
 
 

@@ -56,6 +56,7 @@ def request(
     `end` is the detail of Step Functions' event, `story` the entries about the version, the newest
     first, `endpoint` {endpoint_name, endpoint_arn, account} what the run may have changed.
     """
+    drill = promotion["workflow"] == "drill_rollback"
     own = [entry for entry in story if entry["claim_id"] == promotion["claim_id"]]
     last = own[0] if own else {}
     status = str(end["status"])
@@ -74,6 +75,7 @@ def request(
             "Cause": f"the run was {_word(status)} {after}{': ' + said if said else ''}",
         },
         "reason": _DO[promotion["workflow"]],
+        "drill": {"from": promotion["model_package_arn"]} if drill else None,
     }
 
 
