@@ -1,13 +1,14 @@
 """How fast a candidate is copied to Central, in an embedded AWS of its own.
 
-    python -m benchmarks.copy_throughput [--sizes 1,8x1,64,256] [--objects 1000] [--json]
+    python -m benchmarks.copy_throughput [--sizes 1,8x1,64] [--objects 1000] [--link 125] [--json]
     python -m benchmarks.copy_throughput --paper
 
 Sizes are in MiB; "8x1" is a candidate of 8 objects of 1 MiB. Beside our copy (plan, batches,
-verification), in the same run and on the same data: boto3's managed copy, which has S3 compute a
-SHA-256 too but compares none, and download-then-upload by the managed transfer. What is small runs
-several times, in turn: the medians count. `--paper` computes what larger copies take in state
-transitions and calls, from the planner itself, and runs nothing.
+verification), in the same run and on the same data: boto3's managed copy, and download-then-upload
+by the managed transfer. Both have S3 compute a SHA-256 too, so that each way leaves the same, and
+compare none. What is small runs several times, in turn: the medians count. `--link` puts a link of
+so many MB/s between this process and the embedded AWS. `--paper` computes what larger copies take
+in state transitions and calls, from the planner itself, and runs nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import argparse
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,14 +35,16 @@ from boto3.s3.transfer import TransferConfig
 from governance.adapters import parallel, sessions
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.copies import Copies
+from governance.adapters.receipts import WORTH, Receipts
 from governance.domain import copying, locations
 from local import launcher, organisation
 
 _CENTRAL = organisation.ACCOUNTS["central"]
 _MIB = 1024**2
-_DEV, _THERE = "benchmark-dev", "benchmark-central"
+_DEV, _THERE, _EVIDENCE = "benchmark-dev", "benchmark-central", "benchmark-evidence"
 _SMALL = 4096  # bytes of each of many objects
 _REPEATED, _SMALL_ENOUGH, _FEW = 9, 64 * _MIB, 100  # runs of what has so few bytes and objects
+_AGAIN, _LARGE, _MANY = 3, 1024 * _MIB, 1000  # runs of what has no more than these
 _TRANSFER = TransferConfig(max_concurrency=parallel.REQUESTS)
 
 
@@ -56,23 +60,35 @@ class Calls:
 
 
 @contextmanager
-def _prepared() -> Iterator[str]:
-    """An embedded AWS with two versioned buckets; the ARN of a key."""
-    with tempfile.TemporaryDirectory() as directory:
+def _prepared(link: float) -> Iterator[tuple[str, int]]:
+    """An embedded AWS with versioned buckets, behind a link of so many MB/s.
+
+    The ARN of a key, and the id of its process.
+    """
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         state = Path(directory) / "state"
         server = launcher.up(state, {"LOG_LEVEL": "WARNING"})
+        stack.callback(launcher.down, state)
+        url = stack.enter_context(_linked(server.port, link)) if link else server.endpoint_url
+        session = organisation.root_session(_CENTRAL)
+        os.environ.update(organisation.environment(session, url))
+        s3 = sessions.own_client("s3")
+        for bucket in (_DEV, _THERE, _EVIDENCE):
+            s3.create_bucket(Bucket=bucket)
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        yield str(sessions.own_client("kms").create_key()["KeyMetadata"]["Arn"]), server.pid
+
+
+@contextmanager
+def _linked(port: int, speed: float) -> Iterator[str]:
+    """The URL of a link to that port."""
+    command = [sys.executable, "-m", "benchmarks.link", str(port), str(speed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as link:
+        assert link.stdout
         try:
-            session = organisation.root_session(_CENTRAL)
-            os.environ.update(organisation.environment(session, server.endpoint_url))
-            s3 = sessions.own_client("s3")
-            for bucket in (_DEV, _THERE):
-                s3.create_bucket(Bucket=bucket)
-                s3.put_bucket_versioning(
-                    Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-                )
-            yield str(sessions.own_client("kms").create_key()["KeyMetadata"]["Arn"])
+            yield f"http://127.0.0.1:{link.stdout.readline().strip()}"
         finally:
-            launcher.down(state)
+            link.kill()
 
 
 def _upload(key: str, size: int) -> dict[str, Any]:
@@ -103,15 +119,21 @@ def _ours(work: list[dict[str, Any]], prefix: str, kms_key: str) -> float:
     """Plan, copy batch after batch, verify; the seconds that functions would run."""
     began = time.perf_counter()
     copies = Copies(_THERE, prefix, kms_key, {"model": "m"})
-    missing = copies.missing(work)
+    receipts = Receipts(_EVIDENCE, "m", prefix.strip("/"), kms_key)
+    missing = copies.missing(work, receipts.of(len(work)))
     batches = copying.batches(missing, copies.uploads(missing))
     for batch in batches:
-        copies.copy(batch, again=False)
+        receipts.keep(copies.copy(batch, again=False)[1])
     copies.complete(work)
-    central = Artifacts(kms_key=kms_key)
-    arrived = parallel.each(lambda one: central._locate(_THERE, one["key"]), work)
-    for one, there in zip(work, arrived, strict=True):
-        assert locations.same_bytes(one["source"], there), one["key"]
+    central, known = Artifacts(kms_key=kms_key), receipts.of(len(work))
+    if len(work) < WORTH:
+        arrived = parallel.each(lambda one: central.locate(_THERE, one["key"]), work)
+    else:
+        arrived = central.locate_under(_THERE, prefix, known)
+    there = {one["key"]: one for one in arrived}
+    assert len(there) == len(work)
+    for one in work:
+        assert locations.same_bytes(one["source"], there[one["key"]]), one["key"]
     return time.perf_counter() - began
 
 
@@ -136,7 +158,11 @@ def _managed(work: list[dict[str, Any]], kms_key: str) -> float:
 def _through_here(work: list[dict[str, Any]], kms_key: str) -> float:
     """Download to a file and upload it again, as a build job does."""
     s3, began = sessions.own_client("s3"), time.perf_counter()
-    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
+    extra = {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": kms_key,
+        "ChecksumAlgorithm": "SHA256",
+    }
 
     def one(transfer: dict[str, Any]) -> None:
         with tempfile.NamedTemporaryFile() as file:
@@ -156,35 +182,59 @@ def _several(do: Callable[[dict[str, Any]], None], work: list[dict[str, Any]]) -
         list(pool.map(do, work))
 
 
-def _compare(name: str, work: list[dict[str, Any]], kms_key: str) -> dict[str, Any]:
+def _compare(name: str, work: list[dict[str, Any]], kms_key: str, server: int) -> dict[str, Any]:
     """The three ways, after each other, and what each leaves is removed before the next."""
     calls = Calls(sessions.own_client("s3"))
     size = sum(one["source"]["size"] for one in work)
     prefix = f"models/{name}/"
     work = [{**one, "key": prefix + one["key"]} for one in work]
     took: dict[str, list[float]] = {"ours": [], "again": [], "managed": [], "through": []}
+    worked: dict[str, list[float]] = {way: [] for way in took}
+
+    def run(way: str, do: Callable[[], float]) -> None:
+        before = _cpu(server)
+        took[way].append(do())
+        worked[way].append(_cpu(server) - before)
+
     grown, made = 0.0, dict[str, int]()
-    for _ in range(_REPEATED if size <= _SMALL_ENOUGH and len(work) < _FEW else 1):
+    for _ in range(_runs(size, len(work))):
         memory, before = _memory(), Counter(calls.made)
-        took["ours"].append(_ours(work, prefix, kms_key))
+        run("ours", lambda: _ours(work, prefix, kms_key))
         grown, made = max(grown, _memory() - memory), dict(calls.made - before)
-        took["again"].append(_ours(work, prefix, kms_key))
+        run("again", lambda: _ours(work, prefix, kms_key))
         _empty()
-        took["managed"].append(_managed(work, kms_key))
+        run("managed", lambda: _managed(work, kms_key))
         _empty()
-        took["through"].append(_through_here(work, kms_key))
+        run("through", lambda: _through_here(work, kms_key))
         _empty()
+        _empty(_EVIDENCE)
     seconds = {way: median(times) for way, times in took.items()}
+    cpu = {way: median(times) for way, times in worked.items()}
     return {
         "what": name,
         "bytes": size,
         **{f"{way}_s": each for way, each in seconds.items()},
+        **{f"{way}_cpu_s": each for way, each in cpu.items()},
         "vs_managed": seconds["managed"] / seconds["ours"],
         "vs_through": seconds["through"] / seconds["ours"],
+        "cpu_vs_managed": cpu["managed"] / cpu["ours"] if cpu["ours"] else 0,
+        "cpu_vs_through": cpu["through"] / cpu["ours"] if cpu["ours"] else 0,
         "memory_mib": grown,
         "calls": made,
         "runs": len(took["ours"]),
     }
+
+
+def _cpu(server: int) -> float:
+    """CPU seconds that this process and the embedded AWS have had: what others do is not in it."""
+    times = [psutil.Process(pid).cpu_times() for pid in (os.getpid(), server)]
+    return sum(one.user + one.system for one in times)
+
+
+def _runs(size: int, objects: int) -> int:
+    if size <= _SMALL_ENOUGH and objects < _FEW:
+        return _REPEATED
+    return _AGAIN if size <= _LARGE and objects <= _MANY else 1
 
 
 def _memory() -> float:
@@ -200,18 +250,18 @@ def _empty(bucket: str = _THERE) -> None:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": found})
 
 
-def measure(sizes: list[tuple[int, int]], objects: int) -> Iterator[dict[str, Any]]:
+def measure(sizes: list[tuple[int, int]], objects: int, link: float) -> Iterator[dict[str, Any]]:
     """So many objects of each size (MiB) as one candidate, then many small ones."""
-    with _prepared() as kms_key:
+    with _prepared(link) as place:
         warm = [{"source": _upload("warm", _SMALL), "key": "warm"}]
-        _compare("warm", warm, kms_key)
+        _compare("warm", warm, *place)
         for count, size in sizes:
             work = [
                 {"source": _upload(f"some/{size}-{number}", size * _MIB), "key": f"{number}"}
                 for number in range(count)
             ]
             several = f"{count} x " if count > 1 else ""
-            yield _compare(f"{several}{size} MiB", work, kms_key)
+            yield _compare(f"{several}{size} MiB", work, *place)
             _empty(_DEV)
         if objects:
             s3 = sessions.own_client("s3")
@@ -225,12 +275,14 @@ def measure(sizes: list[tuple[int, int]], objects: int) -> Iterator[dict[str, An
             parallel.each(put, range(objects))
             many = Artifacts().locate_under(_DEV, "many/")
             work = [{"source": one, "key": one["key"]} for one in many]
-            yield _compare(f"{objects} objects", work, kms_key)
+            yield _compare(f"{objects} objects", work, *place)
 
 
 def on_paper(name: str, sizes: list[int]) -> dict[str, Any]:
     """What the planner makes of objects of these sizes: transitions and calls, and their growth."""
-    work, calls = [], Counter[str]()
+    work, calls, whole = [], Counter[str](), 0
+    # So many are under a prefix: the approval looks at none that the registration has looked at.
+    builds = 1 if len(sizes) >= WORTH else 2
     for number, size in enumerate(sizes):
         part = copying.part_size(size)
         in_parts = size > part
@@ -243,21 +295,26 @@ def on_paper(name: str, sizes: list[int]) -> dict[str, Any]:
             "size": size,
             "sha256": f"{digest}-{count}" if in_parts else digest,
         }
-        calls["look at the source, twice"] += 2
-        calls["look at the copy"] += 2 if in_parts else 1
+        calls["look at the source"] += builds
         if in_parts:
+            calls["look at the copy"] += 2
             full, rest = divmod(size, part)
             source["part_sizes"] = [[full, part], *([[1, rest]] if rest else [])]
             # Sizes of the source's parts, and the parts that have arrived: 1,000 an answer.
-            calls["list parts"] += 2 * -(-count // 1000)
+            calls["list parts"] += (builds + 1) * -(-count // 1000)
             calls["begin and complete"] += 2
             calls["UploadPartCopy"] += count
         else:
             calls["CopyObject"] += 1
+            whole += 1
         work.append({"source": source, "key": f"models/m/c/model-data/{number:06}"})
     calls["list"] = 5 * -(-len(sizes) // 1000)
     uploads = {one["key"]: {"upload_id": "u" * 64, "parts": {}} for one in work}
     batches = copying.batches(work, uploads)
+    kept = [len(one["objects"]) for one in batches if len(one["objects"]) >= WORTH]
+    # What has a receipt is not looked at: written once, listed and read once when it is verified.
+    calls["look at the copy"] += whole - sum(kept)
+    calls["receipts"] = 2 * len(kept) + (2 * -(-len(batches) // 1000) if len(sizes) >= WORTH else 0)
     return {
         "what": name,
         "bytes": sum(sizes),
@@ -289,12 +346,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="1,8x1,64,256", help="MiB, with commas between")
     parser.add_argument("--objects", type=int, default=1000, help="small ones under a prefix")
+    parser.add_argument("--link", type=float, default=0, help="MB/s to the embedded AWS, 0: none")
     parser.add_argument("--paper", action="store_true", help="compute, run nothing")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     counted = [size.rpartition("x") for size in given.sizes.split(",") if size]
     sizes = [(int(count or 1), int(size)) for count, _, size in counted]
-    rows = iter(paper()) if given.paper else measure(sizes, given.objects)
+    rows = iter(paper()) if given.paper else measure(sizes, given.objects, given.link)
     if given.json:
         print(json.dumps(list(rows), indent=2))
     elif given.paper:
@@ -307,8 +365,10 @@ def main(arguments: list[str] | None = None) -> int:
         for row in rows:
             print(
                 f"{row['what']:>14}  ours {row['ours_s']:8.3f} s  again {row['again_s']:7.3f} s  "
-                f"managed {row['managed_s']:8.3f} s ({row['vs_managed']:.2f}x)  through here "
-                f"{row['through_s']:8.3f} s ({row['vs_through']:.2f}x)  "
+                f"managed {row['managed_s']:8.3f} s ({row['vs_managed']:.2f}x, CPU "
+                f"{row['cpu_vs_managed']:.2f}x)  through here {row['through_s']:8.3f} s "
+                f"({row['vs_through']:.2f}x, CPU {row['cpu_vs_through']:.2f}x)  CPU of ours "
+                f"{row['ours_cpu_s']:.2f} s  "
                 f"+{row['memory_mib']:.0f} MiB  {row['runs']} runs",
                 flush=True,
             )

@@ -22,6 +22,7 @@ from local.seams import (
     event_targets,
     images,
     lambda_errors,
+    large_objects,
     metrics,
     object_copies,
     permissions,
@@ -45,6 +46,7 @@ def install() -> None:
     event_targets.install()
     workflow_tasks.install()
     provisioning.install()
+    large_objects.install()
     object_copies.install()
     images.install()
     metrics.install(region)

@@ -255,7 +255,8 @@ class Aws:
         bucket, _, key = request["CopySource"].partition("?")[0].partition("/")
         body = self.objects[bucket, key]
         self.objects[request["Bucket"], request["Key"]] = body
-        return {"CopyObjectResult": {"ChecksumSHA256": _checksum(body)}}
+        result = {"ChecksumSHA256": _checksum(body)}
+        return {"CopyObjectResult": result, "VersionId": "v1", "SSEKMSKeyId": KEY}
 
     def _on_GetObjectTagging(self, request: dict[str, Any]) -> dict[str, Any]:
         tags = {"cleared-prod": "yes", "prod-account": samples.PROD}

@@ -52,6 +52,24 @@ FIELDS = sorted(_fields(_shape("CreateModelPackageInput")))
 COPIED = [field for field in FIELDS if field not in NOT_BYTES and REFUSED not in field]
 
 
+def _kinds(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(dotted path of a data source, kind) for every kind of data that its S3DataType knows."""
+    if isinstance(shape, StructureShape):
+        for name, member in shape.members.items():
+            if name == "S3DataType":
+                yield from ((".".join(path), kind) for kind in member.enum)
+            yield from _kinds(member, (*path, name))
+    elif isinstance(shape, ListShape):
+        yield from _kinds(shape.member, (*path, "[]"))
+    elif isinstance(shape, MapShape):
+        yield from _kinds(shape.value, (*path, "{}"))
+
+
+KINDS = sorted(_kinds(_shape("CreateModelPackageInput")))
+# Of the payloads of a validation; SageMaker itself takes no other kind there than the first two.
+READ = {"S3Object": "", "S3Prefix": "/", "ManifestFile": ""}
+
+
 def _put(holder: dict[str, Any], path: list[str], value: Any) -> None:
     """Set a value at a path, making what is not there; "[]" is the first of a list."""
     key, *rest = path
@@ -101,6 +119,19 @@ def test_every_field_that_names_bytes_is_a_reference(field: str) -> None:
     uri = "s3://somewhere/else.bin"
     found = [entry["uri"] for entry in candidate.references(_with(field, uri))]
     assert uri in found
+
+
+@pytest.mark.parametrize(("source", "kind"), KINDS)
+def test_every_kind_of_data_is_read_or_refused(source: str, kind: str) -> None:
+    uri = f"s3://somewhere/else{READ.get(kind, '')}"
+    description = _with(f"{source}.S3Uri", uri)
+    _put(description, f"{source}.S3DataType".split("."), kind)
+    if kind in READ:
+        (role,) = (one["role"] for one in candidate.references(description) if one["uri"] == uri)
+        assert (candidate.selected_role(role) != "") == (kind == "ManifestFile")
+    else:
+        with pytest.raises(InvalidInputError, match=f"as {kind}.*S3Prefix"):
+            candidate.references(description)
 
 
 @pytest.mark.parametrize("field", [field for field in FIELDS if REFUSED in field])

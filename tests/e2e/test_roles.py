@@ -41,6 +41,7 @@ DEFINITION = f"arn:aws:s3:::{EVIDENCE_BUCKET}/deployments/{MODEL}/definition.jso
 MODELS_OF = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{MODEL}/candidate"
 IMAGES = f"arn:aws:ecr:{REGION}:{CENTRAL}:repository/governed-path/images"
 COPY_PLAN = f"arn:aws:s3:::{EVIDENCE_BUCKET}/copies/{MODEL}/candidate/plan.jsonl"
+RECEIPT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/receipts/{MODEL}/candidate/receipt.jsonl"
 PREDICTIONS = f"arn:aws:s3:::{EVIDENCE_BUCKET}/predictions/{MODEL}/candidate/shard.json"
 REPORT = f"arn:aws:s3:::{EVIDENCE_BUCKET}/reports/{MODEL}/candidate/report.json"
 POLICY = f"arn:aws:s3:::{EVIDENCE_BUCKET}/policies/tiers/high.json"
@@ -500,8 +501,15 @@ def test_copying_reads_project_buckets_and_writes_models(deployed: dict[str, Dep
         ends = roles.allows(function, "s3:AbortMultipartUpload", MODELS)
         # Verifying ends what another run began for an object that is there.
         assert ends == (function in ("verify-copy", "abandon-copy"))
+        # What S3 answered to a copy is kept by the one that copies, and believed by two.
+        writes = roles.allows(function, "s3:PutObject", RECEIPT)
+        assert writes == (function == "copy-batch")
+        assert roles.allows(function, "s3:GetObject", RECEIPT) == (function != "abandon-copy")
+        assert not roles.allows(function, "s3:DeleteObjectVersion", RECEIPT)
     for function in ("plan-copy", "verify-copy", "abandon-copy"):
         assert not roles.allows(function, "s3:GetObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
+    for function in ("copy-batch", "verify-copy", "abandon-copy"):
+        assert not roles.allows(function, "s3:PutObject", COPY_PLAN)
 
 
 def test_a_copy_runs_as_executions_of_its_own_machine_only(deployed: dict[str, Deployed]) -> None:

@@ -425,6 +425,23 @@ def _data_source(**source: str) -> Description:
     return description
 
 
+def _validated(uri: str, kind: str) -> Description:
+    description = samples.description()
+    source = {"S3DataSource": {"S3Uri": uri, "S3DataType": kind}}
+    job = {"TransformJobDefinition": {"TransformInput": {"DataSource": source}}}
+    profile = {"ProfileName": "smoke", **job}
+    description["ValidationSpecification"] = {"ValidationProfiles": [profile]}
+    return description
+
+
+def test_what_a_validation_sends_may_be_named_one_by_one() -> None:
+    description = _validated("s3://b/payloads.manifest", "ManifestFile")
+    role = "validation-manifest/smoke"
+    assert {role: "s3://b/payloads.manifest"}.items() <= _roles(description).items()
+    assert candidate.selected_role(role) == "validation/smoke"
+    assert [role for role in _roles(_everywhere()) if candidate.selected_role(role)] == []
+
+
 def test_model_data_may_be_all_objects_under_a_prefix() -> None:
     description = _data_source(S3Uri="s3://bucket/model/", S3DataType="S3Prefix")
     assert {"model-data": "s3://bucket/model/"}.items() <= _roles(description).items()
@@ -443,7 +460,10 @@ def test_model_data_may_be_all_objects_under_a_prefix() -> None:
             ),
             "by a manifest.*S3DataType is S3Prefix",
         ),
-        (_data_source(S3Uri="s3://b/manifest", S3DataType="ManifestFile"), "by a manifest"),
+        (_data_source(S3Uri="s3://b/manifest", S3DataType="ManifestFile"), "or as ManifestFile"),
+        (_validated("s3://b/lines", "AugmentedManifestFile"), "or as AugmentedManifestFile"),
+        (_validated("s3://b/talk", "Converse"), "or as Converse"),
+        (_validated("s3://b/payloads/", "ManifestFile"), "the URI of an S3Prefix ends with"),
     ],
 )
 def test_model_data_that_does_not_say_what_it_is_is_refused(

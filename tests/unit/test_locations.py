@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.domain import locations
+from governance.domain.errors import InvalidInputError
 
 SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=40)
 
@@ -85,6 +87,51 @@ def test_a_prefix_has_the_same_digest_wherever_it_is() -> None:
 def test_a_prefix_with_anything_else_has_another_digest(changed: list[dict[str, Any]]) -> None:
     was = locations.prefix_of("b", "p/", [_one("p/a", b"1"), _one("p/b", b"2")])
     assert not locations.same_bytes(was, locations.prefix_of("b", "p/", changed))
+
+
+def test_a_manifest_file_names_objects_as_aws_documents_it() -> None:
+    """botocore's service model, TransformS3DataSource.S3Uri."""
+    names = ["relative/path/to/custdata-1", "relative/path/custdata-2"]
+    document = json.dumps([{"prefix": "s3://customer_bucket/some/prefix/"}, *names, names[0]])
+    assert locations.selected(document.encode(), "s3://b/m") == [
+        "s3://customer_bucket/some/prefix/relative/path/to/custdata-1",
+        "s3://customer_bucket/some/prefix/relative/path/custdata-2",
+    ]
+    # A prefix is what comes before, no folder, and may be a whole bucket.
+    half = json.dumps([{"prefix": "s3://b/part-"}, "1"]).encode()
+    assert locations.selected(half, "s3://b/m") == ["s3://b/part-1"]
+    whole = json.dumps([{"prefix": "s3://b/"}, "1"]).encode()
+    assert locations.selected(whole, "s3://b/m") == ["s3://b/1"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *("", "{}", "[]", "5", '"text"', "null", "[" * 100_000, '["s3://b/p/", "1"]', "a,b\n1,2"),
+        *('[{"prefix": 1}, "1"]', '[{"prefix": "s3://b/p/"}]', '[{"prefix": "s3://b/p/"}, 1]'),
+        *('[{"prefix": "s3://b"}, "1"]', '[{"prefix": "/p/"}, "1"]', '[{"prefix": "s3:///"}, "1"]'),
+        '[{"prefix": "s3://b/p/", "source-ref": "s3://b/1"}, "1"]',
+        '[{"prefix": "s3://b/p/"}, "folder/"]',
+        '{"source-ref": "s3://b/1"}',
+    ],
+)
+def test_any_other_manifest_file_is_refused_with_advice(document: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"s3://b/m is not .*relative/path/1.* register"):
+        locations.selected(document.encode(), "s3://b/m")
+
+
+def test_a_selection_has_the_same_digest_wherever_it_is() -> None:
+    names = ("some/prefix/1", "some/prefix/2", "some/other/1")
+    dev = [_one(name, name.encode()) for name in names]
+    here = locations.selection_of(_one("jobs/payloads.manifest", b"[]"), dev, "s3://e/listing")
+    central = "models/m/c/validation/p/"
+    there = locations.prefix_of(
+        "central", central, [_one(f"{central}{name}", name.encode()) for name in names]
+    )
+    assert locations.same_bytes(here, there)
+    assert (here["key"], here["objects"]) == ("jobs/payloads.manifest/", 3)
+    assert locations.is_prefix(here)
+    assert (locations.is_selection(here), locations.is_selection(there)) == (True, False)
 
 
 def test_a_listing_names_each_object_the_same_whatever_the_order() -> None:

@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -60,21 +60,45 @@ class Artifacts:
             )
         return found
 
-    def locate_under(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
+    def locate_under(
+        self,
+        bucket: str,
+        prefix: str,
+        known: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
+    ) -> list[dict[str, Any]]:
         """The locations of the present objects under a prefix that ends with "/", by key.
 
         An object may be empty here, as files of a model are; a folder that a console made is none.
+        What is in a version that is `known` {(key, version id): location} is not looked at again.
         Raises what `locate` raises, NotFoundError if nothing is there.
         """
-        keys = [
-            key for key, size in self.sizes_under(bucket, prefix) if size or not key.endswith("/")
-        ]
+        keys: dict[str, str] = (
+            self.versions_under(bucket, prefix)
+            if known
+            else {
+                key: ""
+                for key, size in self.sizes_under(bucket, prefix)
+                if size or not key.endswith("/")
+            }
+        )
         if not keys:
             raise NotFoundError(
                 f"nothing is under {_name(bucket, prefix)}; upload the objects, or register a "
                 "version that names what is there"
             )
-        return parallel.each(lambda key: self._locate(bucket, key), keys)
+        found = {key: (known or {}).get((key, version)) for key, version in keys.items()}
+        unknown = [key for key in keys if not found[key]]
+        looked_at = dict(
+            zip(unknown, parallel.each(lambda key: self._locate(bucket, key), unknown), strict=True)
+        )
+        return [dict(found[key] or looked_at[key]) for key in sorted(keys)]
+
+    def locate_each(self, places: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+        """The locations of these present objects (bucket, key), which may be empty.
+
+        Raises what `locate` raises.
+        """
+        return parallel.each(lambda place: self._locate(*place), places)
 
     def sizes_under(self, bucket: str, prefix: str) -> list[tuple[str, int]]:
         """(key, size in bytes) of the present objects under a prefix, by key."""
@@ -91,17 +115,22 @@ class Artifacts:
 
         `objects` is what the location expands to. NotFoundError if one was deleted.
         """
+        bucket, key = location["bucket"], location["key"]
         if not locations.is_prefix(location):
-            bucket, key = location["bucket"], location["key"]
             present = {key: str(self._head(bucket, key, None).get("VersionId"))}
+        elif locations.is_selection(location):
+            # All in one bucket, not always the manifest file's. What else is there is not meant.
+            bucket, keys = objects[0]["bucket"], [one["key"] for one in objects]
+            found = parallel.each(lambda key: self.present_version(bucket, key), keys)
+            present = {key: there for key, there in zip(keys, found, strict=True) if there}
         else:
-            present = self._versions_under(location["bucket"], location["key"])
+            present = self.versions_under(bucket, key)
         expected = {one["key"]: one["version_id"] for one in objects}
         for key in sorted(expected.keys() | present.keys()):
             now, then = present.get(key), expected.get(key)
             if now == then:
                 continue
-            name = _name(location["bucket"], key)
+            name = _name(bucket, key)
             if now is None:
                 raise NotFoundError(
                     f"{name} was deleted while it was copied; register a new version"
@@ -121,7 +150,7 @@ class Artifacts:
                 return None
             raise errors.translate(error, f"look at {_name(bucket, key)}") from error
 
-    def _versions_under(self, bucket: str, prefix: str) -> dict[str, str]:
+    def versions_under(self, bucket: str, prefix: str) -> dict[str, str]:
         """{key: version id} of the present objects under a prefix."""
         with errors.translated(f"list the versions of {_name(bucket, prefix)}"):
             pages = self._s3.get_paginator("list_object_versions").paginate(

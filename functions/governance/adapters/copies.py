@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from governance.adapters import errors, parallel, sessions
 from governance.adapters.artifacts import Artifacts, uri_of
+from governance.adapters.receipts import Known
 from governance.domain import clearance, copying, locations
 from governance.domain.candidate import central_prefix
 from governance.domain.errors import IntegrityError, TransientError
@@ -40,7 +41,7 @@ class Copies:
 
     def __init__(self, bucket: str, prefix: str, kms_key: str, tags: Mapping[str, str]) -> None:
         self._bucket, self._prefix = bucket, prefix
-        self._tags = urlencode(tags)
+        self._tags, self._kms_key = urlencode(tags), kms_key
         self._encryption: dict[str, Any] = {
             "ServerSideEncryption": "aws:kms",
             "SSEKMSKeyId": kms_key,
@@ -61,14 +62,23 @@ class Copies:
 
     # ------------------------------------------------------------------ planning
 
-    def missing(self, transfers: Sequence[Transfer]) -> list[Transfer]:
-        """Those transfers whose object is not in the bucket, or not with the source's digest."""
-        there = dict(self._central.sizes_under(self._bucket, self._prefix))
-        arrived = parallel.each(
-            lambda one: there.get(one["key"]) == one["source"]["size"] and self.is_there(one),
-            transfers,
-        )
-        return [one for one, done in zip(transfers, arrived, strict=True) if not done]
+    def missing(self, transfers: Sequence[Transfer], known: Known) -> list[Transfer]:
+        """Those transfers whose object is not in the bucket, or not with the source's digest.
+
+        What is `known` by the receipt of its copy is not looked at.
+        """
+        there = self._central.versions_under(self._bucket, self._prefix)
+        arrived: dict[str, bool] = {}
+        unknown: list[Transfer] = []
+        for one in transfers:
+            receipt = known.get((one["key"], there.get(one["key"], "")))
+            if receipt is not None:
+                arrived[one["key"]] = locations.same_bytes(receipt, one["source"])
+            elif one["key"] in there:
+                unknown.append(one)
+        looked_at = parallel.each(self.is_there, unknown)
+        arrived.update(zip((one["key"] for one in unknown), looked_at, strict=True))
+        return [one for one in transfers if not arrived.get(one["key"])]
 
     def is_there(self, transfer: Transfer) -> bool:
         """True if the object has arrived with the source's digest."""
@@ -113,13 +123,15 @@ class Copies:
 
     # ------------------------------------------------------------------ copying
 
-    def copy(self, batch: Mapping[str, Any], again: bool) -> int:
-        """Copy what a batch of the plan names; how many requests that took.
+    def copy(self, batch: Mapping[str, Any], again: bool) -> tuple[int, list[dict[str, Any]]]:
+        """Copy what a batch of the plan names: how many requests that took, and what S3 answered.
 
-        `again` is True if some of it may have been copied before: it is looked for first.
-        IntegrityError if an object arrived with another digest, NotFoundError if a source is gone.
+        The latter are the locations of whole objects in the bucket whose digest, version and key
+        the answer has proven. `again` is True if some of the batch may have been copied before: it
+        is looked for first. IntegrityError if an object arrived with another digest, NotFoundError
+        if a source is gone.
         """
-        work: list[Callable[[], int]] = [
+        work: list[Callable[[], dict[str, Any] | None]] = [
             partial(self._copy_object, one, again) for one in batch["objects"]
         ]
         for part in batch["parts"]:
@@ -131,11 +143,13 @@ class Copies:
                 for number, first, last in copying.ranges(part)
                 if there.get(number, {}).get("Size") != last - first + 1
             ]
-        return sum(parallel.each(lambda do: do(), work))
+        made = [one for one in parallel.each(lambda do: do(), work) if one is not None]
+        return len(made), [one for one in made if one]
 
-    def _copy_object(self, transfer: Transfer, again: bool) -> int:
+    def _copy_object(self, transfer: Transfer, again: bool) -> dict[str, Any] | None:
+        """The location of the copy, {} if the answer does not prove it; None if none was made."""
         if again and self.is_there(transfer):
-            return 0
+            return None
         source, key = transfer["source"], transfer["key"]
         with errors.translated(f"copy {_source(source)} to {self._name(key)}"):
             try:
@@ -145,19 +159,29 @@ class Copies:
                     raise
                 # Another run of the same candidate was first, or something else is there.
                 if self.is_there(transfer):
-                    return 0
+                    return None
                 result = self._ask_to_copy(transfer)
-        arrived = base64.b64decode(result.get("ChecksumSHA256", "")).hex()
+        told = result["CopyObjectResult"].get("ChecksumSHA256", "")
+        arrived = base64.b64decode(told).hex()
         if arrived != source["sha256"]:
             raise IntegrityError(
                 f"the copy of {_source(source)} has sha256 {arrived or 'none'}; registered is "
                 f"{source['sha256']}; the object is not the one that was registered: register a "
                 "new version"
             )
-        return 1
+        version = result.get("VersionId")
+        if not version or result.get("SSEKMSKeyId") != self._kms_key:
+            return {}
+        return {
+            "bucket": self._bucket,
+            "key": key,
+            "version_id": version,
+            "size": source["size"],
+            "sha256": arrived,
+        }
 
     def _ask_to_copy(self, transfer: Transfer, **condition: Any) -> Mapping[str, Any]:
-        answer = self._s3.copy_object(
+        return self._s3.copy_object(
             CopySource=_copy_source(transfer["source"]),
             Bucket=self._bucket,
             Key=transfer["key"],
@@ -167,9 +191,10 @@ class Copies:
             **self._encryption,
             **condition,
         )
-        return dict(answer["CopyObjectResult"])
 
-    def _copy_part(self, part: Mapping[str, Any], number: int, first: int, last: int) -> int:
+    def _copy_part(
+        self, part: Mapping[str, Any], number: int, first: int, last: int
+    ) -> dict[str, Any]:
         source, key = part["source"], part["key"]
         with errors.translated(f"copy part {number} of {_source(source)} to {self._name(key)}"):
             self._s3.upload_part_copy(
@@ -180,7 +205,7 @@ class Copies:
                 UploadId=part["upload_id"],
                 PartNumber=number,
             )
-        return 1
+        return {}
 
     def _parts_of(self, part: Mapping[str, Any]) -> Mapping[int, Any] | None:
         """The parts that the upload has; None if it was completed, by another run of the copy."""

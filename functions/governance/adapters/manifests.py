@@ -11,7 +11,13 @@ import boto3
 
 from governance import contracts
 from governance.adapters import parallel
-from governance.adapters.artifacts import Artifacts, parse_any_uri, parse_uri, uri_of
+from governance.adapters.artifacts import (
+    LARGEST_LISTING,
+    Artifacts,
+    parse_any_uri,
+    parse_uri,
+    uri_of,
+)
 from governance.adapters.images import Images
 from governance.domain import candidate, locations, parts
 from governance.domain import images as container_images
@@ -32,12 +38,18 @@ class Built:
     listings: dict[str, bytes] = field(default_factory=dict)
 
 
-def build(description: Mapping[str, Any], session: boto3.Session, evidence_bucket: str) -> Built:
+def build(
+    description: Mapping[str, Any],
+    session: boto3.Session,
+    evidence_bucket: str,
+    before: Mapping[str, Any] | None = None,
+) -> Built:
     """The candidate of a version (DescribeModelPackage) whose bytes the session's role may read.
 
     InvalidInputError if the version is not complete, NotFoundError or IntegrityError if an object
     or an image is not there or is not what was registered. The evidence bucket is where `store`
-    will keep what the objects of a prefix are.
+    will keep what the objects of a prefix are. `before` is an earlier manifest of the version: a
+    version of an object never changes, so what is under a prefix in the same one is not looked at.
     """
     references, origin = candidate.references(description), Artifacts(session)
     listings: dict[str, bytes] = {}
@@ -47,15 +59,28 @@ def build(description: Mapping[str, Any], session: boto3.Session, evidence_bucke
         if not key.endswith("/"):
             one = origin.locate(bucket, key, found["version_id"] or None, found["sha256"])
             return _with_parts(one, origin)
-        objects = origin.locate_under(bucket, key)
+        objects = origin.locate_under(bucket, key, _known(found["uri"], before))
         body = locations.listing(_with_parts(one, origin) for one in objects)
         uri = listing_uri(evidence_bucket, description["ModelPackageGroupName"], body)
         listings[uri] = body
         return locations.prefix_of(bucket, key, objects, uri)
 
+    def selected(manifest_: Mapping[str, Any]) -> dict[str, Any]:
+        uris = locations.selected(origin.read(manifest_, LARGEST_LISTING), uri_of(manifest_))
+        objects = [_with_parts(one, origin) for one in origin.locate_each(map(parse_uri, uris))]
+        body = locations.listing(objects)
+        uri = listing_uri(evidence_bucket, description["ModelPackageGroupName"], body)
+        listings[uri] = body
+        return locations.selection_of(manifest_, objects, uri)
+
     objects = [
         {"role": found["role"], **location}
         for found, location in zip(references, parallel.each(located, references), strict=True)
+    ]
+    objects += [
+        {"role": role, **selected(one)}
+        for one in list(objects)
+        if (role := candidate.selected_role(one["role"]))
     ]
     images = _looked_up(description, Images(session))
     manifest = candidate.manifest(description, objects, images)
@@ -84,20 +109,19 @@ def parts_of(built: Built, session: boto3.Session) -> tuple[list[str], list[str]
     return parts.of(built.manifest, built.candidate_id, libraries), problems
 
 
-def replaced(built: Built, session: boto3.Session, registered: str, bucket: str) -> list[Mismatch]:
+def replaced(
+    built: Built, session: boto3.Session, before: Mapping[str, Any] | None
+) -> list[Mismatch]:
     """What of the version's objects was replaced since the registration, before any is copied.
 
-    `registered` is the candidate id that the registration was recorded with, "" if it was not. A
-    declared version of an object is still there when another has taken its place, so the present
-    one is asked for; of everything else the present one is the candidate's.
+    `before` is the manifest that the registration was recorded with, None if it was not. A declared
+    version of an object is still there when another has taken its place, so the present one is
+    asked for; of everything else the present one is the candidate's.
     """
     origin = Artifacts(session)
     pinned = [reference["role"] for reference in built.references if reference["version_id"]]
     objects = [one for one in built.objects if one["role"] in pinned]
     present = parallel.each(lambda one: origin.present_version(one["bucket"], one["key"]), objects)
-    before = None
-    if registered and registered != built.candidate_id:
-        before = read(manifest_uri(bucket, built.manifest["model"], registered), registered)
     return [
         *candidate.superseded(zip(objects, present, strict=True)),
         *candidate.replaced(built.objects, before),
@@ -138,8 +162,20 @@ def _looked_up(description: Mapping[str, Any], registries: Images) -> list[dict[
     ]
 
 
+def _known(
+    uri: str, manifest: Mapping[str, Any] | None
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """{(key, version id): location} of what a manifest says is under the prefix with that URI."""
+    return {
+        (one["key"], one["version_id"]): one
+        for artifact in (manifest or {}).get("artifacts", ())
+        if locations.is_prefix(artifact) and uri_of(artifact) == uri
+        for one in Artifacts().expand(artifact)
+    }
+
+
 def _with_parts(location: dict[str, Any], origin: Artifacts) -> dict[str, Any]:
-    if not locations.is_in_parts(location):
+    if not locations.is_in_parts(location) or "part_sizes" in location:
         return location
     return {**location, "part_sizes": origin.part_sizes(location)}
 

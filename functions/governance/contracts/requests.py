@@ -54,7 +54,12 @@ _PART_SIZES = {
 _PLACE: dict[str, Any] = {"bucket": _TEXT, "key": _TEXT, "size": _BYTES, "sha256": _DIGEST}
 _LOCATION = _object(
     {"role": _TEXT, **_PLACE, "version_id": {"type": "string"}},
-    {"part_sizes": _PART_SIZES, "objects": _BYTES, "listing_uri": _TEXT},
+    {
+        "part_sizes": _PART_SIZES,
+        "objects": _BYTES,
+        "listing_uri": _TEXT,
+        "selected": {"const": True},
+    },
 )
 _SOURCE = _object({**_PLACE, "version_id": _TEXT}, {"part_sizes": _PART_SIZES})
 _BATCH = _closed(

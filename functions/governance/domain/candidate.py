@@ -30,6 +30,8 @@ _DECLARED = {role: role for role in ("model-data", "evaluation", "holdout", part
 OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
 _MODEL_DATA = re.compile(r"model-data(-url)?(-\d+)?")
+# A validation profile's payloads, and the manifest file that names them one by one.
+_SELECTED, _SELECTING = "validation/", "validation-manifest/"
 _DATA_SETS = ("datasets", "training_datasets")  # fields of the card, as SageMaker's schema has them
 _S3_URI = re.compile(r"s3://[^/\s]+/\S+")
 
@@ -102,9 +104,21 @@ def _named(
         source = _at(
             profile, "TransformJobDefinition", "TransformInput", "DataSource", "S3DataSource"
         )
-        yield f"validation/{profile['ProfileName']}", _source_uri(source)
+        yield _payloads(profile["ProfileName"], source or {})
     for number, uri in enumerate(_attachments(description), 1):
         yield f"card/{number}", uri
+
+
+def _payloads(profile: str, source: Mapping[str, Any]) -> tuple[str, str]:
+    """(role, URI) of what a validation profile sends, or of the manifest file that names it."""
+    if source.get("S3DataType") == "ManifestFile":
+        return f"{_SELECTING}{profile}", _source_uri({**source, "S3DataType": "S3Object"})
+    return f"{_SELECTED}{profile}", _source_uri(source)
+
+
+def selected_role(role: str) -> str:
+    """The role of the objects that the artefact with this role names; "" if it names none."""
+    return f"{_SELECTED}{role.removeprefix(_SELECTING)}" if role.startswith(_SELECTING) else ""
 
 
 def _of_containers(
@@ -131,9 +145,10 @@ def _source_uri(source: Mapping[str, Any]) -> str:
     uri, kind = str(source.get("S3Uri", "")), source.get("S3DataType", "S3Object")
     if source.get("ManifestS3Uri") or kind not in ("S3Object", "S3Prefix"):
         raise InvalidInputError(
-            f"the version names the data {uri} by a manifest, whose entries would go on pointing "
-            "to Dev (AWS does not document its format, so none is written for Central); put the "
-            "objects under one prefix and register a version whose S3DataType is S3Prefix"
+            f"the version names the data {uri} by a manifest (ManifestS3Uri) or as {kind}: AWS "
+            "does not document what that holds, so it cannot be known which objects are meant, "
+            "nor be written for Central; put the objects under one prefix and register a version "
+            "whose S3DataType is S3Prefix"
         )
     if uri.endswith("/") != (kind == "S3Prefix"):
         raise InvalidInputError(

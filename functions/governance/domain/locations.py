@@ -9,6 +9,8 @@ keys and some more:
 - A prefix stands for all objects under it: `key` ends with "/", `version_id` is "", `size` is the
   sum, `objects` their number, `sha256` the digest of what is where under it, and `listing_uri`
   the document that names each object's location.
+- A selection is a prefix by its kind, but its objects are those that a manifest file names: `key`
+  is the manifest's with "/" after it, `selected` is True, and the objects' keys are their own.
 """
 
 from __future__ import annotations
@@ -20,14 +22,21 @@ from typing import Any
 
 import rfc8785
 
+from governance.domain.errors import InvalidInputError
+
 OBJECT_KEYS = ("bucket", "key", "version_id", "size", "sha256")
 # What some kinds of locations have besides.
-KIND_KEYS = ("part_sizes", "objects", "listing_uri")
+KIND_KEYS = ("part_sizes", "objects", "listing_uri", "selected")
 
 
 def is_prefix(location: Mapping[str, Any]) -> bool:
     """True if the location stands for all objects under a prefix."""
     return str(location["key"]).endswith("/")
+
+
+def is_selection(location: Mapping[str, Any]) -> bool:
+    """True if the location stands for objects that were named one by one."""
+    return bool(location.get("selected"))
 
 
 def is_in_parts(location: Mapping[str, Any]) -> bool:
@@ -96,6 +105,40 @@ def prefix_of(
         "objects": len(objects),
         **({"listing_uri": listing_uri} if listing_uri else {}),
     }
+
+
+def selection_of(
+    manifest: Mapping[str, Any], objects: Sequence[Mapping[str, Any]], listing_uri: str = ""
+) -> dict[str, Any]:
+    """The location of what a manifest file, itself a location, names: these object locations."""
+    found = prefix_of(manifest["bucket"], f"{manifest['key']}/", objects, listing_uri)
+    return {**found, "selected": True}
+
+
+def selected(document: bytes, uri: str) -> list[str]:
+    """The URIs that the manifest file at `uri` names, each once, as it orders them.
+
+    AWS documents the format for data sources whose S3DataType is ManifestFile: a JSON array of
+    {"prefix": "s3://bucket/..."} and what is to be put after it, for each object.
+    InvalidInputError if the document is anything else, or names nothing.
+    """
+    try:
+        head, *suffixes = json.loads(document)
+        prefix = head["prefix"]
+        if list(head) != ["prefix"] or not all(isinstance(one, str) for one in suffixes):
+            raise ValueError("it has more than a prefix and texts")
+        if not prefix.startswith("s3://") or "/" not in prefix.removeprefix("s3://").lstrip("/"):
+            raise ValueError(f"its prefix {prefix!r} is no s3://bucket/...")
+        found = [prefix + one for one in dict.fromkeys(suffixes)]
+        if not found or any(one.endswith("/") for one in found):
+            raise ValueError("it names no objects")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InvalidInputError(
+            f"the manifest file {uri} is not what AWS documents ({error}); expected is "
+            '[{"prefix": "s3://bucket/some/prefix/"}, "relative/path/1", ...]: write it so and '
+            "register a new version"
+        ) from error
+    return found
 
 
 def under(prefix: str, key: str) -> str:

@@ -28,11 +28,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     session = Sessions(settings, claim_of(event)).hub(promotion["account"])
     description = Registry(session).describe(promotion["model_package_arn"])
     origin = Artifacts(session)
-    built = manifests.build(description, session, settings.evidence_bucket)
-    uri = manifests.store(built, settings.evidence_bucket, settings.kms_key_arn)
-    registered = Ledger(settings.ledger_table).registered_as(
-        promotion["model"], promotion["model_package_arn"]
+    bucket, model = settings.evidence_bucket, promotion["model"]
+    registered = Ledger(settings.ledger_table).registered_as(model, promotion["model_package_arn"])
+    before = (
+        manifests.read(manifests.manifest_uri(bucket, model, registered), registered)
+        if registered
+        else None
     )
+    built = manifests.build(description, session, bucket, before)
+    uri = manifests.store(built, bucket, settings.kms_key_arn)
     report, problems = contracts.evaluation_report(
         origin.read(of_role(built.objects, "evaluation"))
     )
@@ -52,6 +56,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ]
         + candidate.declared_mismatches(built.references, built.objects)
         + [{"name": "libraries", "declared": LIBRARIES["title"], "actual": w} for w in wrong]
-        + manifests.replaced(built, session, registered, settings.evidence_bucket),
+        + manifests.replaced(built, session, before),
         "evaluation": evaluation.facts(report, problems),
     }

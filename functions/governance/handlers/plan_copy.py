@@ -8,6 +8,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.copies import Copies
+from governance.adapters.receipts import Receipts
 from governance.domain import copying
 from governance.entry import entry_point, logger
 from governance.settings import Settings
@@ -29,7 +30,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         )
     ]
     copies = Copies.of_candidate(settings, model, candidate["candidate_id"])
-    missing = copies.missing(transfers)
+    receipts = Receipts.of_candidate(settings, model, candidate["candidate_id"])
+    missing = copies.missing(transfers, receipts.of(len(transfers)))
     batches = copying.batches(missing, copies.uploads(missing))
     logger.info("planned", extra={"objects": len(missing), "batches": len(batches)})
     if not batches:

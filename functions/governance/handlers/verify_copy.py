@@ -9,6 +9,7 @@ from governance import contracts
 from governance.adapters import manifests, parallel
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.copies import Copies
+from governance.adapters.receipts import Known, Receipts
 from governance.adapters.sessions import Sessions
 from governance.domain import copying, locations
 from governance.domain.candidate import central_key
@@ -38,19 +39,22 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         transfers += copying.transfers(model, candidate_id, location, objects)
     Copies.of_candidate(settings, model, candidate_id).complete(transfers)
     central = Artifacts(kms_key=settings.kms_key_arn)
+    known = Receipts.of_candidate(settings, model, candidate_id).of(len(transfers))
 
     def arrived(source: Mapping[str, Any]) -> dict[str, Any]:
         key = central_key(model, candidate_id, source["role"], source["key"])
-        return {"role": source["role"], **_arrived(source, key, model, central)}
+        return {"role": source["role"], **_arrived(source, key, model, central, known)}
 
     return {"objects": parallel.each(arrived, candidate["objects"])}
 
 
-def _arrived(source: Mapping[str, Any], key: str, model: str, central: Artifacts) -> dict[str, Any]:
+def _arrived(
+    source: Mapping[str, Any], key: str, model: str, central: Artifacts, known: Known
+) -> dict[str, Any]:
     """The location of what came of a source location; IntegrityError if it holds other bytes."""
     bucket = settings.artifacts_bucket
     if locations.is_prefix(source):
-        objects = central.locate_under(bucket, key)
+        objects = central.locate_under(bucket, key, known)
         body = locations.listing(objects)
         uri = manifests.listing_uri(settings.evidence_bucket, model, body)
         manifests.store_listing(uri, body, settings.kms_key_arn)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
 
-from governance.adapters import sessions
+from governance.adapters import receipts, sessions
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.copies import Copies
 from governance.domain import locations
@@ -392,6 +393,131 @@ def test_an_object_under_another_key_is_not_what_the_copy_wrote(promotion: Promo
     )
     with pytest.raises(IntegrityError, match="is encrypted with"):
         promotion.verify()
+
+
+# ------------------------------------------------------------------ receipts of many objects
+
+
+MANY = receipts.WORTH + 10
+
+
+@pytest.fixture
+def many(promotion: Promotion) -> Promotion:
+    """A promotion of a prefix with so many objects that their copies have a receipt."""
+    for n in range(MANY):
+        promotion.put(f"model/{n:03}.bin", b"%d" % n)
+    promotion.refer("model-data", {"bucket": PROJECT, "key": f"{promotion.home}model/"})
+    return promotion
+
+
+@contextmanager
+def _looks() -> Iterator[list[str]]:
+    """The keys in Central that are looked at meanwhile."""
+    found: list[str] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        if params["Bucket"] == ARTIFACTS:
+            found.append(params["Key"])
+
+    client = sessions.own_client("s3")
+    client.meta.events.register("provide-client-params.s3.HeadObject", note)
+    try:
+        yield found
+    finally:
+        client.meta.events.unregister("provide-client-params.s3.HeadObject", note)
+
+
+def test_what_s3_answered_to_a_copy_is_not_asked_again(many: Promotion) -> None:
+    with _looks() as looks:
+        arrived = many.run()["model-data"]
+        assert many.plan() == []
+        assert many.verify()["model-data"] == arrived
+    assert looks == []
+    assert locations.same_bytes(arrived, many.objects[0])
+    # What the receipts say is what a look would have found.
+    found = {one["key"]: one for one in Artifacts().expand(arrived)}
+    assert len(found) == MANY
+    assert all(Artifacts().find(ARTIFACTS, key) == one for key, one in found.items())
+
+
+def test_without_a_receipt_every_object_is_looked_at(
+    many: Promotion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function that was killed after the copies and before their receipt."""
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(receipts.Receipts, "keep", killed)
+        (batch,) = many.plan()
+        with pytest.raises(KeyboardInterrupt):
+            many.copy(batch)
+    with _looks() as looks:
+        assert many.copy(batch, attempt=1) == 0
+        arrived = many.verify()["model-data"]
+    assert len(looks) == 2 * MANY
+    assert locations.same_bytes(arrived, many.objects[0])
+    assert many.versions() == MANY
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "encrypted", "error"),
+    [
+        ("007.bin", b"8", True, "what is in Central is not what was registered"),
+        ("007.bin", b"7", False, "is encrypted with"),
+        ("more.bin", b"more", True, "what is in Central is not what was registered"),
+        ("007.bin", None, True, "what is in Central is not what was registered"),
+    ],
+    ids=["replaced", "encrypted by another key", "added", "deleted"],
+)
+def test_a_receipt_says_nothing_of_what_came_after_it(
+    many: Promotion, key_arn: str, key: str, body: bytes | None, encrypted: bool, error: str
+) -> None:
+    for batch in many.plan():
+        many.copy(batch)
+    where = {
+        "Bucket": ARTIFACTS,
+        "Key": f"models/{MODEL}/{many.candidate_id}/model-data/{key}",
+    }
+    if body is None:
+        many.s3.delete_object(**where)
+    else:
+        key_of = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_arn} if encrypted else {}
+        many.s3.put_object(**where, Body=body, ChecksumAlgorithm="SHA256", **key_of)
+    with pytest.raises(IntegrityError, match=error):
+        many.verify()
+
+
+def test_a_receipt_of_other_bytes_makes_the_object_missing(many: Promotion) -> None:
+    """The candidate says what must be there; a receipt only says what is."""
+    for batch in many.plan():
+        many.copy(batch)
+    (source,) = many.objects
+    objects = [
+        {**one, "sha256": "0" * 64} if one["key"].endswith("007.bin") else one
+        for one in Artifacts().expand(source)
+    ]
+    body = locations.listing(objects)
+    name = f"listings/{MODEL}/{hashlib.sha256(body).hexdigest()}.jsonl"
+    many.s3.put_object(Bucket=EVIDENCE, Key=name, Body=body, ChecksumAlgorithm="SHA256")
+    uri = f"s3://{EVIDENCE}/{name}"
+    source.update(locations.prefix_of(source["bucket"], source["key"], objects, uri))
+    (batch,) = many.plan()
+    assert [one["key"].rpartition("/")[2] for one in batch["objects"]] == ["007.bin"]
+    with pytest.raises(IntegrityError, match="what is in Central is not what was registered"):
+        many.verify()
+
+
+def test_a_receipt_that_was_changed_is_found(many: Promotion) -> None:
+    many.run()
+    prefix = f"receipts/{MODEL}/{many.candidate_id}/"
+    listed = many.s3.list_objects_v2(Bucket=EVIDENCE, Prefix=prefix)["Contents"]
+    assert len(listed) == 1
+    many.s3.put_object(Bucket=EVIDENCE, Key=listed[0]["Key"], Body=b"")
+    for again in (many.plan, many.verify):
+        with pytest.raises(IntegrityError, match="receipts/"):
+            again()
 
 
 # ------------------------------------------------------------------ a copy that was interrupted

@@ -19,9 +19,11 @@ import pytest
 from governance.adapters import champions, items, workflows
 from governance.adapters import definitions as stored
 from governance.adapters.artifacts import Artifacts, parse_uri
+from governance.adapters.candidates import Candidates
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
 from governance.adapters.locks import Locks
+from governance.adapters.parts import Parts
 from governance.adapters.registry import Registry
 from governance.domain import claims, ledger, locks, policy_changes, registration
 from governance.domain.errors import (
@@ -84,6 +86,7 @@ class InMemoryRegistry(Registry):
 
     def __init__(self) -> None:
         self.versions: dict[str, dict[str, Any]] = {}
+        self._tokens: dict[str, tuple[dict[str, Any], str]] = {}
 
     def __call__(self, session: object) -> InMemoryRegistry:
         return self
@@ -94,7 +97,13 @@ class InMemoryRegistry(Registry):
         return copy.deepcopy(self.versions[model_package_arn])
 
     def register(self, request: dict[str, Any]) -> str:
+        token = request.get("ClientToken", uuid4().hex)
+        if token in self._tokens:
+            before, arn = self._tokens[token]
+            assert before == request, "a token that stands for another request"
+            return arn
         arn = _arn(request["ModelPackageGroupName"], 100 + len(self.versions))
+        self._tokens[token] = copy.deepcopy(request), arn
         fields = {key: value for key, value in request.items() if key != "ClientToken"}
         self.versions[arn] = {
             "CreatedBy": _user("hub", "hub"),
@@ -559,6 +568,82 @@ def test_a_change_of_the_second_container_is_found(
     assert [one["name"] for one in here.verified(arn)["differences"]] == [expected]
 
 
+def _payloads_named_one_by_one(here: Organisation) -> dict[str, bytes]:
+    """The version with a validation whose payloads a manifest file names; those, by their key."""
+    payloads = {f"{here.model}/payloads/{name}": name.encode() for name in ("a/1.json", "b/1.json")}
+    for key, body in payloads.items():
+        here._put(key.removeprefix(f"{here.model}/"), body)
+    here._put("payloads/draft.json", b"nobody names this")
+    head = {"prefix": f"s3://{DEV_BUCKET}/{here.model}/payloads/"}
+    document = json.dumps([head, "b/1.json", "a/1.json"])
+    uri = here._put("smoke.manifest", document.encode())["uri"]
+    source = {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": uri}}
+    job = {"TransformInput": {"DataSource": source}}
+    profile = {"ProfileName": "smoke", "TransformJobDefinition": job}
+    here.registry.versions[here.arn]["ValidationSpecification"] = {
+        "ValidationRole": "arn:aws:iam::444455556666:role/validation",
+        "ValidationProfiles": [profile],
+    }
+    return payloads
+
+
+def test_what_a_manifest_file_names_goes_to_central_and_nothing_beside_it(
+    here: Organisation, aws: Callable[..., Any]
+) -> None:
+    payloads = _payloads_named_one_by_one(here)
+    _, candidate, arn = here.promoted()
+    objects = {one["role"]: one for one in candidate["objects"]}
+    assert objects["validation/smoke"]["objects"] == 2
+    place = f"models/{here.model}/{candidate['candidate_id']}"
+    listed = aws("s3").list_objects_v2(Bucket=ARTIFACTS, Prefix=f"{place}/validation")["Contents"]
+    assert [one["Key"] for one in listed] == [
+        f"{place}/validation-manifest/smoke/smoke.manifest",
+        *sorted(f"{place}/validation/smoke/{key}" for key in payloads),
+    ]
+    for key, body in payloads.items():
+        found = aws("s3").get_object(Bucket=ARTIFACTS, Key=f"{place}/validation/smoke/{key}")
+        assert found["Body"].read() == body
+    assert here.verified(arn)["differences"] == []
+    aws("s3").put_object(
+        Bucket=ARTIFACTS,
+        Key=f"{place}/validation/smoke/{next(iter(payloads))}",
+        Body=b"other",
+        ChecksumAlgorithm="SHA256",
+    )
+    found = [one["name"] for one in here.verified(arn)["differences"]]
+    assert found == ["validation/smoke sha256"]
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted", "beside it"])
+def test_what_a_manifest_file_names_must_stay_what_it_was_until_it_has_arrived(
+    here: Organisation, aws: Callable[..., Any], change: str
+) -> None:
+    named = next(iter(_payloads_named_one_by_one(here)))
+    promotion = here.claim()["promotion"]
+    candidate = here.call("build_candidate", promotion=promotion)["candidate"]
+    if change == "deleted":
+        aws("s3").delete_object(Bucket=DEV_BUCKET, Key=named)
+        # The version that was approved is there still; nobody is shown it any more.
+        with pytest.raises(NotFoundError, match=f"{named} was deleted"):
+            here.copied(promotion, candidate)
+    elif change == "replaced":
+        here._put(named.removeprefix(f"{here.model}/"), b"another")
+        with pytest.raises(IntegrityError, match=f"{named} is version"):
+            here.copied(promotion, candidate)
+    else:
+        here._put("payloads/more.json", b"more")
+        here.copied(promotion, candidate)
+
+
+def test_a_manifest_file_that_is_none_is_refused_before_anything_is_copied(
+    here: Organisation,
+) -> None:
+    _payloads_named_one_by_one(here)
+    here._put("smoke.manifest", b'{"source-ref": "s3://b/k"}\n')
+    with pytest.raises(InvalidInputError, match=r"smoke\.manifest is not what AWS documents"):
+        here.call("build_candidate", promotion=here.claim()["promotion"])
+
+
 def test_attachments_of_the_card_are_named_where_they_are_in_central(
     here: Organisation, aws: Callable[..., Any]
 ) -> None:
@@ -584,6 +669,37 @@ def test_promoting_the_same_candidate_again_registers_nothing(here: Organisation
     _, second, again = here.promoted()
     assert (second["candidate_id"], again) == (first["candidate_id"], arn)
     assert len(here.registry.versions) == versions
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(InMemoryRegistry, "register"), (Parts, "hold"), (Candidates, "add")]
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_registration_that_was_killed_leaves_one_version_and_no_gate_takes_half_of_it(
+    here: Organisation, owner: type, name: str, when: str
+) -> None:
+    do, tried = getattr(owner, name), []
+
+    def killed(*arguments: Any) -> Any:
+        done = None if when == "before" and not tried else do(*arguments)
+        if not tried:
+            tried.append(arguments)
+            raise KeyboardInterrupt
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            here.promoted()
+        # What is in the registry by then is nobody's candidate until it is known as a whole.
+        left = [arn for arn in here.registry.versions if arn != here.arn]
+        if left and (name, when) != ("add", "after"):
+            with pytest.raises(NotFoundError, match="is not in governed-path-candidates"):
+                here.verified(*left)
+        _, candidate, arn = here.promoted()
+    assert [one for one in here.registry.versions if one != here.arn] == [arn]
+    assert here.verified(arn)["differences"] == []
+    assert here.verified(arn)["candidate"]["candidate_id"] == candidate["candidate_id"]
 
 
 def test_the_gate_of_dev_allows_a_good_candidate(here: Organisation) -> None:
@@ -1707,6 +1823,44 @@ def test_a_version_is_a_candidate_from_its_registration_on(
     assert hashlib.sha256(body).hexdigest() == entry["candidate_id"]
     # What is approved later without a change is that very candidate.
     assert here.promoted()[1]["candidate_id"] == entry["candidate_id"]
+
+
+def test_what_a_registration_has_looked_at_under_a_prefix_is_looked_at_once(
+    here: Organisation,
+) -> None:
+    """A version of an object never changes; what has another version by now is looked at."""
+    for name in ("one", "two", "three"):
+        here._put(f"model/{name}.bin", name.encode())
+    container = here.registry.versions[here.arn]["InferenceSpecification"]["Containers"][0]
+    prefix = f"s3://{DEV_BUCKET}/{here.model}/model/"
+    source = {"S3Uri": prefix, "S3DataType": "S3Prefix", "CompressionType": "None"}
+    del container["ModelDataUrl"]
+    container["ModelDataSource"] = {"S3DataSource": source}
+    metadata = here.registry.versions[here.arn]["CustomerMetadataProperties"]
+    for declared in ("model-data-version-id", "model-data-sha256"):
+        del metadata[declared]
+    _new(here)
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "CandidateRegistered")
+    here._put("model/two.bin", b"other bytes")
+    here._put("model/four.bin", b"four")
+
+    looks = []
+    head = Artifacts._head
+
+    def note(self: Artifacts, bucket: str, key: str, version_id: str | None) -> dict[str, Any]:
+        looks.append(key.rpartition("/model/")[2])
+        return head(self, bucket, key, version_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Artifacts, "_head", note)
+        built = here.call("build_candidate", promotion=here.claim()["promotion"])
+    assert sorted(look for look in looks if look.endswith(".bin")) == ["four.bin", "two.bin"]
+    # And all four are what the approval is about.
+    (found,) = (one for one in built["candidate"]["objects"] if one["role"] == "model-data")
+    assert found["objects"] == 4
+    assert built["candidate"]["candidate_id"] != entry["candidate_id"]
+    names = [one["name"] for one in built["declared_mismatches"]]
+    assert names == [f"model-data sha256 of {prefix}"]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from local.seams import (
     event_targets,
     images,
     lambda_errors,
+    large_objects,
     metrics,
     object_copies,
     permissions,
@@ -208,6 +209,17 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("_compute_s3_checksum", _differs),
         ("_upload_part_copy", lambda bucket_name, dest_key, query_params, headers: None),
         *_missing("_multipart_uploads", "_object_tags"),
+    ],
+    (large_objects, s3): [
+        *(
+            (name, _differs)
+            for name in (
+                *("_put_object", "_upload_part", "_upload_part_copy", "_get_object"),
+                *("_complete_multipart_upload", "_get_object_data", "_read_body", "_version_body"),
+            )
+        ),
+        ("S3_PERSIST", True),
+        *_missing("_multipart_uploads", "_object_versions", "_buckets"),
     ],
     (object_copies, router): [("extract_access_key_id", _differs)],
     (object_copies, iam_evaluator): _missing("resolve_principal", "AuthError"),
