@@ -822,6 +822,18 @@ def _rewrite(version: dict[str, Any], *ours: dict[str, Any]) -> None:
     version["ModelCard"]["ModelCardContent"] = json.dumps(card)
 
 
+@pytest.mark.parametrize("key", ["candidate-id", "origin-arn", "manifest-uri"])
+def test_a_version_that_says_it_came_from_elsewhere_is_found(here: Organisation, key: str) -> None:
+    arn, _ = _recorded_promotion(here)
+    said = here.registry.versions[arn]["CustomerMetadataProperties"]
+    before, said[key] = said[key], "elsewhere"
+    assert _changed(here, arn)["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert entry["differences"] == [
+        {"name": f"metadata.{key}", "expected": before, "actual": "elsewhere"}
+    ]
+
+
 def test_a_version_that_tells_of_tests_before_it_had_any_is_found(here: Organisation) -> None:
     arn = here.promoted()[2]
     version = here.registry.versions[arn]
