@@ -21,7 +21,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     `versions` are those that clients are answered by, as the endpoint itself has it. `candidate_id`
     is that of a version which serves alone instead, if we deployed it; `moving_to` the config that
-    the endpoint is on its way to. With `after_bake` it had come into service before.
+    the endpoint is on its way to. With `after_bake` it had come into service before;
+    `since` is when the alarms were set back for this deployment.
     """
     request = contracts.request("check_served_config", event)
     deployment = request["deployment"]
@@ -37,10 +38,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if not intended:
         versions, candidate_id = _instead(endpoints, served)
     if not intended and deployment["release"]:
-        # Made for this deployment, just before it began.
-        config = endpoints.find_config(deployment["config_name"]) or {}
         names = guardrails.alarm_names(deployment)
-        raised = Alarms(session).raised(names, config.get("CreationTime"))
+        since = request.get("since") or endpoints.made_at(deployment["config_name"])
+        raised = Alarms(session).raised(names, since)
     return {
         "served": {
             "config_name": served,
