@@ -119,10 +119,12 @@ def compare(
             "parts": known.get("parts") or [f"{parts.CANDIDATE}{candidate_id}"],
         },
         "trainer": known["trainer"],
-        "differences": [
-            *differences(known, description),
-            *tests.differences(description, tested_next=decision["stage"] == "Test"),
-        ],
+        "differences": candidate.in_short(
+            [
+                *differences(known, description),
+                *tests.differences(description, tested_next=decision["stage"] == "Test"),
+            ]
+        ),
     }
 
 

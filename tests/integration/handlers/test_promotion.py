@@ -2024,6 +2024,20 @@ def test_a_better_number_in_our_own_evaluation_is_tampering(here: Organisation) 
     assert entry["differences"] == [{"name": name, "expected": "0.61", "actual": "0.91"}]
 
 
+def test_what_is_too_large_for_an_entry_is_recorded_all_the_same(here: Organisation) -> None:
+    arn, candidate_id = _recorded_promotion(here)
+    here.tests(arn)
+    name = f"governed-path test of candidate {candidate_id[:12]}"
+    numbers = [{"name": f"n{number}", "value": "\ud800"} for number in range(2000)]
+    _rewrite(here.registry.versions[arn], {"name": name, "metric_groups": numbers, "x" * 9999: 1})
+    assert _changed(here, arn)["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert entry["differences"][-1]["name"].endswith(" more")
+    verified = here.call("verify_candidate", promotion=here.in_central(arn, "Prod"))
+    assert verified["tampering"] == entry["differences"]
+    assert len(json.dumps(verified)) < 100_000
+
+
 def test_no_gate_lets_a_rewritten_evaluation_pass_until_it_is_tested_again(
     here: Organisation,
 ) -> None:
