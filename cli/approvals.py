@@ -39,10 +39,11 @@ GOOD_ENDS = frozenset(
     }
 )
 # Those that leave the version as it was, or may: its status is not how they ended.
+_UNFINISHED = "RunUnfinished"  # stopped from outside, or over its time
 _UNMOVED = {
     **dict.fromkeys(("RollbackRejected", "DrillRejected"), "Rejected"),
     "DrillFailed": "Failed",
-    **dict.fromkeys(("RollbackErrored", "DrillErrored"), "Errored"),
+    **dict.fromkeys(("RollbackErrored", "DrillErrored", _UNFINISHED), "Errored"),
 }
 
 Progress = Callable[[float, Mapping[str, Any] | None], None]
@@ -168,7 +169,8 @@ def follow(
             if not _belongs(entry, decision):
                 continue
             _tell(progress, elapsed, entry)
-            if entry["kind"] in ENDS[decision.stage] or _stopped(entry, decision):
+            ends = {*ENDS[decision.stage], _UNFINISHED}
+            if entry["kind"] in ends or _stopped(entry, decision):
                 return entry
         if elapsed >= timeout:
             raise _too_late(decision, timeout)

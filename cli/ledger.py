@@ -133,7 +133,10 @@ def reasons(entry: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append({"rule": "drill", "fact": str(entry["drill"]["said"])})
     failure = entry.get("failure")
     if failure:
-        found.append({"rule": str(failure.get("Error") or "failure"), "fact": _cause(failure)})
+        # What to do about a run that could not say how it ended is the entry's reason.
+        remedy = entry.get("reason") if entry["kind"] == "RunUnfinished" else None
+        rule = str(failure.get("Error") or "failure")
+        found.append({"rule": rule, "fact": _cause(failure), "remedy": remedy})
     return [
         {key: str(reason.get(key) or "") for key in ("rule", "fact", "expected", "remedy")}
         for reason in found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli import dossier, evidence, versions
 from cli.errors import GovernError
 from governance.adapters.registry import plain
-from governance.domain import attestations, candidate, dossiers, policy_changes
+from governance.domain import attestations, candidate, dossiers, policy_changes, registration
 from governance.domain.errors import IntegrityError, InvalidInputError
 from governance.domain.verification import KINDS as CHAIN_KINDS
 from governance.domain.verification import Finding, Key, verify_chain
@@ -371,6 +371,7 @@ def _check_version(
     manifest = json.loads(evidence.document(where.reader, uri) or b"{}")
     description = plain(found.description)
     differences = [
+        *registration.other_version(known, description),
         *candidate.differences(manifest, description, known["objects"]),
         *evidence.said_of_tests(where.reader, entries, found.arn, description),
     ]

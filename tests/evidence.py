@@ -81,7 +81,25 @@ class Evidence:
         tested = registration.results_update(
             described, json.loads(self.validation), self.report_reference
         )
-        return described | tested
+        described |= tested
+        described["CustomerMetadataProperties"] |= {
+            "candidate-id": self.candidate_id,
+            "origin-arn": self.description["ModelPackageArn"],
+            "manifest-uri": f"s3://evidence/{self.candidate_id}.json",
+        }
+        return described
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """What the candidates table has."""
+        said = self.central["CustomerMetadataProperties"]
+        return {
+            "candidate_id": self.candidate_id,
+            "central_arn": ARN,
+            "origin_arn": said["origin-arn"],
+            "manifest_uri": said["manifest-uri"],
+            "objects": self.central_objects,
+        }
 
     @property
     def central_objects(self) -> list[dict[str, Any]]:

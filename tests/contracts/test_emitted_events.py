@@ -29,10 +29,11 @@ WITHOUT_EXECUTION = {
     *WITHOUT_STAGE,
     *CLEARANCES,
     "MandatoryReviewOverdue",
+    "RunUnfinished",
     "CandidateRegistered",
 }
-# Recorded by two state machines and a function, wherever the version is.
-ANYWHERE = {"ApprovalsVoided", *CLEARANCES}
+# Recorded by two state machines and functions, wherever the version is.
+ANYWHERE = {"ApprovalsVoided", "RunUnfinished", *CLEARANCES}
 
 # Where the version stands by then is known only by the run.
 COMPUTED = {"RollbackErrored": frozenset({"stage", "stage_status"})}

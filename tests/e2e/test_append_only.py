@@ -44,6 +44,7 @@ WRITERS = {
     for name in (
         *("record", "record-decision", "record-policy-change", "record-registration"),
         *("check-review-deadlines", "detect-tampering", "grant-clearance", "revoke-clearance"),
+        "record-unfinished-run",
     )
 }
 ARCHIVER = "governed-path-archive-entry"

@@ -320,6 +320,7 @@ FUNCTIONS = {
     "confirm-approver": ("dynamodb:PutItem", _table("confirmations")),
     "record-confirmation": ("dynamodb:PutItem", _table("confirmations")),
     "record-registration": ("s3:PutObject", MANIFEST),
+    "record-unfinished-run": ("dynamodb:GetItem", _table("claims")),
     "record-decision": ("dynamodb:PutItem", _table("parts")),
     "check-review-deadlines": ("dynamodb:Scan", _table("project-directory")),
     "detect-tampering": ("s3:GetObject", MODELS),
@@ -434,6 +435,7 @@ def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
         assert writers == {
             *("record", "record-decision", "record-policy-change", "record-registration"),
             *("check-review-deadlines", "detect-tampering", "grant-clearance", "revoke-clearance"),
+            "record-unfinished-run",
         }
     archivers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, "s3:PutObject", ARCHIVED)]
     assert archivers == ["archive-entry"]

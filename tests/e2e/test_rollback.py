@@ -12,7 +12,7 @@ from typing import Any
 
 from cli import rollbacks
 from governance.adapters import items
-from governance.domain import attestations, locks
+from governance.domain import attestations, clearance, locks
 from tests.contracts import events
 from tests.e2e.organisation import (
     CENTRAL,
@@ -43,6 +43,12 @@ def _govern(state_dir: str, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def _entries(organisation: Organisation, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in organisation.story(ROLLED_BACK) if entry["kind"] == kind]
+
+
+def _about(organisation: Organisation, arn: str) -> list[dict[str, Any]]:
+    """The entries about a version, the newest first."""
+    found = organisation.entries(ROLLED_BACK)
+    return [entry for entry in reversed(found) if entry.get("model_package_arn") == arn]
 
 
 def test_the_endpoint_serves_the_version_before(
@@ -191,6 +197,9 @@ def test_a_release_that_goes_on_is_stopped_first(
     )
     child = rolled_back.stopped["executionArn"].partition(":execution:")[0]
     assert child in rolled_back.stopped["executionArn"]
+    # The rollback has told it: nobody has to look what became of that run.
+    told = [entry["execution_arn"] for entry in _entries(organisation, "RunUnfinished")]
+    assert rolled_back.stopped["executionArn"] not in told
 
 
 def test_no_lock_outlives_its_execution_not_even_a_stopped_ones(
@@ -251,6 +260,29 @@ def test_an_ai_engineer_drills_from_the_command_line_what_was_just_released(
     assert organisation.endpoints(TEST, ROLLED_BACK) == []
 
 
+def test_a_drill_of_a_version_that_cannot_start_fails_and_says_so(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """All pieces of the way back are there; only starting it tells that it cannot be gone."""
+    iam = organisation.root(TEST, "iam")
+    closed = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}
+    policy = {"RoleName": "governed-path-endpoint-execution", "PolicyName": "closed-for-a-test"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [closed]})
+    iam.put_role_policy(**policy, PolicyDocument=document)
+    try:
+        failed = organisation.roll_back(ENDPOINT, DRILL, to=1, phase=rollbacks.DRILL)
+    finally:
+        iam.delete_role_policy(**policy)
+    entry = failed.entry
+    assert (entry["kind"], failed.execution["status"]) == ("DrillFailed", "SUCCEEDED")
+    assert entry["verdict"]["allowed"]
+    assert entry["drill"]["proven"] is False
+    assert "failed: Failed to download model data" in entry["drill"]["said"]
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
+    life_cycle = organisation.central(entry["drill"]["from"])["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Deployed")
+
+
 def test_a_drill_that_is_stopped_leaves_neither_endpoint_nor_lock_nor_status(
     organisation: Organisation, rolled_back: RolledBack
 ) -> None:
@@ -263,6 +295,23 @@ def test_a_drill_that_is_stopped_leaves_neither_endpoint_nor_lock_nor_status(
         stateMachineArn=machine_arn("drill_rollback"), statusFilter="RUNNING"
     )["executions"]
     states.stop_execution(executionArn=running["executionArn"], cause="a test")
+    (told,) = eventually(
+        lambda: [
+            entry
+            for entry in _entries(organisation, "RunUnfinished")
+            if entry["execution_arn"] == running["executionArn"]
+        ],
+        "the entry of a run that was stopped",
+    )
+    assert told["failure"]["Error"] == "RunAborted"
+    assert "a test" in told["failure"]["Cause"]
+    assert "ask for the drill again" in told["reason"]
+    # About what was drilled: nothing in Test may read that any more.
+    assert told["model_package_arn"] == rolled_back.first.entry["model_package_arn"]
+    eventually(
+        lambda: "Test" not in clearance.held(_about(organisation, told["model_package_arn"])),
+        "the end of Test's clearance",
+    )
     eventually(
         lambda: not organisation.endpoints(TEST, ROLLED_BACK), "the end of the Test endpoint"
     )

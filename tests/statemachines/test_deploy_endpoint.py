@@ -15,6 +15,7 @@ FINISHED = [*TASKS, "ServedAsIntended?", "DeploymentFinished"]
 # Whatever did not come into service has turned the alarms, and maybe ended the autoscaling.
 NOT_SERVING = [*TASKS, "ServedAsIntended?", "WatchEndpoint", "SaidSo?", "DeploymentFinished"]
 ROLLED_BACK = [*NOT_SERVING[:-1], "ReportSilentRollback", "DeploymentFinished"]
+BEGAN = "2026-11-21T09:00:00.000000Z"
 BEFORE_ALARMS = ("CreateModel", "CreateEndpointConfig")
 DEPLOYMENT = machines.start_input(MACHINE)["deployment"]
 
@@ -25,7 +26,10 @@ def served(case: str) -> dict[str, object]:
     name = mocks["StateMachines"]["governed-path-deploy-endpoint"]["TestCases"][case]
     answer = mocks["MockedResponses"][name["CheckServedConfig"]]["0"]["Return"]["Payload"]["served"]
     left = 0 if case == "SilentRollback" else answer["bake_left"]
-    return {"taken_back": answer["taken_back"], "alarms": answer["alarms"], "bake_left": left}
+    told = {"taken_back": answer["taken_back"], "alarms": answer["alarms"], "bake_left": left}
+    # When alarms count from: what brought the answer back may not know.
+    began = BEGAN if case == "HappyPath" else None
+    return told if case == "SilentRollback" else {**told, "began": began}
 
 
 @pytest.mark.parametrize(
@@ -127,3 +131,9 @@ def test_retries_are_bounded_and_only_for_passing_faults(
 ) -> None:
     expected = {"TransientErrorForEver": 5, "CreateModelFails": 1}
     assert run(case).tries["CreateModel"] == expected[case]
+
+
+def test_after_an_error_no_alarm_takes_back_what_the_ledger_still_says() -> None:
+    states = machines.source(MACHINE)["States"]
+    given = states["WatchEndpointAfterError"]["Arguments"]["Payload"]
+    assert given["unrecorded"] is True

@@ -733,6 +733,28 @@ def test_the_environment_may_name_the_model_archive() -> None:
     }
 
 
+def test_differences_are_as_they_are_as_long_as_they_fit() -> None:
+    found = [{"name": "image", "expected": "a", "actual": "b" * 400}] * 25
+    assert candidate.in_short(found) == found
+
+
+def test_many_and_long_differences_are_cut_and_still_told_apart() -> None:
+    long = [
+        {"name": f"{n}" * 500, "expected": "x" * 9999 + "a", "actual": "x" * 9999} for n in "12"
+    ]
+    first, second = candidate.in_short(long)
+    assert first["expected"] != first["actual"]
+    assert first["name"] != second["name"]
+    many = [{"name": str(number), "expected": "", "actual": "\ud800"} for number in range(20_000)]
+    *told, more = candidate.in_short(many)
+    assert [one["name"] for one in told] == [str(number) for number in range(25)]
+    assert told[0]["actual"] == "\\ud800"
+    assert more["name"] == "19975 more"
+    worst = [{"name": "\U0001f600" * 999, "expected": "\x00" * 999, "actual": "\\" * 999}] * 999
+    assert len(json.dumps(candidate.in_short(worst))) < 80_000
+    assert more != candidate.in_short([*many[:-1], {**many[-1], "actual": "y"}])[-1]
+
+
 def test_no_two_candidates_share_a_place_in_central() -> None:
     places = {
         candidate.central_key(model, candidate_id, role, key)

@@ -31,6 +31,7 @@ PHASES = {
     "ReleaseStopped": ("Prod", "RolledBack"),
     "CandidateSuperseded": ("Prod", "Superseded"),
     "ReleaseErrored": ("Prod", "Errored"),
+    "RunUnfinished": ("Test", "Validating"),
     "ReviewGiven": ("Prod", "Technical-Approved"),
     "ReviewRevoked": ("Prod", "Technical-Revoked"),
     "VersionRejected": ("Prod", "Rejected"),
@@ -105,6 +106,10 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Test", "Test of drill", "RollbackDrilled of drill"), {"Test": TEST}),
         (("Test", "Test of drill", "ValidationPassed"), {"Test": TEST}),
         (("Test", "Test of drill", "ValidationPassed", "DrillFailed of drill"), {}),
+        # A run that was stopped needs it no more, and takes nothing from the other either.
+        (("Test", "RunUnfinished"), {}),
+        (("Test", "Test of drill", "RunUnfinished of drill"), {"Test": TEST}),
+        (("Prod", "CandidateInService", "RunUnfinished"), {"Prod": PROD}),
         # What takes the version away takes it from both.
         (("Test", "Test of drill", "VersionRecalled"), {}),
         # Who was granted it longer ago than any run lasts was stopped.

@@ -38,3 +38,15 @@ class Claims:
                 return False
             raise errors.translate(error, f"claim approval {item['claim_id']}") from error
         return True
+
+    def is_held(self, promotion: Mapping[str, Any]) -> bool:
+        """True if the promotion's execution holds its claim."""
+        claim_id = promotion["claim_id"]
+        with errors.translated(f"read claim {claim_id}"):
+            item = self._dynamodb.get_item(
+                TableName=self._table,
+                Key=items.to_item({"claim_id": claim_id}),
+                ConsistentRead=True,
+            ).get("Item")
+        found = items.from_item(item) if item else {}
+        return bool(found.get("execution_arn") == promotion["execution_arn"])

@@ -10,6 +10,11 @@ def now(later_by: int = 0) -> str:
     return (datetime.now(UTC) + timedelta(seconds=later_by)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def exact() -> str:
+    """The time now to the microsecond: one second is enough for an alarm to be set back in."""
+    return text(datetime.now(UTC))
+
+
 def text(moment: datetime) -> str:
     """A time as AWS returns it: ISO-8601, UTC, microseconds, so that text sorts as time does."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -59,7 +59,7 @@ def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> lis
     """
     present = _present(known["objects"])
     manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
-    found = registration.other_version(known, description["ModelPackageArn"])
+    found = registration.other_version(known, description)
     try:
         return [*found, *candidate.differences(manifest, description, present)]
     except InvalidInputError as error:
@@ -119,10 +119,12 @@ def compare(
             "parts": known.get("parts") or [f"{parts.CANDIDATE}{candidate_id}"],
         },
         "trainer": known["trainer"],
-        "differences": [
-            *differences(known, description),
-            *tests.differences(description, tested_next=decision["stage"] == "Test"),
-        ],
+        "differences": candidate.in_short(
+            [
+                *differences(known, description),
+                *tests.differences(description, tested_next=decision["stage"] == "Test"),
+            ]
+        ),
     }
 
 

@@ -82,6 +82,10 @@ class Endpoints:
         config: dict[str, Any] = plain(answer)
         return config
 
+    def made_at(self, config_name: str) -> str | None:
+        """When the config was made: for one deployment, just before that began; None if gone."""
+        return (self.find_config(config_name) or {}).get("CreationTime")
+
     def versions(self, config: Mapping[str, Any]) -> list[str]:
         """The ARNs of the registered versions that a config (DescribeEndpointConfig) serves.
 

@@ -27,7 +27,8 @@ class Waits:
         self._dynamodb: DynamoDBClient = sessions.own_client("dynamodb")
 
     def start(self, wait: Mapping[str, Any]) -> None:
-        """Store the wait {endpoint_arn, task_token, claim_id, config_name, modified_before, ...}.
+        """Store the wait {endpoint_arn, task_token, claim_id, config_name, modified_before, began,
+        ...}; `began` is when the alarms were set back for it, None if there are none.
 
         Takes the place of an earlier wait of the same claim (a retried task has a new token) and
         of one that has expired; TransientError while another promotion waits for the endpoint.
@@ -70,12 +71,13 @@ class Waits:
         """Answer the waiting execution if its endpoint (DescribeEndpoint) has come to rest.
 
         Answered first, removed second: a crash in between costs a second answer, which Step
-        Functions refuses, and never an answer that nobody gives. True if this call answered.
+        Functions refuses, and never an answer that nobody gives. True if this call answered. The
+        answer also says when the deployment `began`.
         """
         outcome = outcomes.outcome_of(endpoint, wait["config_name"], wait["modified_before"])
         if outcome is None:
             return False
-        answered = workflows.succeed(wait["task_token"], outcome)
+        answered = workflows.succeed(wait["task_token"], {**outcome, "began": wait.get("began")})
         self.end(wait)
         return answered
 

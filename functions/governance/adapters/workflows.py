@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
+BY_ROLLBACK = "StoppedByRollback"  # the error of an execution that a rollback has stopped
 _RUNNING = {"RUNNING", "PENDING_REDRIVE"}
 # The execution has the answer already, has timed out, or was stopped: nobody waits any more.
 _GONE = {"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"}
@@ -32,7 +33,7 @@ def succeed(task_token: str, output: Mapping[str, Any]) -> bool:
     return True
 
 
-def stop(execution_arn: str, cause: str, error: str = "StoppedByRollback") -> bool:
+def stop(execution_arn: str, cause: str, error: str = BY_ROLLBACK) -> bool:
     """Stop the execution; False if it had ended, or was never there."""
     stepfunctions: SFNClient = sessions.own_client("stepfunctions")
     if not is_running(execution_arn):
@@ -46,6 +47,14 @@ def is_running(execution_arn: str) -> bool:
     """True while the execution has not ended; one that AWS has forgotten ended long ago."""
     found = _describe(execution_arn)
     return found is not None and found["status"] in _RUNNING
+
+
+def ended_with(execution_arn: str) -> tuple[str, str]:
+    """(error, cause) that the execution ended with, also one that was stopped; "" for none."""
+    found = _describe(execution_arn)
+    if found is None:
+        return "", ""
+    return found.get("error", ""), found.get("cause", "")
 
 
 def ran_within(execution_arn: str, seconds: int) -> bool:

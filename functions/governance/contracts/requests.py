@@ -13,6 +13,7 @@ _SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64}
 _IMAGE_DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "maxLength": 71}
 _ACCOUNT = {"type": "string", "pattern": "^[0-9]{12}$", "maxLength": 12}
 _STAGE = {"enum": ["Dev", "Test", "Prod"]}
+_OPTIONAL_TEXT = {"type": ["string", "null"]}
 _OPTIONAL_OBJECT = {"type": ["object", "null"]}
 _OPTIONAL_LIST = {"type": ["array", "null"]}
 _ANY_OBJECT = {"type": "object"}
@@ -256,10 +257,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
     # Only the second look of a release comes after its bake.
     "check_served_config": _closed(
-        {"deployment": _DEPLOYMENT}, {"after_bake": {"type": "boolean"}}
+        {"deployment": _DEPLOYMENT}, {"after_bake": {"type": "boolean"}, "since": _OPTIONAL_TEXT}
     ),
-    "watch_endpoint": _ONLY_DEPLOYMENT,
-    "check_alarms": _ONLY_DEPLOYMENT,
+    "watch_endpoint": _closed({"deployment": _DEPLOYMENT}, {"unrecorded": {"type": "boolean"}}),
+    "check_alarms": _closed({"deployment": _DEPLOYMENT}, {"since": _OPTIONAL_TEXT}),
     "plan_trial": _ONLY_DEPLOYMENT,
     "compare_variants": _closed(
         {

@@ -100,6 +100,14 @@ def tried_in_test(event: Mapping[str, Any], execution_arn: str) -> dict[str, Any
     return promotion(event, "validate_in_test", "Test", execution_arn)
 
 
+def asked_for(event: Mapping[str, Any], workflow: str, execution_arn: str) -> dict[str, Any]:
+    """The promotion of a run that a person's event has started; InvalidInputError as above."""
+    if workflow in BACK:
+        return rollback_request(event, workflow, execution_arn)
+    (stage,) = {phase.stage for phase in phases.PHASES if phase.causes == workflow}
+    return promotion(event, workflow, stage, execution_arn)
+
+
 def rollback_reason(event: Mapping[str, Any]) -> str:
     """Why, in the words of who asks for a rollback."""
     life_cycle = event["detail"].get("ModelLifeCycle") or {}

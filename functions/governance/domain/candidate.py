@@ -33,6 +33,9 @@ _MODEL_DATA = re.compile(r"model-data(-url)?(-\d+)?")
 # A validation profile's payloads, and the manifest file that names them one by one.
 _SELECTED, _SELECTING = "validation/", "validation-manifest/"
 _DATA_SETS = ("datasets", "training_datasets")  # fields of the card, as SageMaker's schema has them
+# What an entry, an event and a state of a workflow can hold of differences, whoever made them many.
+_MOST_DIFFERENCES = 25
+_LONGEST_TEXT = 400  # characters of a name or a value, escaped as JSON may have them
 _S3_URI = re.compile(r"s3://[^/\s]+/\S+")
 
 
@@ -446,6 +449,32 @@ def differences_as_set(
     now = dict(leaves(_placeless(specification, roles, {}), name))
     found = [difference(leaf, before.get(leaf), now[leaf]) for leaf in sorted(now)]
     return [one for one in found if one]
+
+
+def in_short(differences_: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The differences as they are recorded: the first ones, and of a long text its beginning.
+
+    Nobody shall keep a change out of the ledger by making it too large for an entry, or by half a
+    character. A text that is cut has its digest, so two that begin alike are still told apart.
+    """
+    told = [
+        {key: _in_short(text) for key, text in one.items()}
+        for one in differences_[:_MOST_DIFFERENCES]
+    ]
+    left = len(differences_) - len(told)
+    if left:
+        everything = json.dumps([dict(one) for one in differences_], sort_keys=True)
+        digest = hashlib.sha256(everything.encode()).hexdigest()
+        told.append({"name": f"{left} more", "expected": "", "actual": f"sha256 of all: {digest}"})
+    return told
+
+
+def _in_short(text: str) -> str:
+    whole = text.encode("utf-8", "backslashreplace")
+    escaped = json.dumps(text)[1:-1]
+    if len(escaped) <= _LONGEST_TEXT:
+        return whole.decode()
+    return f"{escaped[:_LONGEST_TEXT]}... (sha256 {hashlib.sha256(whole).hexdigest()})"
 
 
 def central_prefix(model: str, candidate: str) -> str:

@@ -30,6 +30,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "RollbackDrilled": ("Test",),
     "DrillFailed": ("Test",),
     "DrillErrored": ("Test",),
+    # A run that was stopped or timed out needs nothing any more; one of Prod was granted no Test.
+    "RunUnfinished": ("Test",),
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
 }
@@ -38,7 +40,7 @@ ENDS: Mapping[str, tuple[str, ...]] = {
 _RUNS = frozenset(
     {
         *("ValidationPassed", "ValidationFailed", "ValidationErrored"),
-        *("RollbackDrilled", "DrillFailed", "DrillErrored"),
+        *("RollbackDrilled", "DrillFailed", "DrillErrored", "RunUnfinished"),
     }
 )
 # No run of Test lasts longer: whoever was granted it before was stopped, and told nobody.

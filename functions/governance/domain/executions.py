@@ -18,6 +18,12 @@ def child(execution_arn: str, machine: str, name: str) -> str:
     return f"{start}:execution:governed-path-{machine.replace('_', '-')}:{name}"
 
 
+def machine(execution_arn: str) -> str:
+    """Which machine of ours the execution is one of, like release_to_prod."""
+    name = execution_arn.partition(":execution:")[2].partition(":")[0]
+    return name.removeprefix("governed-path-").replace("-", "_")
+
+
 def queued(message: Mapping[str, Any]) -> dict[str, Any]:
     """The event in what Lambda passes on from a queue, one message at a time.
 

@@ -44,6 +44,7 @@ KINDS = (
     "BreakGlassRequested",
     "MandatoryReviewOpened",
     "MandatoryReviewOverdue",
+    "RunUnfinished",
     "VersionRecalled",
     "VersionRetired",
     "PolicyChanged",
@@ -64,6 +65,8 @@ UNMOVING = frozenset(
         "BreakGlassRequested",
         "MandatoryReviewOpened",
         "MandatoryReviewOverdue",
+        # Whatever a run that was stopped had done by then, it did not come to say.
+        "RunUnfinished",
         # The version is what it was until it is taken back.
         "RollbackStarted",
         "RollbackRejected",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain import our_evaluation, phases
-from governance.domain.candidate import OF_THE_PLACE, with_attachments
+from governance.domain.candidate import OF_THE_PLACE, difference, with_attachments
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError, NotFoundError
 from governance.domain.gates import one_line
@@ -21,6 +21,13 @@ _RELOCATED = (
     "DriftCheckBaselines",
     "SamplePayloadUrl",
 )
+
+# Metadata by which a Central version says what it is -> the field of the candidate's item.
+_NAMES_THE_CANDIDATE = {
+    "candidate-id": "candidate_id",
+    "origin-arn": "origin_arn",
+    "manifest-uri": "manifest_uri",
+}
 
 
 def central_version(
@@ -85,21 +92,21 @@ def candidate_id_of(description: Mapping[str, Any]) -> str:
     return str(candidate_id)
 
 
-def other_version(known: Mapping[str, Any], model_package_arn: str) -> list[dict[str, str]]:
-    """A difference [{name, expected, actual}] if the candidate was registered as another version.
+def other_version(known: Mapping[str, Any], description: Mapping[str, Any]) -> list[dict[str, str]]:
+    """How a version is not the one that its candidate was registered as, as differences.
 
-    `known` is the candidate's item. The metadata that names the candidate can be edited; what was
-    recorded at the registration cannot.
+    `known` is the candidate's item. The metadata that names the candidate and where it came from
+    can be edited; what was recorded at the registration cannot.
     """
-    if known["central_arn"] == model_package_arn:
-        return []
-    return [
-        {
-            "name": "version of the candidate",
-            "expected": str(known["central_arn"]),
-            "actual": model_package_arn,
-        }
+    said = description.get("CustomerMetadataProperties") or {}
+    found = [
+        difference("version of the candidate", known["central_arn"], description["ModelPackageArn"])
     ]
+    found += [
+        difference(f"metadata.{key}", known[field], said.get(key))
+        for key, field in _NAMES_THE_CANDIDATE.items()
+    ]
+    return [one for one in found if one]
 
 
 def test_report(request: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:

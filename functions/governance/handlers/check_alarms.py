@@ -17,13 +17,17 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Look at every alarm since the release began; one that has calmed down counts as well."""
-    deployment = contracts.request("check_alarms", event)["deployment"]
+    """Look at every alarm since the release began; one that has calmed down counts as well.
+
+    It begins when its alarms have been set back (`since`), which may be an hour after its config
+    was made: an endpoint that is being scaled is waited for.
+    """
+    request = contracts.request("check_alarms", event)
+    deployment = request["deployment"]
     session = Sessions(settings, claim_of(event)).hub(deployment["account"])
-    # Made for this deployment, just before it began.
-    config = Endpoints(session).find_config(deployment["config_name"]) or {}
     names = guardrails.alarm_names(deployment)
-    raised = Alarms(session).raised(names, config.get("CreationTime"))
+    since = request.get("since") or Endpoints(session).made_at(deployment["config_name"])
+    raised = Alarms(session).raised(names, since)
     said = "; ".join(f"{one['name']} ({one['reason']})" for one in raised)
     return {
         "alarms": [one["name"] for one in raised],

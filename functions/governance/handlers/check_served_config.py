@@ -21,7 +21,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     `versions` are those that clients are answered by, as the endpoint itself has it. `candidate_id`
     is that of a version which serves alone instead, if we deployed it; `moving_to` the config that
-    the endpoint is on its way to. With `after_bake` it had come into service before.
+    the endpoint is on its way to. With `after_bake` it had come into service before;
+    `since` is when the alarms were set back for this deployment.
     """
     request = contracts.request("check_served_config", event)
     deployment = request["deployment"]
@@ -35,12 +36,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     raised: list[dict[str, str]] = []
     versions, candidate_id = [deployment["model_package_arn"]], deployment["candidate_id"]
     if not intended:
-        versions, candidate_id = _instead(endpoints, served)
+        versions, candidate_id = _instead(endpoints, served, deployment["tags"].get("model"))
     if not intended and deployment["release"]:
-        # Made for this deployment, just before it began.
-        config = endpoints.find_config(deployment["config_name"]) or {}
         names = guardrails.alarm_names(deployment)
-        raised = Alarms(session).raised(names, config.get("CreationTime"))
+        since = request.get("since") or endpoints.made_at(deployment["config_name"])
+        raised = Alarms(session).raised(names, since)
     return {
         "served": {
             "config_name": served,
@@ -58,12 +58,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     }
 
 
-def _instead(endpoints: Endpoints, served: str | None) -> tuple[list[str], str | None]:
+def _instead(
+    endpoints: Endpoints, served: str | None, model: str | None
+) -> tuple[list[str], str | None]:
     config = endpoints.find_config(served) if served else None
     if config is None:
         return [], None
     versions = endpoints.versions(config)
     tags = endpoints.tags_of(config["EndpointConfigArn"])
-    # A config of ours says whose candidate it is; beside another version it is not the whole.
-    ours = versions == [tags.get("model-package-arn")]
+    # A config of ours says whose candidate it is; beside another version it is not the whole. What
+    # another model's ledger knows is nothing for this one.
+    ours = versions == [tags.get("model-package-arn")] and tags.get("model") == model
     return versions, tags.get("candidate-id") if ours else None

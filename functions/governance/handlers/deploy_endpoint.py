@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
+from governance.adapters import clock
 from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.scaling import Scaling
@@ -39,12 +40,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             f"endpoint {name} is {found['EndpointStatus']}; it is changed again when it has come "
             "to rest"
         )
+    began = _began(waits, deployment) if heading else None
     if deployment["release"] and not heading:
         alarms = Alarms(session)
         alarms.put(guardrails.alarms(deployment, of_config_alone=True))
         # What was raised before says nothing about instances that do not exist yet.
         names = guardrails.alarm_names(deployment)
         alarms.calm(names, f"a new release begins, claim {deployment['claim_id']}")
+        began = clock.exact()
         before = endpoints.find_config(found["EndpointConfigName"]) if found else None
         if guardrails.changes_instances(deployment, before):
             Scaling(session).end(deployment)
@@ -56,9 +59,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "endpoint_name": name,
         "config_name": config_name,
         "modified_before": found["LastModifiedTime"] if found else "",
+        "began": began,
     }
     with waits.held(wait):
         endpoints.deploy(found, deployment)
         endpoint = endpoints.find(name)
     settled = endpoint is not None and waits.settle(wait, endpoint)
     return {"endpoint_arn": deployment["endpoint_arn"], "settled": settled}
+
+
+def _began(waits: Waits, deployment: dict[str, Any]) -> str | None:
+    """When an earlier try of this task set the alarms back; None if nobody has noted that."""
+    earlier = waits.find(deployment["endpoint_arn"])
+    ours = earlier is not None and earlier["claim_id"] == deployment["claim_id"]
+    return earlier.get("began") if earlier is not None and ours else None

@@ -11,7 +11,7 @@ from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import approval_events, claims, ledger
+from governance.domain import approval_events, candidate, claims, ledger
 from governance.domain.identity import identity_of
 from governance.entry import entry_point, logger
 from governance.settings import Settings
@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "stage": change["stage"],
         "stage_status": (description.get("ModelLifeCycle") or {}).get("StageStatus", "Approved"),
         "candidate_id": known["candidate_id"],
-        "differences": differences,
+        "differences": candidate.in_short(differences),
         # A later change has replaced who it was; CloudTrail still knows.
         "changed_by": identity_of(description.get("LastModifiedBy")) if current else None,
     }

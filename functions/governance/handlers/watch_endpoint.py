@@ -23,10 +23,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     What serves is what was deployed, or what was there before if the deployment came to nothing;
     then, and where they look back further than it has baked, the alarms look at its config alone:
-    what others did there a minute ago must not take it back.
+    what others did there a minute ago must not take it back. So they do while the ledger does not
+    know what serves (`unrecorded`): an alarm takes back the version that it names.
     Alarms that its definition does not have go: another definition's would still take it back.
     """
-    deployment = contracts.request("watch_endpoint", event)["deployment"]
+    request = contracts.request("watch_endpoint", event)
+    deployment = request["deployment"]
     if deployment["release"] is None:
         # No alarm was turned and no autoscaling ended: a Test endpoint, or a trial.
         return {"alarms": [], "forgotten": [], "scaled": False}
@@ -36,7 +38,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     names = []
     if serving is not None:
         came_back = serving["config_name"] != deployment["config_name"]
-        alone = came_back or guardrails.look_back_beyond_bake(serving)
+        alone = (
+            came_back
+            or bool(request.get("unrecorded"))
+            or guardrails.look_back_beyond_bake(serving)
+        )
         alarms.put(guardrails.alarms(serving, of_config_alone=alone))
         names = guardrails.alarm_names(serving)
     forgotten = alarms.forget(deployment["endpoint_name"], names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -140,8 +141,35 @@ def test_the_event_after_the_deployment_answers(
         "outcome": "in_service",
         "endpoint_status": "InService",
         "failure_reason": None,
+        "began": None,
     }
     assert _wait_of(name) is None
+
+
+def test_the_answer_says_when_the_alarms_were_set_back_at_the_first_try(
+    lambdas: Callable[..., Any],
+    hosting: Hosting,
+    waiting: Waiting,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A function that was killed comes again; what was raised since the first time counts."""
+    from governance.handlers import deploy_endpoint
+
+    quiet = Mock(**{"return_value.calm.return_value": None})
+    monkeypatch.setattr(deploy_endpoint, "Alarms", quiet)
+    asked = _deploy(waiting.token, name)
+    strategy = {"strategy": {"type": "all-at-once"}, "bake_seconds": 0, "alarms": []}
+    asked["deployment"]["release"] = strategy
+    lambdas("deploy_endpoint")(asked)
+    began = (_wait_of(name) or {})["began"]
+    assert began
+    lambdas("deploy_endpoint")(asked)
+    assert (_wait_of(name) or {})["began"] == began
+    assert quiet.return_value.calm.call_count == 1
+    hosting.is_now("InService", INTENDED)
+    lambdas("resolve_endpoint_wait")(_event(name))
+    assert (waiting.answer() or {})["began"] == began
 
 
 def test_an_endpoint_that_is_faster_than_its_deployment_call_is_answered_too(

@@ -16,16 +16,25 @@ from uuid import uuid4
 
 import pytest
 
-from governance.adapters import champions, items, workflows
+from governance.adapters import champions, clock, items, workflows
 from governance.adapters import definitions as stored
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.candidates import Candidates
+from governance.adapters.claims import Claims
 from governance.adapters.endpoints import Endpoints
-from governance.adapters.ledger import Ledger
+from governance.adapters.ledger import Ledger, Writer
 from governance.adapters.locks import Locks
 from governance.adapters.parts import Parts
 from governance.adapters.registry import Registry
-from governance.domain import claims, ledger, locks, policy_changes, registration
+from governance.domain import (
+    approval_events,
+    claims,
+    clearance,
+    ledger,
+    locks,
+    policy_changes,
+    registration,
+)
 from governance.domain.errors import (
     AccessError,
     IntegrityError,
@@ -34,10 +43,11 @@ from governance.domain.errors import (
     TransientError,
 )
 from governance.domain.identity import identity_of
+from governance.settings import Settings
 from tests import benches
 from tests.contracts import events, policies, samples
 
-from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION
+from .conftest import ARTIFACTS, CENTRAL, EVIDENCE, PROJECT, REGION, TEST
 
 DECIDED = "2026-01-31T12:00:00Z"
 EXECUTION = f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path-promote-to-central:run"
@@ -810,6 +820,18 @@ def _rewrite(version: dict[str, Any], *ours: dict[str, Any]) -> None:
     card = json.loads(version["ModelCard"]["ModelCardContent"])
     card["evaluation_details"] = list(ours)
     version["ModelCard"]["ModelCardContent"] = json.dumps(card)
+
+
+@pytest.mark.parametrize("key", ["candidate-id", "origin-arn", "manifest-uri"])
+def test_a_version_that_says_it_came_from_elsewhere_is_found(here: Organisation, key: str) -> None:
+    arn, _ = _recorded_promotion(here)
+    said = here.registry.versions[arn]["CustomerMetadataProperties"]
+    before, said[key] = said[key], "elsewhere"
+    assert _changed(here, arn)["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert entry["differences"] == [
+        {"name": f"metadata.{key}", "expected": before, "actual": "elsewhere"}
+    ]
 
 
 def test_a_version_that_tells_of_tests_before_it_had_any_is_found(here: Organisation) -> None:
@@ -2002,6 +2024,20 @@ def test_a_better_number_in_our_own_evaluation_is_tampering(here: Organisation) 
     assert entry["differences"] == [{"name": name, "expected": "0.61", "actual": "0.91"}]
 
 
+def test_what_is_too_large_for_an_entry_is_recorded_all_the_same(here: Organisation) -> None:
+    arn, candidate_id = _recorded_promotion(here)
+    here.tests(arn)
+    name = f"governed-path test of candidate {candidate_id[:12]}"
+    numbers = [{"name": f"n{number}", "value": "\ud800"} for number in range(2000)]
+    _rewrite(here.registry.versions[arn], {"name": name, "metric_groups": numbers, "x" * 9999: 1})
+    assert _changed(here, arn)["outcome"] == "recorded"
+    (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
+    assert entry["differences"][-1]["name"].endswith(" more")
+    verified = here.call("verify_candidate", promotion=here.in_central(arn, "Prod"))
+    assert verified["tampering"] == entry["differences"]
+    assert len(json.dumps(verified)) < 100_000
+
+
 def test_no_gate_lets_a_rewritten_evaluation_pass_until_it_is_tested_again(
     here: Organisation,
 ) -> None:
@@ -2107,3 +2143,102 @@ def test_a_version_cannot_hide_by_forgetting_which_candidate_it_is(here: Organis
     assert _changed(here, arn)["outcome"] == "recorded"
     (entry,) = Ledger("governed-path-ledger").newest_first(here.model, "ApprovalsVoided")
     assert entry["candidate_id"] == candidate_id
+
+
+def _unfinished(
+    here: Organisation, arn: str, workflow: str, phase: str, *, claimed: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the promotion, the event of the end) of a run that somebody has stopped."""
+    event = events.example("step-functions-execution-status-change.validation-aborted")
+    start = event["detail"]["executionArn"].partition(":execution:")[0]
+    execution_arn = f"{start}:execution:governed-path-{workflow.replace('_', '-')}:one"
+    stage, _, status = phase.partition("/")
+    decided = here.event(
+        ModelPackageArn=arn, ModelLifeCycle={"Stage": stage, "StageStatus": status}
+    )
+    promotion = approval_events.asked_for(decided, workflow, execution_arn)
+    holder = execution_arn if claimed else execution_arn + "-first"
+    Claims("governed-path-claims").claim({**promotion, "execution_arn": holder})
+    event["detail"] |= {"executionArn": execution_arn, "input": json.dumps(decided)}
+    return promotion, event
+
+
+def test_a_run_that_was_stopped_is_recorded_once_with_what_to_do(here: Organisation) -> None:
+    _, candidate, arn = here.promoted()
+    promotion, event = _unfinished(here, arn, "release_to_prod", "Prod/Approved")
+    here.call(
+        "record",
+        kind="ReleaseStarted",
+        promotion=promotion,
+        stage="Prod",
+        stage_status="Releasing",
+        candidate_id=candidate["candidate_id"],
+    )
+    for _ in range(2):
+        assert here.call("record_unfinished_run", **event)["outcome"] == "recorded"
+    told = [e for e in _story_of(here, arn) if e["kind"] == "RunUnfinished"]
+    assert len(told) == 1
+    assert told[0]["failure"]["Error"] == "RunAborted"
+    assert "stopped from outside after entry" in told[0]["failure"]["Cause"]
+    assert "`govern rollback` the endpoint" in told[0]["reason"]
+    assert told[0]["endpoint"]["account"] == here.directory_entry["accounts"]["prod"]
+    # Whoever asks for a rollback now still finds a release that has not ended.
+    assert ledger.phase(_story_of(here, arn)) == "Prod/Releasing"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "error", "end", "outcome"),
+    [
+        # The event came twice, and the second run was stopped before it had seen that.
+        (False, "", None, "ignored"),
+        (True, workflows.BY_ROLLBACK, None, "recorded by the rollback"),
+        (True, "", "ReleaseErrored", "recorded by the run"),
+    ],
+)
+def test_a_run_whose_end_somebody_else_tells_is_left(
+    here: Organisation,
+    monkeypatch: pytest.MonkeyPatch,
+    claimed: bool,
+    error: str,
+    end: str | None,
+    outcome: str,
+) -> None:
+    _, _, arn = here.promoted()
+    promotion, event = _unfinished(here, arn, "release_to_prod", "Prod/Approved", claimed=claimed)
+    monkeypatch.setattr(workflows, "_describe", lambda found: {"status": "ABORTED", "error": error})
+    if end:
+        here.call("record", kind=end, promotion=promotion, stage="Prod", stage_status="Errored")
+    assert here.call("record_unfinished_run", **event) == {"outcome": outcome}
+    assert "RunUnfinished" not in [entry["kind"] for entry in _story_of(here, arn)]
+
+
+def test_a_drill_that_was_stopped_ends_the_clearance_of_what_was_drilled(
+    here: Organisation,
+) -> None:
+    _, candidate, arn = here.promoted()
+    target = here.registry.register(here.registry.describe(arn))
+    promotion, event = _unfinished(here, arn, "drill_rollback", "Prod/Drill-Requested")
+    granted = {
+        "promotion": promotion,
+        "model_package_arn": target,
+        "stage": "Test",
+        "stage_status": "Validating",
+        "candidate_id": candidate["candidate_id"],
+        "clearance": {"stages": ["Test"], "account": TEST, "objects": 1},
+    }
+    Writer(Settings.load()).append(ledger.entry(clearance.GRANTED, granted, clock.now()))
+    assert list(clearance.held(_story_of(here, target))) == ["Test"]
+    assert here.call("record_unfinished_run", **event)["outcome"] == "recorded"
+    assert clearance.held(_story_of(here, target)) == {}
+
+
+def test_what_an_alarm_has_begun_is_nobodys_request(here: Organisation) -> None:
+    _, _, arn = here.promoted()
+    _, event = _unfinished(here, arn, "rollback_model", "Prod/Rollback-Requested")
+    alarm = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
+    event["detail"]["input"] = json.dumps(alarm)
+    assert here.call("record_unfinished_run", **event) == {"outcome": "ignored"}
+
+
+def _story_of(here: Organisation, arn: str) -> list[dict[str, Any]]:
+    return list(Ledger("governed-path-ledger").story(here.model, arn))

@@ -5,12 +5,13 @@ own definition says, however the deployment of another one ended.
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any
 
 import pytest
 
+from governance.adapters import clock, sessions
 from governance.adapters import definitions as stored
-from governance.adapters import sessions
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.waits import Waits
 from governance.domain import definitions, deployments
@@ -49,6 +50,9 @@ class _NoWaits:
 
     def end(self, wait: dict[str, Any]) -> bool:
         return True
+
+    def find(self, endpoint_arn: str) -> None:
+        return None
 
     def settle(self, wait: dict[str, Any], endpoint: dict[str, Any]) -> bool:
         return False
@@ -231,6 +235,43 @@ def test_a_config_that_is_none_of_ours_is_watched_as_the_last_plan_says(there: P
         f"{PREFIX}server-errors",
         f"{PREFIX}stop",
     ]
+
+
+def test_after_an_error_alarms_name_the_config_until_the_ledger_knows_what_serves(
+    there: Prod,
+) -> None:
+    """An alarm that names none takes back what the ledger says: still the version before."""
+    there.release(there.plan("old", **OLD))
+    new = there.plan("new", **OLD)
+    there.begin(new)
+    assert there.server.settled(NAME)["EndpointConfigName"] == new["config_name"]
+    there.call("watch_endpoint", new, unrecorded=True)
+    assert there.alarms() == BACK_TO_OLD
+    assert there.looked_at("slow") == new["config_name"]
+    there.call("watch_endpoint", new)
+    assert there.alarms() == AS_OLD
+
+
+def test_an_alarm_of_before_the_release_began_does_not_send_the_repair_back(there: Prod) -> None:
+    """Its config is made first; then an endpoint that is being scaled may be waited for."""
+    there.release(there.plan("old", **OLD))
+    repair = there.plan("repair", **OLD)
+    there.call("create_endpoint_config", repair)
+    time.sleep(1.1)  # the embedded CloudWatch tells of whole seconds
+    for state in ("ALARM", "OK"):
+        there.cloudwatch.set_alarm_state(
+            AlarmName=f"{PREFIX}slow", StateValue=state, StateReason="of the champion"
+        )
+    time.sleep(1.1)
+    began = clock.exact()
+    there.call("deploy_endpoint", repair, task_token="t" * 64)
+    there.server.settled(NAME)
+    assert there.call("check_alarms", repair)["alarms"] == [f"{PREFIX}slow"]
+    assert there.call("check_alarms", repair, since=began)["alarms"] == []
+    there.cloudwatch.set_alarm_state(
+        AlarmName=f"{PREFIX}slow", StateValue="ALARM", StateReason="of the repair"
+    )
+    assert there.call("check_alarms", repair, since=began)["alarms"] == [f"{PREFIX}slow"]
 
 
 def test_a_config_that_somebody_put_there_after_a_release_is_found(there: Prod) -> None:

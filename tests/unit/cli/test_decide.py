@@ -414,6 +414,27 @@ def test_a_release_that_a_rollback_stops_ends_by_the_rollbacks_entry(reader: Stu
     assert approvals.follow(reader, back, interval=0)["sequence"] == 8
 
 
+def test_nobody_waits_for_a_run_that_was_stopped(reader: Stubbed) -> None:
+    unfinished = entry(
+        7,
+        "RunUnfinished",
+        workflow="release_to_prod",
+        stage="Prod",
+        stage_status="Releasing",
+        failure={"Error": "RunAborted", "Cause": "the run was stopped from outside"},
+        reason="see with `govern status` what serves",
+    )
+    knows(reader, unfinished)
+    release = decision(stage="Prod", workflow="release_to_prod", before="Test/Passed")
+    ended = approvals.follow(reader, release, interval=0)
+    assert ended["sequence"] == 7
+    told = approvals.refusal(ended, release)
+    assert told is not None
+    assert told.code == "errored"
+    assert "ended as Prod/Errored" in str(told)
+    assert "see with `govern status` what serves" in str(told)
+
+
 def test_ends_are_kinds_of_the_ledger_and_cover_every_approval() -> None:
     from governance.domain.ledger import KINDS
 

@@ -76,7 +76,7 @@ def central(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             **{uri.split("/", 3)[3]: body for uri, body in reports.items()},
             **EVIDENCE.places,
         },
-        "candidate": {"objects": EVIDENCE.central_objects},
+        "candidate": EVIDENCE.item,
     }
     monkeypatch.setattr(evidence, "book", lambda *_: has["book"])
     monkeypatch.setattr(evidence, "shelf", lambda *_: has["shelf"])
@@ -296,6 +296,14 @@ def test_a_version_that_says_something_else_of_its_tests_is_found(
     central["documents"][EVIDENCE.report_reference["uri"].split("/", 3)[3]] = b"{}"
     found = failures(report(central, govern, VERSION))
     assert [what for _, what, _ in found] == ["evidence-mismatch"]
+
+
+def test_a_version_that_says_it_came_from_elsewhere_is_found(
+    govern: Govern, where: list[Any], central: dict[str, Any]
+) -> None:
+    central["description"]["CustomerMetadataProperties"]["origin-arn"] = "arn:elsewhere"
+    ((_, what, place),) = failures(report(central, govern, VERSION))
+    assert (what, place.rpartition(" ")[2]) == ("version-changed", "metadata.origin-arn")
 
 
 def test_a_version_that_nobody_promoted_is_found(
