@@ -496,6 +496,7 @@ class Aws:
     def _on_ListTags(self, request: dict[str, Any]) -> dict[str, Any]:
         tags = {
             "deployment-definition": samples.definition_reference()["digest"],
+            "model": samples.MODEL,
             "model-package-arn": samples.version_arn(version=2),
             "candidate-id": "c" * 64,
         }

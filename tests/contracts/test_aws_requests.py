@@ -301,6 +301,12 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert "p95 was greater" in served["taken_back"]
     assert served["versions"] == [samples.version_arn(version=2)]
     assert served["candidate_id"] == "c" * 64
+    # A config of another model of this account: its own ledger is not this one.
+    elsewhere = {**again, "tags": {**again["tags"], "model": "another"}}
+    assert aws.handler("check_served_config")({"deployment": elsewhere})["served"] == {
+        **served,
+        "candidate_id": None,
+    }
     watched = aws.handler("watch_endpoint")({"deployment": {**again, "autoscaling": None}})
     assert watched["scaled"], "as the definition of what serves says"
     assert watched["forgotten"] == ["governed-path-clinical-risk-of-an-earlier-definition"]

@@ -1,5 +1,5 @@
 """A new version is tried beside the one that serves, on Prod's own requests, from its approval on:
-an A/B trial that it wins, and a shadow trial that it loses without a client noticing.
+A/B trials and shadow trials, each won once and lost once; a shadow loses without a client noticing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Clients:
 
 @dataclass(frozen=True)
 class Tried:
-    """Two trials of one endpoint, one after the other, and how the endpoint was after each."""
+    """Trials of one endpoint, one after the other, and how the endpoint was after each."""
 
     first: Outcome
     won: Outcome
@@ -67,6 +67,12 @@ class Tried:
     lost: Outcome
     by_shadow: Clients
     after_losing: dict[str, Any]
+    won_as_shadow: Outcome
+    by_good_shadow: Clients
+    after_shadow: dict[str, Any]
+    lost_by_a_b: Outcome
+    by_lost_a_b: Clients
+    at_last: dict[str, Any]
 
 
 def _publish(organisation: Organisation, strategy: dict[str, Any]) -> str:
@@ -93,8 +99,8 @@ def _object(organisation: Organisation, uri: str) -> bytes:
     return bytes(answer["Body"].read())
 
 
-def _stumbling(body: bytes) -> bytes:
-    """The model.tar.gz with its program spoiled."""
+def _with(body: bytes, added: str) -> bytes:
+    """The model.tar.gz with something added to its program."""
     buffer = io.BytesIO()
     with (
         tarfile.open(fileobj=io.BytesIO(body)) as packed,
@@ -104,7 +110,7 @@ def _stumbling(body: bytes) -> bytes:
             file = packed.extractfile(member)
             content = file.read() if file else b""
             if member.name.endswith("code/inference.py"):
-                content += STUMBLES.encode()
+                content += added.encode()
             member.size = len(content)
             spoiled.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
@@ -170,15 +176,35 @@ def tried(organisation: Organisation, trained: Trained) -> Tried:
         won = organisation.approve("prod", second)
     after_winning = _endpoint(organisation)
     (container,) = found["InferenceSpecification"]["Containers"]
-    stumbles = {"model-data": _stumbling(_object(organisation, container["ModelDataUrl"]))}
+    served = _object(organisation, container["ModelDataUrl"])
+    stumbles = {"model-data": _with(served, STUMBLES)}
     third = _tested(
         organisation,
         organisation.register_again(trained.second, TRIED, replace=stumbles),
         SHADOW,
     )
-    with _asked(organisation, [*patients[:2], {**patient, "bmi": RARE}]) as by_shadow:
+    rare = [*patients[:2], {**patient, "bmi": RARE}]
+    with _asked(organisation, rare) as by_shadow:
         lost = organisation.approve("prod", third)
-    return Tried(*(released, won, by_a_b, after_winning, lost, by_shadow, _endpoint(organisation)))
+    after_losing = _endpoint(organisation)
+    tidied = {"model-data": _with(served, "\n# The same answers, told anew.\n")}
+    fourth = _tested(
+        organisation, organisation.register_again(trained.second, TRIED, replace=tidied), SHADOW
+    )
+    with _asked(organisation, patients) as by_good_shadow:
+        won_as_shadow = organisation.approve("prod", fourth)
+    after_shadow = _endpoint(organisation)
+    again = {"model-data": _with(served, f"{STUMBLES}\n# Told anew as well.\n")}
+    fifth = _tested(
+        organisation, organisation.register_again(trained.second, TRIED, replace=again), AB
+    )
+    with _asked(organisation, rare) as by_lost_a_b:
+        lost_by_a_b = organisation.approve("prod", fifth)
+    return Tried(
+        *(released, won, by_a_b, after_winning, lost, by_shadow, after_losing),
+        *(won_as_shadow, by_good_shadow, after_shadow),
+        *(lost_by_a_b, by_lost_a_b, _endpoint(organisation)),
+    )
 
 
 def _states(organisation: Organisation, outcome: Outcome) -> list[str]:
@@ -244,3 +270,35 @@ def test_who_served_before_the_shadow_serves_alone_again(tried: Tried) -> None:
     assert endpoint["EndpointStatus"] == "InService"
     assert endpoint["EndpointConfigName"] == tried.after_winning["EndpointConfigName"]
     assert not endpoint.get("ShadowProductionVariants")
+
+
+def test_a_shadow_that_answers_alike_is_released_and_was_heard_by_nobody(
+    organisation: Organisation, tried: Tried
+) -> None:
+    assert tried.won_as_shadow.entry["kind"] == "CandidateReleased"
+    states = _states(organisation, tried.won_as_shadow)
+    end = states.index("RestoreChampion")
+    assert states[end : end + 3] == ["RestoreChampion", "TrialPassed?", "DeployToProd"]
+    assert tried.by_good_shadow.refused == []
+    assert tried.by_good_shadow.variants == {"AllTraffic"}
+    assert tried.won_as_shadow.entry["claim_id"][:10] in tried.after_shadow["EndpointConfigName"]
+    assert not tried.after_shadow.get("ShadowProductionVariants")
+
+
+def test_a_challenger_that_fails_more_often_loses_its_trial_and_says_the_numbers(
+    organisation: Organisation, tried: Tried
+) -> None:
+    entry = tried.lost_by_a_b.entry
+    assert (entry["kind"], entry["stage_status"]) == ("ReleaseRolledBack", "RolledBack")
+    assert "after a trial: the challenger is worse; look " in entry["reason"]
+    assert tried.lost_by_a_b.execution["status"] == "SUCCEEDED"
+    assert "DeployToProd" not in _states(organisation, tried.lost_by_a_b)
+    # What it cost is what such a trial costs: some of the challenger's clients got no answer.
+    assert tried.by_lost_a_b.variants == {"AllTraffic", "Challenger"}
+    assert tried.by_lost_a_b.refused
+
+
+def test_the_champion_serves_alone_again_after_the_challenger_has_lost(tried: Tried) -> None:
+    assert tried.at_last["EndpointStatus"] == "InService"
+    assert tried.at_last["EndpointConfigName"] == tried.after_shadow["EndpointConfigName"]
+    assert [one["VariantName"] for one in tried.at_last["ProductionVariants"]] == ["AllTraffic"]

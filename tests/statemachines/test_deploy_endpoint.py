@@ -131,3 +131,9 @@ def test_retries_are_bounded_and_only_for_passing_faults(
 ) -> None:
     expected = {"TransientErrorForEver": 5, "CreateModelFails": 1}
     assert run(case).tries["CreateModel"] == expected[case]
+
+
+def test_after_an_error_no_alarm_takes_back_what_the_ledger_still_says() -> None:
+    states = machines.source(MACHINE)["States"]
+    given = states["WatchEndpointAfterError"]["Arguments"]["Payload"]
+    assert given["unrecorded"] is True

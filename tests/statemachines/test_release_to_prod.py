@@ -431,3 +431,11 @@ def test_who_cannot_have_the_endpoint_is_told_who_has_it_and_the_gates_facts_sta
     assert (verdict["allowed"], reason["rule"]) == (False, "one_active_release")
     assert "model-package/clinical-risk-classifier/4 has held it since" in reason["fact"]
     assert verdict.keys() > {"policy_digest", "rules"}
+
+
+@pytest.mark.parametrize("state", ["CheckAlarms", "CheckServedConfigAfterBake"])
+def test_alarms_count_from_when_they_were_set_back_for_this_release(state: str) -> None:
+    """Not from when its config was made: an alarm of before is that of what it repairs."""
+    states = machines.source(MACHINE)["States"]
+    assert states[state]["Arguments"]["Payload"]["since"] == "{% $began %}"
+    assert "$states.result.Output.began" in states["DeployToProd"]["Assign"]["began"]

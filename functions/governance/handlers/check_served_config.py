@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     raised: list[dict[str, str]] = []
     versions, candidate_id = [deployment["model_package_arn"]], deployment["candidate_id"]
     if not intended:
-        versions, candidate_id = _instead(endpoints, served)
+        versions, candidate_id = _instead(endpoints, served, deployment["tags"].get("model"))
     if not intended and deployment["release"]:
         names = guardrails.alarm_names(deployment)
         since = request.get("since") or endpoints.made_at(deployment["config_name"])
@@ -58,12 +58,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     }
 
 
-def _instead(endpoints: Endpoints, served: str | None) -> tuple[list[str], str | None]:
+def _instead(
+    endpoints: Endpoints, served: str | None, model: str | None
+) -> tuple[list[str], str | None]:
     config = endpoints.find_config(served) if served else None
     if config is None:
         return [], None
     versions = endpoints.versions(config)
     tags = endpoints.tags_of(config["EndpointConfigArn"])
-    # A config of ours says whose candidate it is; beside another version it is not the whole.
-    ours = versions == [tags.get("model-package-arn")]
+    # A config of ours says whose candidate it is; beside another version it is not the whole. What
+    # another model's ledger knows is nothing for this one.
+    ours = versions == [tags.get("model-package-arn")] and tags.get("model") == model
     return versions, tags.get("candidate-id") if ours else None
