@@ -512,6 +512,10 @@ def test_copying_reads_project_buckets_and_writes_models(deployed: dict[str, Dep
         assert not roles.allows(function, "s3:GetObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
     for function in ("copy-batch", "verify-copy", "abandon-copy"):
         assert not roles.allows(function, "s3:PutObject", COPY_PLAN)
+    # A receipt counts for the present version alone, so who believes it lists versions.
+    for function in ("plan-copy", "verify-copy"):
+        assert roles.allows(function, "s3:ListBucket", f"arn:aws:s3:::{EVIDENCE_BUCKET}")
+        assert roles.allows(function, "s3:ListBucketVersions", f"arn:aws:s3:::{ARTIFACTS_BUCKET}")
 
 
 def test_a_copy_runs_as_executions_of_its_own_machine_only(deployed: dict[str, Deployed]) -> None:
