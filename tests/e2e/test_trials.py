@@ -20,10 +20,12 @@ from botocore.exceptions import ClientError
 
 from governance.domain import definitions
 from tests.contracts import samples
-from tests.e2e.organisation import CENTRAL, DEV, PROD, Organisation, Outcome
+from tests.e2e.organisation import CENTRAL, DEV, PROD, Organisation, Outcome, eventually
 from tests.e2e.scenarios import Trained
 
 TRIED = "tried-model"
+BY_HAND = "by-hand"
+BAKE = 1200  # seconds; on the embedded AWS twenty
 ENDPOINT = f"{TRIED}-endpoint"
 AB = {
     "type": "a-b",
@@ -58,8 +60,14 @@ class Clients:
 
 @dataclass(frozen=True)
 class Tried:
-    """Trials of one endpoint, one after the other, and how the endpoint was after each."""
+    """Trials of one endpoint, one after the other, and how the endpoint was after each.
 
+    `swapped` is the first release of it, whose config somebody replaced while it baked; `shown` is
+    what its version was shown as then.
+    """
+
+    swapped: Outcome
+    shown: dict[str, Any]
     first: Outcome
     won: Outcome
     by_a_b: Clients
@@ -75,18 +83,20 @@ class Tried:
     at_last: dict[str, Any]
 
 
-def _publish(organisation: Organisation, strategy: dict[str, Any]) -> str:
-    """The digest of a definition with that strategy; nothing bakes, and no alarm disturbs."""
+def _publish(organisation: Organisation, strategy: dict[str, Any], bake: int) -> str:
+    """The digest of a definition with that strategy; no alarm disturbs."""
     endpoint = {**samples.definition()["endpoint"], "environment": {}}
-    release = {"strategy": strategy, "bake_seconds": 0, "alarms": []}
+    release = {"strategy": strategy, "bake_seconds": bake, "alarms": []}
     published = organisation.publish(TRIED, endpoint=endpoint, release=release)
     return definitions.digest(published)
 
 
-def _tested(organisation: Organisation, origin: str, strategy: dict[str, Any]) -> str:
+def _tested(
+    organisation: Organisation, origin: str, strategy: dict[str, Any], bake: int = 0
+) -> str:
     """A Dev version as it was promoted, tested under that strategy's definition and reviewed."""
     central = str(organisation.approve("dev", origin).entry["model_package_arn"])
-    definition = _publish(organisation, strategy)
+    definition = _publish(organisation, strategy, bake)
     tested = organisation.approve("test", central, definition=definition)
     assert tested.entry["kind"] == "ValidationPassed", tested.entry
     organisation.review(central, "technical")
@@ -157,6 +167,30 @@ def _endpoint(organisation: Organisation) -> dict[str, Any]:
     return found
 
 
+def _swapped(organisation: Organisation, arn: str) -> Outcome:
+    """A release during whose bake somebody has another model of his own answer Prod's clients."""
+    decision, after = organisation.decide("prod", arn)
+    (serves,) = eventually(
+        lambda: [e for e in organisation.story(TRIED) if e["kind"] == "CandidateInService"],
+        "the release in service",
+    )
+    assert serves["model_package_arn"] == arn
+    sagemaker = organisation.root(PROD, "sagemaker")
+    config = sagemaker.describe_endpoint_config(
+        EndpointConfigName=_endpoint(organisation)["EndpointConfigName"]
+    )
+    (variant,) = config["ProductionVariants"]
+    role = sagemaker.describe_model(ModelName=variant["ModelName"])["ExecutionRoleArn"]
+    (container,) = organisation.central(arn)["InferenceSpecification"]["Containers"]
+    kept = {k: container[k] for k in ("Image", "ModelDataUrl", "Environment") if k in container}
+    sagemaker.create_model(ModelName=BY_HAND, PrimaryContainer=kept, ExecutionRoleArn=role)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=BY_HAND, ProductionVariants=[{**variant, "ModelName": BY_HAND}]
+    )
+    sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=BY_HAND)
+    return organisation.follow(decision, after)
+
+
 @pytest.fixture(scope="module")
 def tried(organisation: Organisation, trained: Trained) -> Tried:
     organisation.provision(TRIED, tier="low")
@@ -164,7 +198,10 @@ def tried(organisation: Organisation, trained: Trained) -> Tried:
         organisation,
         organisation.register_again(trained.first, TRIED),
         {"type": "all-at-once"},
+        BAKE,
     )
+    swapped = _swapped(organisation, first)
+    shown = organisation.central(first)["ModelLifeCycle"]
     released = organisation.approve("prod", first)
     found = organisation.root(DEV, "sagemaker").describe_model_package(
         ModelPackageName=trained.second
@@ -201,6 +238,7 @@ def tried(organisation: Organisation, trained: Trained) -> Tried:
     with _asked(organisation, rare) as by_lost_a_b:
         lost_by_a_b = organisation.approve("prod", fifth)
     return Tried(
+        *(swapped, shown),
         *(released, won, by_a_b, after_winning, lost, by_shadow, after_losing),
         *(won_as_shadow, by_good_shadow, after_shadow),
         *(lost_by_a_b, by_lost_a_b, _endpoint(organisation)),
@@ -219,6 +257,31 @@ def _states(organisation: Organisation, outcome: Outcome) -> list[str]:
         for event in page["events"]
         if "stateEnteredEventDetails" in event
     ]
+
+
+def test_a_release_that_somebody_has_replaced_while_it_baked_was_not_released(
+    organisation: Organisation, tried: Tried
+) -> None:
+    entry = tried.swapped.entry
+    assert (entry["kind"], entry["alarms"]) == ("ReleaseRolledBack", [])
+    assert f"taken back to {BY_HAND} after the release had come into service" in entry["reason"]
+    assert tried.swapped.execution["status"] == "SUCCEEDED"
+    states = _states(organisation, tried.swapped)
+    assert states[-4:] == [
+        *("WatchEndpointTakenBack", "SetStageRolledBack", "RecordRolledBack"),
+        "ReleaseRolledBack",
+    ]
+    assert "TagEndpoint" not in states
+    assert (tried.shown["Stage"], tried.shown["StageStatus"]) == ("Prod", "RolledBack")
+    assert BY_HAND in tried.shown["StageDescription"]
+    closed = [
+        one
+        for one in organisation.entries(TRIED)
+        if one["kind"] == "ClearanceRevoked" and one["clearance"]["stages"] == ["Prod"]
+    ]
+    assert f"entry {entry['sequence']} (ReleaseRolledBack)" in [one["reason"] for one in closed]
+    # Approved again, it came to serve, for the second time.
+    assert tried.first.entry["kind"] == "CandidateReleased"
 
 
 TRIAL = ["PlanTrial", "ChampionServes?", "DeployTrial", "TrialInService?", "ObserveTrial"]
