@@ -22,7 +22,7 @@ EVENT_HANDLERS = {
     *("archive_entry", "publish_entry", "record_decision", "resolve_endpoint_wait"),
     *("check_review_deadlines", "detect_tampering", "record_confirmation", "record_registration"),
     *("record_policy_change", "release_endpoint_lock", "revoke_clearance"),
-    "remove_abandoned_endpoint",
+    *("remove_abandoned_endpoint", "record_unfinished_run"),
 }
 
 Path_ = tuple[str | int, ...]
