@@ -11,18 +11,14 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).parents[2]
-TEMPLATES = ("template.yaml", "stacks/member.yaml")
-Template = dict[str, Any]
+from tests.architecture.test_templates import TEMPLATES, Template, of_type, parsed
 
 # Ten projects with a Dev, a Test and a Prod account each.
 _ACCOUNTS = [f"{number:012d}" for number in range(30)]
@@ -49,7 +45,7 @@ _POLICIES = {
 @cache
 def deployed(name: str) -> Template:
     """The template as CloudFormation sees it, with its values filled in."""
-    template = _packaged(yaml_parse((ROOT / name).read_text()))
+    template = _packaged(parsed(name))
     parameters = {
         parameter: _ACCOUNTS
         if parameter.endswith("AccountIds")
@@ -160,14 +156,6 @@ def _principals(value: Any) -> Any:
         if key == "AWS" and one == _ACCOUNTS
         else _principals(one)
         for key, one in value.items()
-    }
-
-
-def of_type(template: Template, kind: str) -> dict[str, Any]:
-    return {
-        name: resource["Properties"]
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == kind
     }
 
 
