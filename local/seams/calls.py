@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
@@ -28,6 +29,7 @@ from local.seams.assertions import (
 _CONFIG = Config(
     retries={"total_max_attempts": 1}, read_timeout=900, s3={"addressing_style": "path"}
 )
+_EVICT_EVERY = 60.0  # seconds
 _CLIENTS = 512  # by who calls which service: some executions' worth of roles and services
 
 
@@ -44,10 +46,11 @@ class DeniedError(Exception):
 
 
 Register = Callable[[str, dict[str, Any]], None]
+Evict = Callable[[], None]
 
 
 def install() -> None:
-    """Share what clients load, and note one session after the other.
+    """Share what clients load; note sessions one after the other, without looking through all.
 
     SeamError if the emulator knows roles and sessions differently.
     """
@@ -58,7 +61,25 @@ def install() -> None:
     require_attributes("calls", botocore.session, "create_loader")
     require_source("calls", sts.handle_request, "register_session(access_key")
     service_models.share()
+    require_source("calls", sts.register_session, "_evict_expired_sessions()")
+    sts._evict_expired_sessions = now_and_then(sts._evict_expired_sessions)
     sts.register_session = one_at_a_time(sts.register_session)
+
+
+def now_and_then(evict: Evict, clock: Callable[[], float] = time.monotonic) -> Evict:
+    """Once a minute at most, since it goes through all sessions: their number grows with the work.
+
+    A session outlives its time by that much, and the shortest that AWS gives are 15 minutes.
+    """
+    next_time = clock() + _EVICT_EVERY
+
+    def seldom() -> None:
+        nonlocal next_time
+        if clock() >= next_time:
+            evict()
+            next_time = clock() + _EVICT_EVERY
+
+    return seldom
 
 
 def one_at_a_time(register: Register) -> Register:

@@ -115,6 +115,15 @@ def test_sessions_of_many_threads_are_noted(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(sts._sessions) == 400
 
 
+def test_expired_sessions_are_evicted_once_a_minute_and_not_by_each_new_one() -> None:
+    now, evicted = 0.0, []
+    evict = calls.now_and_then(lambda: evicted.append(now), clock=lambda: now)
+    for tenth in range(1, 2000):
+        now = tenth / 10
+        evict()
+    assert evicted == [60.0, 120.0, 180.0]
+
+
 def test_a_client_is_kept_for_who_calls_with_it_and_for_nobody_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
