@@ -104,6 +104,8 @@ def errored(states: list[str], serves: bool = False, instead: bool = False) -> l
         # What came after the decision stays in the registry: only the ledger tells of it.
         ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ReleaseRejected"], "rejected"),
         ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
+        # Put back by now, and on record already: the gate is told, nothing is recorded twice.
+        ("PutBackBeforeTheGate", REJECTED, "rejected"),
         # Somebody else changes the endpoint by a later decision: a no, with who and since when.
         ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
         # Rule 11: what cannot be taken back is not deployed.
@@ -262,6 +264,20 @@ def test_an_error_is_recorded_queued_and_alarms(
             until("StillServed?"),
             "ServedConfigChanged",
             "is InService with config by-hand; expected clinical-risk-classifier-prod-",
+        ),
+        # What was loaded in between serves, whatever the version says again; that is on record.
+        (
+            "PutBackWhileReleased",
+            until("ServedCandidateUnchanged?"),
+            "TamperedCandidate",
+            "and put back: approval is voided by entry 14",
+        ),
+        # The event of a change comes seconds later than the change: asked once more at the end.
+        (
+            "ApprovalWithdrawnWhileItBakes",
+            until("StillServed?"),
+            "ApprovalWithdrawn",
+            "does not stand any more: entry 14 (ApprovalsVoided) came after the approval of ",
         ),
         ("DeployToProdFails", until("DeployToProd"), "States.TaskFailed", "does not trust the hub"),
     ],

@@ -7,7 +7,7 @@ written from here, so that whoever writes them last writes the truth, in whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,17 +86,46 @@ def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str
 def check_not_withdrawn(
     story: Sequence[Mapping[str, Any]], promotion: Mapping[str, Any], stage: str
 ) -> None:
-    """AccessError if the version was recalled, retired, rejected or changed after its approval.
+    """AccessError if something of what `withdrawn` finds came after the version's approval."""
+    for entry in withdrawn(story, promotion):
+        raise AccessError(
+            f"{promotion['model_package_arn']} is not cleared for {stage}: entry "
+            f"{entry['sequence']} ({entry['kind']}) came after its approval of "
+            f"{promotion['decided_at']}; approve it again once that is settled"
+        )
 
-    And if a review of it was taken back.
+
+def withdrawn(
+    story: Iterable[Mapping[str, Any]], promotion: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """The entries by which the version was recalled, retired, rejected or changed since approval.
+
+    And those by which a review of it was taken back. `story` is the entries about the version.
     """
-    for entry in story:
-        if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]:
-            raise AccessError(
-                f"{promotion['model_package_arn']} is not cleared for {stage}: entry "
-                f"{entry['sequence']} ({entry['kind']}) came after its approval of "
-                f"{promotion['decided_at']}; approve it again once that is settled"
-            )
+    return [
+        entry
+        for entry in story
+        if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]
+    ]
+
+
+def voided(
+    story: Iterable[Mapping[str, Any]], promotion: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """[{name, expected, actual}]: the entries since the approval that say that it counts no more.
+
+    What was changed and is as it was again shows no difference any more, and may have been loaded
+    meanwhile.
+    """
+    return [
+        {
+            "name": "approval",
+            "expected": f"the one of {promotion['decided_at']}, standing",
+            "actual": f"voided by entry {entry['sequence']} of {entry['recorded_at']}",
+        }
+        for entry in withdrawn(story, promotion)
+        if entry["kind"] == "ApprovalsVoided"
+    ]
 
 
 def loaded(objects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
