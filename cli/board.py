@@ -182,10 +182,8 @@ def _differs(row: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
     """Also where nobody answers; a trial of ours lets its challenger answer some."""
 
     def told(one: Mapping[str, Any]) -> bool:
-        return (
-            one["model_package_arn"] == said["model_package_arn"]
-            or (one["candidate_id"] or "") == said["candidate_id"]
-        )
+        same_version = one["model_package_arn"] == said["model_package_arn"]
+        return bool(same_version or (one["candidate_id"] or "") == said["candidate_id"])
 
     answering = endpoints.served_now(row)
     others = [one for one in answering if not told(one)]
