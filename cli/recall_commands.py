@@ -23,7 +23,7 @@ Row = dict[str, Any]
 @click.option("--image", metavar="sha256:DIGEST", help="Digest of the container image.")
 @click.option("--library", metavar="NAME[==VERSION]", help="A library; any version without one.")
 @click.option("--because", default="", metavar="TEXT", help="What is wrong; required to recall.")
-@click.option("--roll-back", is_flag=True, help="Also take the projects' own Prod endpoints that serve one back.")
+@click.option("--roll-back", is_flag=True, help="Also take Prod endpoints of projects back.")
 @click.option("--dry-run", is_flag=True, help="Only show the blast radius.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(

@@ -242,8 +242,9 @@ DEPLOYMENT_DEFINITION: Mapping[str, Any] = {
                 "examples": [600],
             },
             alarms={
-                "description": "Alarms on what serves; they stay. One that goes off takes the version "
-                "back: SageMaker does while it deploys, after that a rollback, once for a release. "
+                "description": "Alarms on what serves; they stay. One that goes off takes the "
+                "version back: SageMaker does while it deploys, after that a rollback, once for a "
+                "release. "
                 "SageMaker takes ten, and one of them is ours.",
                 "type": "array",
                 "maxItems": 9,
