@@ -34,6 +34,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "RunUnfinished": ("Test",),
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
+    # Ends none; but a grant that broke while it wrote may have left a yes behind a recall's no.
+    "ReleaseErrored": (),
 }
 # How a run of Test ends: that is the end of its own grant. A drill and a validation may be at the
 # same version, and neither has to know of the other.
@@ -62,16 +64,25 @@ def held(story: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """{stage: account (12 digits)} that a version is cleared for.
 
     `story` is the entries about the version, the newest first. Each grant is that of a claim, and a
-    stage is cleared as long as one of them stands.
+    stage is cleared as long as one of them stands. A grant whose entry came after that of a recall
+    that it had to heed opens nothing: who granted looked before the recall was recorded.
     """
     granted: dict[str, list[Mapping[str, Any]]] = {}
+    withdrawn_at = ""
     for index in reversed(range(len(story))):
         entry = story[index]
-        if entry["kind"] == GRANTED:
+        if entry["kind"] in _WITHDRAWN:
+            withdrawn_at = max(withdrawn_at, entry["decided_at"])
+        if entry["kind"] == GRANTED and entry["decided_at"] >= withdrawn_at:
             granted.setdefault(entry["stage"], []).append(entry)
         for stage in _ends(entry, story[index + 1 :]):
             granted[stage] = [one for one in granted.get(stage, ()) if _outlasts(one, entry)]
     return {stage: str(one[-1]["clearance"]["account"]) for stage, one in granted.items() if one}
+
+
+def was_granted(story: Sequence[Mapping[str, Any]], claim_id: str = "") -> bool:
+    """True if the version was ever cleared, or, where a claim is named, if it was by that claim."""
+    return any(entry["kind"] == GRANTED and claim_id in ("", entry["claim_id"]) for entry in story)
 
 
 def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str]:
