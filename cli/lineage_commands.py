@@ -32,12 +32,13 @@ def lineage(
 
     The graph is the one that was read in Dev and made anew in Central when the version was
     promoted. What it says is compared with the candidate's manifest; the exit code is 1 if they
-    differ. What an endpoint serves is what the ledger says was released to it last.
+    differ. What an endpoint serves is the version that the ledger says it began to serve last, by a
+    release, also one that still goes on, or by a rollback.
 
     \b
     Examples:
       govern lineage clinical-risk-classifier/1
-      govern lineage --endpoint clinical-risk-classifier-endpoint
+      govern lineage --endpoint clinical-risk
       govern lineage clinical-risk-classifier/1 --svg lineage.svg
       govern lineage clinical-risk-classifier/1 --json
     """

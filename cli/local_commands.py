@@ -29,7 +29,9 @@ def local() -> None:
 @local.command()
 @as_json
 def up(as_json: bool) -> int:
-    """Start the embedded AWS, or find the one that runs. It starts empty: `make demo` fills it.
+    """Start the embedded AWS, or find the one that runs. It starts empty; nothing is deployed.
+
+    `make demo` does not fill it, but removes it and starts one of its own.
 
     \b
     Examples:
@@ -55,7 +57,11 @@ def status(as_json: bool) -> int:
     \b
     Examples:
       govern local status
-      AWS_ENDPOINT_URL=$(govern local status --json | jq -r .endpoint_url) aws s3 ls
+      export AWS_ENDPOINT_URL=$(govern local status --json | jq -r .endpoint_url)
+      export AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
+      aws s3 ls
+
+    IAM is enforced. The root of an account has its id as access key, and any secret.
     """
     from local import launcher
 
@@ -94,6 +100,8 @@ def down(as_json: bool) -> int:
 @as_json
 def demo(as_json: bool) -> int:
     """Run the whole path on this machine: four accounts, four personas, a real model.
+
+    It starts afresh: an embedded AWS that runs is removed first, with everything in it.
 
     \b
     Examples:

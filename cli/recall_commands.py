@@ -23,7 +23,7 @@ Row = dict[str, Any]
 @click.option("--image", metavar="sha256:DIGEST", help="Digest of the container image.")
 @click.option("--library", metavar="NAME[==VERSION]", help="A library; any version without one.")
 @click.option("--because", default="", metavar="TEXT", help="What is wrong; required to recall.")
-@click.option("--roll-back", is_flag=True, help="First take every endpoint that serves one back.")
+@click.option("--roll-back", is_flag=True, help="Also take Prod endpoints of projects back.")
 @click.option("--dry-run", is_flag=True, help="Only show the blast radius.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
@@ -53,11 +53,13 @@ def recall(
     every endpoint of every account that serves one. Then each version of Central becomes Prod /
     Recalled: its clearance ends, SageMaker makes no model of it any more, and no gate lets it, or
     what was recalled, pass again, whatever version it comes back as. Versions that are only in a
-    project's Dev registry are not set: the gate refuses them. One that fails stops no other.
+    project's Dev registry are not set: the gate refuses them once one of Central is recalled for
+    the same part; if there is none, nothing is done and the exit code is 1. One that fails stops
+    no other.
 
     With --roll-back, what serves nowhere is recalled first, so that nothing goes back to it; then
-    every endpoint of Prod that serves one is taken back, then what it served is recalled as well,
-    also where there was no way back.
+    every endpoint of a project in Prod that serves one is taken back, then what it served is
+    recalled as well, also where there was no way back.
 
     \b
     Examples:

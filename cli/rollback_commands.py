@@ -49,11 +49,11 @@ def rollback(
 
     \b
     Examples:
-      govern rollback clinical-risk-endpoint --as governance-engineer \\
+      govern rollback clinical-risk --as governance-engineer \\
         --because "Risks of patients over 80 are far too low since noon"
-      govern rollback clinical-risk-endpoint --to 3 --as ai-engineer \\
+      govern rollback clinical-risk --to 3 --as ai-engineer \\
         --because "Version 4 was trained on the wrong extract" --json
-      govern rollback clinical-risk-endpoint --drill --as ai-engineer \\
+      govern rollback clinical-risk --drill --as ai-engineer \\
         --because "Quarterly drill"
     """
     from cli import ledger, present, rollbacks

@@ -234,14 +234,17 @@ DEPLOYMENT_DEFINITION: Mapping[str, Any] = {
                 "allOf": [_of_type(kind, fields) for kind, fields in _STRATEGY_FIELDS.items()],
             },
             bake_seconds={
-                "description": "How long the alarms are watched after all traffic has moved.",
+                "description": "How long the release goes on after all traffic has moved; it ends "
+                "well only if no alarm goes off meanwhile.",
                 "type": "integer",
                 "minimum": 0,
                 "maximum": 86_400,
                 "examples": [600],
             },
             alarms={
-                "description": "What takes a release back, while traffic moves and in the bake. "
+                "description": "Alarms on what serves; they stay. One that goes off takes the "
+                "version back: SageMaker does while it deploys, after that a rollback, once for a "
+                "release. "
                 "SageMaker takes ten, and one of them is ours.",
                 "type": "array",
                 "maxItems": 9,

@@ -264,7 +264,7 @@ def _alarm(
     return {
         "AlarmName": alarm_name(deployment["endpoint_name"], alarm["name"]),
         "AlarmDescription": f"Deployment definition {deployment['definition']['digest']} of "
-        f"{deployment['endpoint_name']}. It takes a release back while that is going on.",
+        f"{deployment['endpoint_name']}. It takes back what serves, once for a release.",
         "Namespace": METRICS,
         "MetricName": alarm["metric"],
         "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
