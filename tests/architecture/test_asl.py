@@ -517,3 +517,18 @@ def test_whoever_wants_a_busy_endpoint_is_told_so_at_the_last_of_the_retries() -
     ]
     assert len(locking) == 3
     assert {state["Retry"][-1]["MaxAttempts"] for state in locking} == {locks.ATTEMPTS}
+
+
+def test_a_grant_that_was_killed_is_tried_again() -> None:
+    """It may have written yes after a recall had written no; tried again, it writes what counts."""
+    granting = {
+        f"{path.name}: {name}": {
+            error for retry in state["Retry"] for error in retry["ErrorEquals"]
+        }
+        for path in FILES
+        for name, state in tasks(json.loads(path.read_text()))
+        if state["Arguments"].get("FunctionName") == "${GrantClearanceFunctionArn}"
+    }
+    killed = {"Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"}
+    assert len(granting) >= 4
+    assert {name for name, retried in granting.items() if not killed <= retried} == set()

@@ -166,6 +166,7 @@ def test_no_endpoint_is_left_behind(run: Callable[[str], Run], case: str) -> Non
     ("case", "state", "tries"),
     [
         ("CheckAccessRetried", "CheckAccess", 3),
+        ("GrantClearanceKilled", "GrantClearance", 2),
         ("TransientErrorThenSuccess", "ResolveApprover", 3),
         ("ServiceErrorThenSuccess", "RunSuites", 3),
     ],

@@ -196,6 +196,37 @@ def test_what_was_withdrawn_after_its_approval_is_not_cleared(kind: str) -> None
 
 
 @pytest.mark.parametrize(
+    "kind",
+    ["VersionRecalled", "VersionRetired", "VersionRejected", "ApprovalsVoided", "ReviewRevoked"],
+)
+def test_a_grant_that_was_recorded_after_what_it_had_to_heed_opens_nothing(kind: str) -> None:
+    """Whoever granted had looked before the recall was recorded."""
+    story = _story("ValidationPassed", kind, "Prod")
+    grant, withdrawal, _ = story
+    grant["decided_at"] = "2026-11-21T09:00:01Z"
+    assert clearance.held(story) == {}
+    # What was approved at that very time, or later, was approved with it in mind.
+    for decided_at in (withdrawal["decided_at"], "2026-11-21T09:00:09Z"):
+        grant["decided_at"] = decided_at
+        assert clearance.held(story) == {"Prod": PROD}
+
+
+def test_a_grant_that_came_too_late_leaves_the_one_before_it() -> None:
+    story = _story("Prod of first", "CandidateReleased of first", "ReviewRevoked", "Prod of second")
+    story[0] |= {"decided_at": "2026-11-21T09:00:01Z"}
+    story[0]["clearance"] |= {"account": TEST}
+    assert clearance.held(story) == {"Prod": PROD}
+
+
+def test_a_grant_is_found_by_its_claim() -> None:
+    story = _story("ValidationPassed", "Prod of first", "VersionRecalled")
+    assert clearance.was_granted(story)
+    assert clearance.was_granted(story, "first")
+    assert not clearance.was_granted(story, "one")
+    assert not clearance.was_granted(story[2:])
+
+
+@pytest.mark.parametrize(
     "event",
     [
         {"id": "e"},

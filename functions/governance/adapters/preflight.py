@@ -35,6 +35,8 @@ from governance.domain.preflight import (
 
 _PROBE = "models/governed-path-doctor"  # a key that nobody writes: its absence is the answer
 _AT_ONCE = 12
+_LISTED = 200  # objects of Dev's bucket among which one is looked for that can be read
+_ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _ERRORS = (AccessError, IntegrityError, InvalidInputError, NotFoundError, TransientError)
 
 Attempt = Callable[[Any, Check], str]
@@ -154,14 +156,37 @@ def _absent_object(s3: Any, check: Check) -> str:
 
 
 def _copies(clients: Any, check: Check) -> str:
-    """One byte of some object, with our own role: both policies and the key must agree."""
+    """One byte of some object, with our own role: both policies and the key must agree.
+
+    An object that nobody's version refers to may be encrypted with a key of its own, or be archived
+    by now, so one that can be read is enough; if none can, the first refusal is the answer.
+    """
     lister, s3 = clients
-    found = lister.list_objects_v2(Bucket=check.target, MaxKeys=1).get("Contents") or []
-    if not found:
-        return "the bucket has no object yet, so no copy could be tried"
-    answer = s3.get_object(Bucket=check.target, Key=found[0]["Key"], Range="bytes=0-0")
-    answer["Body"].close()
-    return ""
+    found = lister.list_objects_v2(Bucket=check.target, MaxKeys=_LISTED).get("Contents") or []
+    refused: list[ClientError] = []
+    for key in _spread([one["Key"] for one in found if _has_a_byte(one)]):
+        try:
+            answer = s3.get_object(Bucket=check.target, Key=key, Range="bytes=0-0")
+        except ClientError as error:
+            # Neither says anything of what we may do: archived by its own tiering, or gone by now.
+            if errors.code_of(error) != "InvalidObjectState" and not errors.is_absent(error):
+                refused.append(error)
+        else:
+            answer["Body"].close()
+            return ""
+    if refused:
+        raise refused[0]
+    return "the bucket has no object yet that can be read, so no copy could be tried"
+
+
+def _has_a_byte(listed: Mapping[str, Any]) -> bool:
+    """False for a folder that the console made, and for what must be restored before it is read."""
+    return bool(listed["Size"]) and listed.get("StorageClass") not in _ARCHIVED
+
+
+def _spread(keys: Sequence[str]) -> list[str]:
+    """The first, the last and the middle one: neighbours are often of one folder and one key."""
+    return list(dict.fromkeys(keys[at] for at in (0, -1, len(keys) // 2))) if keys else []
 
 
 def _object_versions(s3: Any, check: Check) -> str:

@@ -7,7 +7,7 @@ written from here, so that whoever writes them last writes the truth, in whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "RunUnfinished": ("Test",),
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
+    # Ends none; but a grant that broke while it wrote may have left a yes behind a recall's no.
+    "ReleaseErrored": (),
 }
 # How a run of Test ends: that is the end of its own grant. A drill and a validation may be at the
 # same version, and neither has to know of the other.
@@ -62,16 +64,25 @@ def held(story: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """{stage: account (12 digits)} that a version is cleared for.
 
     `story` is the entries about the version, the newest first. Each grant is that of a claim, and a
-    stage is cleared as long as one of them stands.
+    stage is cleared as long as one of them stands. A grant whose entry came after that of a recall
+    that it had to heed opens nothing: who granted looked before the recall was recorded.
     """
     granted: dict[str, list[Mapping[str, Any]]] = {}
+    withdrawn_at = ""
     for index in reversed(range(len(story))):
         entry = story[index]
-        if entry["kind"] == GRANTED:
+        if entry["kind"] in _WITHDRAWN:
+            withdrawn_at = max(withdrawn_at, entry["decided_at"])
+        if entry["kind"] == GRANTED and entry["decided_at"] >= withdrawn_at:
             granted.setdefault(entry["stage"], []).append(entry)
         for stage in _ends(entry, story[index + 1 :]):
             granted[stage] = [one for one in granted.get(stage, ()) if _outlasts(one, entry)]
     return {stage: str(one[-1]["clearance"]["account"]) for stage, one in granted.items() if one}
+
+
+def was_granted(story: Sequence[Mapping[str, Any]], claim_id: str = "") -> bool:
+    """True if the version was ever cleared, or, where a claim is named, if it was by that claim."""
+    return any(entry["kind"] == GRANTED and claim_id in ("", entry["claim_id"]) for entry in story)
 
 
 def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str]:
@@ -86,17 +97,27 @@ def ended_by(story: Sequence[Mapping[str, Any]], entry_id: str) -> dict[str, str
 def check_not_withdrawn(
     story: Sequence[Mapping[str, Any]], promotion: Mapping[str, Any], stage: str
 ) -> None:
-    """AccessError if the version was recalled, retired, rejected or changed after its approval.
+    """AccessError if something of what `withdrawn` finds came after the version's approval."""
+    for entry in withdrawn(story, promotion):
+        raise AccessError(
+            f"{promotion['model_package_arn']} is not cleared for {stage}: entry "
+            f"{entry['sequence']} ({entry['kind']}) came after its approval of "
+            f"{promotion['decided_at']}; approve it again once that is settled"
+        )
 
-    And if a review of it was taken back.
+
+def withdrawn(
+    story: Iterable[Mapping[str, Any]], promotion: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """The entries by which the version was recalled, retired, rejected or changed since approval.
+
+    And those by which a review of it was taken back. `story` is the entries about the version.
     """
-    for entry in story:
-        if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]:
-            raise AccessError(
-                f"{promotion['model_package_arn']} is not cleared for {stage}: entry "
-                f"{entry['sequence']} ({entry['kind']}) came after its approval of "
-                f"{promotion['decided_at']}; approve it again once that is settled"
-            )
+    return [
+        entry
+        for entry in story
+        if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]
+    ]
 
 
 def loaded(objects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

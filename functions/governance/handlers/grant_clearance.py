@@ -29,7 +29,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     candidate_id = request["candidate"]["candidate_id"]
     objects = clearance.loaded(request["candidate"]["objects"])
     entries = Writer(settings)
-    clearance.check_not_withdrawn(list(entries.story(model, arn)), promotion, stage)
+    story = list(entries.story(model, arn))
+    if clearance.withdrawn(story, promotion) and clearance.was_granted(
+        story, promotion["claim_id"]
+    ):
+        # Tried again: the first time it may have been stopped while it wrote yes.
+        write_what_is_held(entries, model, arn, candidate_id, objects)
+    clearance.check_not_withdrawn(story, promotion, stage)
     granted = clearance.grant_request(promotion, candidate_id, deployment, len(objects))
     sequence = entries.append(ledger.entry(clearance.GRANTED, granted, recorded_at=clock.now()))
     written = write_what_is_held(entries, model, arn, candidate_id, objects)

@@ -193,7 +193,7 @@ def test_tampering_takes_nothing_from_what_serves(cleared: Cleared) -> None:
     cleared.grant("Prod")
     cleared.record("CandidateReleased", "Prod", "Deployed", "2026-01-31T12:30:00Z")
     event = cleared.record("ApprovalsVoided", "Prod", "Deployed", "2026-01-31T13:00:00Z")
-    assert cleared.revoke(event) == {"outcome": "nothing to revoke"}
+    assert cleared.revoke(event) == {"outcome": "nothing to revoke", "objects": 1}
     assert cleared.tags()["cleared-prod"] == "yes"
 
 
@@ -215,7 +215,7 @@ def test_who_ends_first_does_not_close_what_another_run_of_test_needs(cleared: C
     cleared.here.in_central = lambda arn, stage="Test": drill  # type: ignore[method-assign]
     cleared.grant("Test", "2026-01-31T12:20:00Z")
     drilled = cleared.record("DrillFailed", "Test", "Passed", "2026-01-31T12:30:00Z")
-    assert cleared.revoke(drilled) == {"outcome": "nothing to revoke"}
+    assert cleared.revoke(drilled) == {"outcome": "nothing to revoke", "objects": 1}
     assert cleared.tags()["cleared-test"] == "yes"
     cleared.here.in_central = tests  # type: ignore[method-assign]
     passed = cleared.record("ValidationPassed", "Test", "Passed", "2026-01-31T12:40:00Z")
@@ -255,3 +255,81 @@ def test_a_recall_while_the_tags_are_written_wins(
         "ClearanceRevoked",
         "VersionRecalled",
     ]
+
+
+def test_a_recall_between_the_look_and_the_grant_wins(
+    cleared: Cleared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entry comes before the grant's, so by the order of the ledger it ended nothing."""
+    check, recalls = clearance.check_not_withdrawn, []
+
+    def recalled_after(*arguments: Any) -> None:
+        check(*arguments)
+        recalls.append(
+            cleared.record("VersionRecalled", "Prod", "Recalled", "2026-01-31T13:00:00Z")
+        )
+
+    monkeypatch.setattr(clearance, "check_not_withdrawn", recalled_after)
+    with pytest.raises(AccessError, match="was ended before it was used"):
+        cleared.grant("Prod")
+    assert [entry["kind"] for entry in cleared.story()[:2]] == [
+        "ClearanceGranted",
+        "VersionRecalled",
+    ]
+    assert cleared.tags()["cleared-prod"] == "no"
+    assert cleared.revoke(recalls[0]) == {"outcome": "nothing to revoke", "objects": 1}
+    assert cleared.tags()["cleared-prod"] == "no"
+
+
+class Killed(BaseException):
+    """The function ended here, and did nothing any more."""
+
+
+def _recalled_while_it_wrote(cleared: Cleared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grant that is killed once it has written yes, after a recall's revocation wrote no."""
+    from governance.adapters.clearances import Clearances
+
+    write = Clearances.write
+
+    def written_and_killed(self: Clearances, *arguments: Any) -> int:
+        patch.undo()
+        recall = cleared.record("VersionRecalled", "Prod", "Recalled", "2026-01-31T13:00:00Z")
+        assert cleared.revoke(recall)["outcome"] == "revoked"
+        assert cleared.tags()["cleared-prod"] == "no"
+        write(self, *arguments)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Clearances, "write", written_and_killed)
+        with pytest.raises(Killed):
+            cleared.grant("Prod")
+    assert cleared.tags()["cleared-prod"] == "yes"
+
+
+def test_a_grant_that_is_tried_again_after_a_recall_closes_what_it_left_open(
+    cleared: Cleared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _recalled_while_it_wrote(cleared, monkeypatch)
+    with pytest.raises(AccessError, match=r"VersionRecalled\) came after its approval"):
+        cleared.grant("Prod")
+    assert cleared.tags()["cleared-prod"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "status"),
+    [("ReleaseErrored", "Prod", "Errored"), ("ValidationErrored", "Test", "Errored")],
+)
+def test_an_end_that_ended_nothing_closes_what_a_killed_grant_left_open(
+    cleared: Cleared, monkeypatch: pytest.MonkeyPatch, kind: str, stage: str, status: str
+) -> None:
+    _recalled_while_it_wrote(cleared, monkeypatch)
+    event = cleared.record(kind, stage, status, "2026-01-31T13:30:00Z")
+    before = cleared.story()
+    assert cleared.revoke(event) == {"outcome": "nothing to revoke", "objects": 1}
+    assert cleared.tags()["cleared-prod"] == "no"
+    assert cleared.story() == before
+
+
+def test_what_was_never_cleared_is_not_written(cleared: Cleared) -> None:
+    recall = cleared.record("VersionRecalled", "Prod", "Recalled", "2026-01-31T13:00:00Z")
+    assert cleared.revoke(recall) == {"outcome": "nothing to revoke"}

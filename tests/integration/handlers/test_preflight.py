@@ -155,6 +155,54 @@ def test_a_bucket_that_lets_no_copy_out(checked: Checked) -> None:
     assert "AccessDenied" in failed["dev-copies"]
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"Key": "a-folder/", "Body": b""},
+        {"Key": "an-archive", "Body": b"cold", "StorageClass": "DEEP_ARCHIVE"},
+    ],
+    ids=["a folder of the console", "an archived object"],
+)
+def test_an_object_that_no_byte_can_be_read_of_says_nothing(
+    checked: Checked, before: dict[str, Any]
+) -> None:
+    s3 = checked.aws("s3", DEV)
+    s3.put_object(Bucket=BUCKET, **before)
+    try:
+        assert _copies(checked) == (PASSED, "")
+        s3.delete_object(Bucket=BUCKET, Key="models/one")
+        said = "the bucket has no object yet that can be read, so no copy could be tried"
+        assert _copies(checked) == (PASSED, said)
+    finally:
+        s3.delete_object(Bucket=BUCKET, Key=before["Key"])
+        s3.put_object(Bucket=BUCKET, Key="models/one", Body=b"bytes")
+
+
+def test_an_object_under_somebody_elses_key_does_not_stop_what_can_be_copied(
+    checked: Checked,
+) -> None:
+    s3 = checked.aws("s3", DEV)
+    s3.put_object(Bucket=BUCKET, Key="a-scratch-file", Body=b"of nobody's version")
+    closed = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{BUCKET}/a-scratch-file",
+    }
+    policy = json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])
+    policy["Statement"].append(closed)
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
+    try:
+        assert _copies(checked) == (PASSED, "")
+    finally:
+        s3.delete_object(Bucket=BUCKET, Key="a-scratch-file")
+
+
+def _copies(checked: Checked) -> tuple[str, str]:
+    found = checked.outcomes()["dev-copies"]
+    return found.status, found.detail
+
+
 def test_a_key_that_is_disabled(checked: Checked, key_arn: str) -> None:
     kms = checked.aws("kms")
     kms.disable_key(KeyId=key_arn)
