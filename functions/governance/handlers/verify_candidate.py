@@ -6,7 +6,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.candidates import Candidates
-from governance.adapters.comparison import Tests, compare
+from governance.adapters.comparison import Recorded, compare
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
@@ -28,9 +28,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     promotion = contracts.request("verify_candidate", event)["promotion"]
     arn = promotion["model_package_arn"]
     ours = Ledger(settings.ledger_table)
-    tests = Tests(ours, promotion["model"], arn)
+    recorded = Recorded(ours, promotion["model"], arn)
     description = Registry(Sessions(settings, claim_of(event)).registry()).describe(arn)
-    compared = compare(promotion, description, Candidates(settings.candidates_table), tests)
+    compared = compare(promotion, description, Candidates(settings.candidates_table), recorded)
     tampering = compared["differences"]
     # Asked after the version was read: what was put back before that may be on record by now.
     voided = clearance.voided(ours.story(promotion["model"], arn), promotion)
