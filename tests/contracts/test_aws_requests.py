@@ -677,7 +677,7 @@ def test_the_client_token_of_a_registration_is_the_candidates(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:
     (request,) = calls["sagemaker", "CreateModelPackage"]
-    candidate_id = registration.candidate_id_of(request)
+    candidate_id = request["CustomerMetadataProperties"]["candidate-id"]
     assert request["ClientToken"] == candidate_id[:36]
 
 
