@@ -117,8 +117,8 @@ def judge_errors(
     """The decision of one look of an A/B trial, from {requests, errors} of each since its start.
 
     `found` are the p-values: `worse` that the challenger fails more often, `as_good` that it fails
-    by less than MARGIN more often; `allowed` is what this look may use of alpha. Neither at the last look is
-    undecided, and the strategy says what to do about that.
+    by less than MARGIN more often; `allowed` is what this look may use of alpha. Neither at the
+    last look is undecided, and the strategy says what to do about that.
     """
     looks = strategy["looks"]
     old, new = counts(champion), counts(challenger)
