@@ -201,6 +201,14 @@ def _promote(aws: Aws) -> dict[str, Any]:
         }
     )
     assert registered == {"model_package_arn": samples.version_arn(), "already_registered": False}
+    promoted = events.example("governed-path-candidate-promoted.complete")["detail"]
+    aws.promoted = [
+        {
+            **promoted,
+            "model_package_arn": samples.version_arn(),
+            "candidate_id": candidate["candidate_id"],
+        }
+    ]
     linked = aws.handler("link_lineage")(
         {
             "promotion": promotion,
@@ -233,8 +241,6 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     verified = aws.handler("verify_candidate")({"promotion": promotion})
     assert (verified.pop("tampering"), verified.pop("voided")) == ([], [])
     assert verified["differences"] == []
-    promoted = events.example("governed-path-candidate-promoted.complete")["detail"]
-    aws.entries = [{**promoted, "model_package_arn": samples.version_arn()}]
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
     assert verdict["allowed"], verdict
     _set_stage(aws, promotion, "Validating", verdict["description"])
