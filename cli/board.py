@@ -130,9 +130,9 @@ def as_seen(
     `seen` and `problems` are of `cli.endpoints`, `runs` of `board`; `definitions` reads deployment
     definitions. To a row of `serving` come {stage, status, variants, execution, deployment, trial,
     alarm, differs}: `status` is None where nobody could look, and Missing where there is none;
-    `differs` is true if a client is answered by another version than the ledger says; a bake that
-    goes on comes before the last that ended. Of what serves none of the projects' models nothing is
-    listed.
+    `differs` is true if a client is answered by another version than the ledger says, and no trial
+    of ours wants that, or by none; a bake that goes on comes before the last that ended. Of what
+    serves none of the projects' models nothing is listed.
     """
     seen = [{**row, **_going_on(row, runs, definitions)} for row in seen]
     blind = {one["account"] for one in problems}
@@ -163,7 +163,8 @@ def _going_on(
     row: Mapping[str, Any], runs: Sequence[Row], definitions: releases.Definitions
 ) -> Row:
     models = {one["model"] for one in row["variants"]}
-    return releases.under_way(row, [run for run in runs if run["model"] in models], definitions)
+    own = [run for run in runs if run["model"] in models]
+    return releases.under_way(row, own, definitions) | {"tried": releases.tried(row, own)}
 
 
 def _seen(row: Mapping[str, Any] | None, blind: bool, said: Mapping[str, Any] | None) -> Row:
@@ -172,14 +173,24 @@ def _seen(row: Mapping[str, Any] | None, blind: bool, said: Mapping[str, Any] | 
         nothing = dict.fromkeys(("execution", "deployment", "trial", "alarm"))
         return {"status": status, "variants": [], **nothing, "differs": not blind}
     keys = ("status", "variants", "execution", "deployment", "trial", "alarm")
-    answering = endpoints.served_now(row)
-    differs = said is not None and not any(
-        one["model_package_arn"] == said["model_package_arn"]
-        or (one["candidate_id"] or "") == said["candidate_id"]
-        for one in answering
-    )
+    differs = said is not None and _differs(row, said)
     bake = {"bake": row["bake"]} if row["bake"] else {}
     return {key: row[key] for key in keys} | {"differs": differs} | bake
+
+
+def _differs(row: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    """Also where nobody answers; a trial of ours lets its challenger answer some."""
+
+    def told(one: Mapping[str, Any]) -> bool:
+        same_version = one["model_package_arn"] == said["model_package_arn"]
+        return bool(same_version or (one["candidate_id"] or "") == said["candidate_id"])
+
+    answering = endpoints.served_now(row)
+    others = [one for one in answering if not told(one)]
+    tried = (said["model"], row["tried"])
+    return len(others) == len(answering) or any(
+        (one["model"], one["version"]) != tried for one in others
+    )
 
 
 def _unrecorded(row: Mapping[str, Any], models: set[str]) -> Row:

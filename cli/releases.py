@@ -11,6 +11,7 @@ from typing import Any
 
 from cli import versions
 from cli.approvals import ENDS
+from governance.domain import unfinished
 
 Row = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -18,7 +19,8 @@ Definitions = Callable[[Mapping[str, str]], Mapping[str, Any] | None]
 
 RELEASE, ROLLBACK = "release", "rollback"
 _STARTS = {"ReleaseStarted": RELEASE, "RollbackStarted": ROLLBACK}
-_ENDS = frozenset({*ENDS["Prod"], "ReleaseStopped"})
+_ENDS = frozenset({*ENDS["Prod"], unfinished.KIND})
+_STOPPED = "ReleaseStopped"
 _UNIQUE = 10  # digits of a claim in the names of what it makes (domain/deployments.py)
 _AFTER_RELEASE = "AlarmAfterRelease"  # the error of a release that an alarm ended while it baked
 
@@ -82,12 +84,24 @@ def under_way(row: Mapping[str, Any], known: Sequence[Row], definitions: Definit
     if run is None or run["ended"] or row["status"] != "InService":
         return nothing
     about = {"version": run["version"]}
-    if f"-trial-{run['claim_id'][:_UNIQUE]}" in config:
+    if tried(row, known) is not None:
         share = next((v["share"] for v in row["variants"] if v["version"] == run["version"]), None)
         trial = {**about, "strategy": strategy, "share": share, "since": row["changed_at"]}
         return {**nothing, "trial": trial}
     bake = {**about, "outcome": "running", "at": row["changed_at"], "said": None}
     return {**nothing, "bake": bake if run["what"] == RELEASE else None}
+
+
+def tried(row: Mapping[str, Any], known: Sequence[Row]) -> int | None:
+    """The version that a trial of ours lets answer beside the champion, None if none goes on.
+
+    It answers from the endpoint's config on, also while that is being replaced at the trial's end.
+    """
+    config = str(row["config"] or "")
+    run = _run_of(config, known)
+    if run is None or run["ended"] or f"-trial-{run['claim_id'][:_UNIQUE]}" not in config:
+        return None
+    return int(run["version"])
 
 
 def _target(entry: Entry) -> str:
@@ -96,13 +110,18 @@ def _target(entry: Entry) -> str:
 
 
 def _ended(started: Entry, found: Iterable[Entry]) -> bool:
-    """A release that was stopped ends by the claim of the rollback, so it goes by the version."""
-    return any(
-        entry["kind"] in _ENDS
-        and entry["model_package_arn"] == started["model_package_arn"]
-        and entry["sequence"] > started["sequence"]
-        for entry in found
-    )
+    """By its own claim: of a version that bakes, a rollback may be asked for and refused.
+
+    A release that was stopped ends by the rollback's claim, so that goes by the version.
+    """
+
+    def ends(entry: Entry) -> bool:
+        if entry["kind"] == _STOPPED:
+            same_version = entry["model_package_arn"] == started["model_package_arn"]
+            return started["kind"] == "ReleaseStarted" and bool(same_version)
+        return entry["kind"] in _ENDS and entry["claim_id"] == started["claim_id"]
+
+    return any(ends(entry) and entry["sequence"] > started["sequence"] for entry in found)
 
 
 def _alarm(entry: Entry) -> str | None:
@@ -113,7 +132,7 @@ def _alarm(entry: Entry) -> str | None:
     if entry["kind"] == "ReleaseRolledBack" and entry.get("alarms"):
         return str(entry.get("reason") or ", ".join(entry["alarms"]))
     by = str((entry.get("approver") or {}).get("person"))
-    if entry["kind"] == "ReleaseStopped" and by.startswith("alarm "):
+    if entry["kind"] == _STOPPED and by.startswith("alarm "):
         return str(entry["reason"])
     return None
 

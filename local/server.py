@@ -20,6 +20,7 @@ from local.seams import (
     calls,
     environments,
     event_targets,
+    expressions,
     images,
     lambda_errors,
     large_objects,
@@ -43,6 +44,7 @@ def install() -> None:
     lambda_errors.install()
     permissions.install()
     table_policies.install()
+    expressions.install()
     event_targets.install()
     workflow_tasks.install()
     provisioning.install()

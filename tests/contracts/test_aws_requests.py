@@ -201,6 +201,14 @@ def _promote(aws: Aws) -> dict[str, Any]:
         }
     )
     assert registered == {"model_package_arn": samples.version_arn(), "already_registered": False}
+    promoted = events.example("governed-path-candidate-promoted.complete")["detail"]
+    aws.promoted = [
+        {
+            **promoted,
+            "model_package_arn": samples.version_arn(),
+            "candidate_id": candidate["candidate_id"],
+        }
+    ]
     linked = aws.handler("link_lineage")(
         {
             "promotion": promotion,
@@ -233,8 +241,6 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     verified = aws.handler("verify_candidate")({"promotion": promotion})
     assert verified.pop("tampering") == []
     assert verified["differences"] == []
-    promoted = events.example("governed-path-candidate-promoted.complete")["detail"]
-    aws.entries = [{**promoted, "model_package_arn": samples.version_arn()}]
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
     assert verdict["allowed"], verdict
     _set_stage(aws, promotion, "Validating", verdict["description"])
@@ -677,7 +683,7 @@ def test_the_client_token_of_a_registration_is_the_candidates(
     calls: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> None:
     (request,) = calls["sagemaker", "CreateModelPackage"]
-    candidate_id = registration.candidate_id_of(request)
+    candidate_id = request["CustomerMetadataProperties"]["candidate-id"]
     assert request["ClientToken"] == candidate_id[:36]
 
 

@@ -16,6 +16,7 @@ import sys
 import tarfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,12 +259,14 @@ class Organisation:
         metadata: Mapping[str, str] | None = None,
         image: str = "",
         further: Sequence[Mapping[str, Any]] = (),
+        unpacked: Mapping[str, bytes] | None = None,
     ) -> str:
         """Register a Dev version's artefacts under another model; the new version's ARN.
 
         `replace` {model-data | evaluation: bytes} uploads other artefacts for it, with S3 keeping
         that checksum, and declares what they are; `metadata` then declares something else, `image`
-        names another image, `further` are containers behind the first.
+        names another image, `further` are containers behind the first. `unpacked` {path: bytes} is
+        model data under a prefix, of which nothing is declared.
         """
         training = self.assume(DEV, "training")
         # The training role registers and does not read the registry; a data scientist does.
@@ -278,6 +281,8 @@ class Organisation:
             uploaded = _Uploaded(model, role, body)
             uploaded.upload(training, checksum_algorithm)
             _replace(request, role, uploaded)
+        if unpacked:
+            _unpack(request, training, model, unpacked)
         request["CustomerMetadataProperties"] |= metadata or {}
         if image:
             request["InferenceSpecification"]["Containers"][0]["Image"] = image
@@ -554,6 +559,36 @@ def _replace(request: dict[str, Any], role: str, uploaded: _Uploaded) -> None:
         f"{role}-version-id": uploaded.version_id,
         f"{role}-sha256": uploaded.sha256,
     }
+
+
+def _unpack(
+    request: dict[str, Any], training: boto3.Session, model: str, files: Mapping[str, bytes]
+) -> None:
+    """Upload the files under a prefix of their own, and make a registration refer to that."""
+    prefix = f"models/{model}/{uuid.uuid4()}/"
+    s3 = training.client("s3")
+    for path, body in files.items():
+        s3.put_object(
+            Bucket=PROJECT_BUCKET, Key=prefix + path, Body=body, ChecksumAlgorithm="SHA256"
+        )
+    container = request["InferenceSpecification"]["Containers"][0]
+    del container["ModelDataUrl"]
+    container["ModelDataSource"] = {
+        "S3DataSource": {
+            "S3Uri": f"s3://{PROJECT_BUCKET}/{prefix}",
+            "S3DataType": "S3Prefix",
+            "CompressionType": "None",
+        }
+    }
+    for declared in ("model-data-version-id", "model-data-sha256"):
+        del request["CustomerMetadataProperties"][declared]
+
+
+def members(packed: bytes) -> dict[str, bytes]:
+    """The files of a model.tar.gz: {path: bytes}."""
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
+        files = ((member.name, tar.extractfile(member)) for member in tar)
+        return {name: found.read() for name, found in files if found is not None}
 
 
 def spoiled(packed: bytes, code: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from governance.domain import registration
-from governance.domain.errors import InvalidInputError, NotFoundError
+from governance.domain.errors import InvalidInputError
 
 CANDIDATE = "a" * 64
 ORIGIN = {"role": "model-data", "bucket": "dev", "key": "run/model.tar.gz"}
@@ -140,11 +140,6 @@ def test_metadata_that_leaves_no_room_for_ours_is_known_before_anything_is_copie
 def test_an_object_that_was_not_copied_is_named() -> None:
     with pytest.raises(InvalidInputError, match="model-data"):
         registration.central_version(_description(), _candidate(ORIGIN), [], [IMAGE])
-
-
-def test_a_version_without_a_candidate_id_is_refused() -> None:
-    with pytest.raises(NotFoundError, match="arn:dev/1"):
-        registration.candidate_id_of(_description())
 
 
 def _report(**more: Any) -> dict[str, Any]:

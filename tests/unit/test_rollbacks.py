@@ -46,6 +46,16 @@ def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
         ([entry(1, 1), entry(2, 2), entry(3, 2, "CandidateRolledBack")], 3, 1),
         ([entry(1, 1), entry(2, 2), entry(3, 2, "VersionRecalled")], 3, 1),
         ([entry(1, 1), entry(2, 1, "VersionRetired")], 2, None),
+        # It was recalled while it baked, and its release went on to its end.
+        (
+            [
+                *(entry(1, 1), entry(2, 2, "CandidateInService"), entry(3, 2, "VersionRecalled")),
+                entry(4, 2),
+            ],
+            3,
+            1,
+        ),
+        ([entry(1, 1), entry(2, 1, "VersionRetired"), entry(3, 1, "CandidateRestored")], 2, None),
         ([entry(1, 1), entry(2, 1, "ApprovalsVoided")], 2, None),
         (
             [entry(1, 1), entry(2, 1, "CandidateRolledBack"), entry(3, 1, "CandidateRestored")],
@@ -108,6 +118,13 @@ def test_who_names_a_version_may_have_back_what_was_taken_back_but_not_what_was_
     assert [one["kind"] for one in speaks] == list(kinds)
     found = rollbacks.judged({}, entry(1, 1), [], speaks)
     assert found["withdrawn"] == ["VersionRecalled"]
+
+
+def test_a_recall_counts_although_the_version_has_proved_good_since() -> None:
+    """Also for who names it; what else was said before that proof is settled by it."""
+    kinds = ("CandidateReleased", "VersionRecalled", "ApprovalsVoided", "CandidateInService")
+    speaks = rollbacks.withdrawn([entry(9 - n, 1, kind) for n, kind in enumerate(kinds)])
+    assert [one["kind"] for one in speaks] == ["VersionRecalled"]
 
 
 def test_what_served_another_endpoint_is_no_way_back() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from governance.adapters import statistics
 from governance.domain import suites
 from governance.domain.errors import InvalidInputError
 from tests.contracts import samples
@@ -316,6 +317,21 @@ def test_a_subgroup_that_lost_is_named_and_what_was_not_measured_is_not_passed()
     overall = {"auc_difference": None, "brier_difference": same, "decisions": _DECISIONS}
     found = _failed(suites.comparison_checks(overall, [group, unknown], {}))
     assert [name.partition(" is not")[0] for name in found] == ["AUC", "sex f: AUC"]
+
+
+@pytest.mark.parametrize("positives", [0, 1])
+def test_a_subgroup_that_is_too_small_for_an_interval_proves_nothing(positives: int) -> None:
+    """Nor do all rows, and without a comparison of them the challenger has not passed."""
+    labels = [1] * positives + [0] * 20
+    champion = [0.9] * positives + [0.1] * 20
+    challenger = [0.2] * positives + [0.3] * 20
+    measured = statistics.paired(labels, champion, challenger, 99)["auc_difference"]
+    small = {"attribute": "ward", "value": "7", "auc_difference": measured}
+    same = _difference(0, 0)
+    overall = {"auc_difference": same, "brier_difference": same, "decisions": _DECISIONS}
+    assert _failed(suites.comparison_checks(overall, [small], {})) == []
+    found = _failed(suites.comparison_checks({**overall, "auc_difference": measured}, [], {}))
+    assert [name.partition(" is not")[0] for name in found] == ["AUC"]
 
 
 def test_one_other_answer_is_not_the_same_answer() -> None:

@@ -11,21 +11,26 @@ from governance.adapters import manifests, parallel, reports
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.candidates import Candidates
 from governance.adapters.ledger import Ledger
+from governance.adapters.registry import Registry
 from governance.domain import candidate, described, locations, our_evaluation, parts, registration
 from governance.domain.errors import InvalidInputError, NotFoundError, TransientError
 
 
-class Tests:
-    """What the ledger says of a Central version's tests, asked before the version is read.
+class Recorded:
+    """What the ledger says of a Central version and its tests, asked before the version is read.
 
-    What the version says of them is written between two entries of the ledger. So a difference is
-    one only if the ledger says the same before and after the version was read: our own writing is
-    nobody's tampering.
+    What the version says of its tests is written between two entries of the ledger. So a difference
+    is one only if the ledger says the same before and after the version was read: our own writing
+    is nobody's tampering.
     """
 
     def __init__(self, ledger: Ledger, model: str, model_package_arn: str) -> None:
         self._ledger, self._model, self._arn = ledger, model, model_package_arn
         self._told = self._ask()
+
+    def candidate_id(self) -> str:
+        """The candidate that it was promoted as; NotFoundError if no promotion was recorded."""
+        return self._ledger.promoted_as(self._model, self._arn)
 
     def differences(
         self, description: Mapping[str, Any], *, tested_next: bool
@@ -68,6 +73,20 @@ def differences(known: Mapping[str, Any], description: Mapping[str, Any]) -> lis
         return [*found, {"name": "candidate", "expected": expected, "actual": str(error)}]
 
 
+def differences_in_registry(known: Mapping[str, Any], registry: Registry) -> list[dict[str, str]]:
+    """The same by what the registry says alone, with the objects as they were registered."""
+    try:
+        description = registry.describe(known["central_arn"])
+    except NotFoundError:
+        arn = known["central_arn"]
+        return [{"name": "version of the candidate", "expected": arn, "actual": "not there"}]
+    manifest = manifests.read(known["manifest_uri"], known["candidate_id"])
+    return [
+        *registration.other_version(known, description),
+        *candidate.differences(manifest, description, known["objects"]),
+    ]
+
+
 def differences_in_dev(
     known: Mapping[str, Any],
     description: Mapping[str, Any],
@@ -98,16 +117,16 @@ def compare(
     decision: Mapping[str, Any],
     description: Mapping[str, Any],
     candidates: Candidates,
-    tests: Tests,
+    recorded: Recorded,
 ) -> dict[str, Any]:
     """{candidate, trainer, differences} of the Central version that a decision is about.
 
-    `description` is DescribeModelPackage's answer for it, read after `tests` were asked for.
+    `description` is DescribeModelPackage's answer for it, read after `recorded` was asked for.
     `candidate` {candidate_id, manifest_uri, objects, origin_arn, described, parts} is the one that
-    the version says it is, `trainer` an identity. NotFoundError for a version that names no
-    candidate, or none that was registered.
+    it was promoted as by the ledger, since its metadata can be edited; `trainer` an identity.
+    NotFoundError for a version of which no promotion was recorded.
     """
-    candidate_id = registration.candidate_id_of(description)
+    candidate_id = recorded.candidate_id()
     known = candidates.get(candidate_id, decision["model"])
     return {
         "candidate": {
@@ -122,7 +141,7 @@ def compare(
         "differences": candidate.in_short(
             [
                 *differences(known, description),
-                *tests.differences(description, tested_next=decision["stage"] == "Test"),
+                *recorded.differences(description, tested_next=decision["stage"] == "Test"),
             ]
         ),
     }
@@ -132,11 +151,11 @@ def compare_if_possible(
     decision: Mapping[str, Any],
     description: Mapping[str, Any],
     candidates: Candidates,
-    tests: Tests,
+    recorded: Recorded,
 ) -> dict[str, Any]:
     """What `compare` returns, or {problem}: why the version cannot be compared with a candidate."""
     try:
-        return compare(decision, description, candidates, tests)
+        return compare(decision, description, candidates, recorded)
     except (NotFoundError, InvalidInputError) as error:
         return {"problem": str(error)}
 

@@ -62,6 +62,20 @@ class Ledger:
         ]
         return found[-1] if found else ""
 
+    def promoted_as(self, model: str, model_package_arn: str) -> str:
+        """The candidate that a Central version was promoted as, whatever its metadata say.
+
+        NotFoundError if no promotion of it was recorded.
+        """
+        for entry in self.story(model, model_package_arn):
+            if entry["kind"] == "CandidatePromoted":
+                return str(entry["candidate_id"])
+        raise NotFoundError(
+            f"the ledger of model {model} has no CandidatePromoted of {model_package_arn}; only "
+            "what promote_to_central has registered and recorded can go on: if it is about to, "
+            "approve again when it has ended"
+        )
+
     def recent(self, model: str, since: str) -> Iterator[dict[str, Any]]:
         """The model's entries that were recorded at `since` or later, the newest first.
 

@@ -8,7 +8,7 @@ from typing import Any
 from governance.adapters import definitions
 from governance.adapters.candidates import Candidates
 from governance.adapters.clearances import Clearances
-from governance.adapters.comparison import Tests, compare_if_possible
+from governance.adapters.comparison import Recorded, compare_if_possible
 from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
@@ -48,14 +48,14 @@ class Proof:
         `definition` is the reference of what it was deployed by. The candidate is as `compare`
         returns it, None for a version that cannot be compared.
         """
-        tests = Tests(self._ledger, promotion["model"], model_package_arn)
+        recorded = Recorded(self._ledger, promotion["model"], model_package_arn)
         try:
             description = self._registry.describe(model_package_arn)
         except NotFoundError as error:
             return [check("version", str(error))], None
         found = [check_approved(description)]
         again = {**promotion, "model_package_arn": model_package_arn}
-        compared = compare_if_possible(again, description, self._candidates, tests)
+        compared = compare_if_possible(again, description, self._candidates, recorded)
         if compared.get("problem"):
             return [*found, check("bytes", compared["problem"])], None
         candidate = compared["candidate"]

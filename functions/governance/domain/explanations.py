@@ -142,7 +142,8 @@ def candidate_unchanged(facts: Facts, policy: Policy) -> Answer:
     )
     remedy = (
         "CloudTrail has who changed it. Once it is as it was, an AI Engineer approves it for Test "
-        "again; otherwise the Data Scientist promotes a new version"
+        "again. What cannot be put back needs another candidate: a Data Scientist registers a "
+        "version whose card, SourceUri or objects are not all the same"
     )
     if facts.differences and all(our_evaluation.is_about(d) for d in facts.differences):
         remedy = (

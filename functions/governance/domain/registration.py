@@ -13,7 +13,7 @@ from governance.domain.candidate import (
     with_attachments,
 )
 from governance.domain.definitions import METADATA_KEY
-from governance.domain.errors import InvalidInputError, NotFoundError
+from governance.domain.errors import InvalidInputError
 from governance.domain.gates import one_line
 
 # What CreateModelPackage takes over from the Dev version as it is, and what with new locations.
@@ -118,17 +118,6 @@ def central_version(
     if card:
         request["ModelCard"] = _relocated_card(description, card, moved)
     return request
-
-
-def candidate_id_of(description: Mapping[str, Any]) -> str:
-    """The candidate that a Central version says it is; NotFoundError if it does not say."""
-    candidate_id = description.get("CustomerMetadataProperties", {}).get("candidate-id")
-    if not candidate_id:
-        raise NotFoundError(
-            f"{description.get('ModelPackageArn')} has no metadata candidate-id; only versions "
-            "that promote_to_central registered can go on"
-        )
-    return str(candidate_id)
 
 
 def other_version(known: Mapping[str, Any], description: Mapping[str, Any]) -> list[dict[str, str]]:

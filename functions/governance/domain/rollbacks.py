@@ -7,6 +7,7 @@ not taken back since, and that is not what is to be replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from governance.domain import claims, ledger
@@ -21,8 +22,11 @@ WANTED = "rollback-to"
 # Somebody had reasons to get rid of it. When a rollback starts, the gate has allowed that, so it
 # counts also if the run broke, before or after the endpoint went back.
 _UNWANTED = frozenset({"RollbackStarted", *ledger.LEAVES})
-# What ends that a version is good to go back to, until it is made to serve again.
-_ENDS_IT = frozenset({"VersionRecalled", "VersionRetired", "ApprovalsVoided", *_UNWANTED})
+# What ends for good that a version may be gone back to. A release that goes on meanwhile may still
+# come to its end after it.
+_ENDS_IT = frozenset({"VersionRecalled", "VersionRetired"})
+# What ends that until the version proves good again.
+_ENDS_IT_FOR_NOW = frozenset({"ApprovalsVoided", *_UNWANTED})
 
 _ENDS_RELEASE = frozenset(
     {"ReleaseRejected", "ReleaseErrored", "ReleaseRolledBack", "ReleaseStopped"}
@@ -51,17 +55,15 @@ def good(served_: Iterable[Entry]) -> list[Entry]:
 
 
 def withdrawn(story: Sequence[Entry]) -> list[Entry]:
-    """What speaks against a version that served once: its entries since then, the newest first.
+    """What speaks against a version that served once, the newest first.
 
-    `story` is the entries about the version, the newest first.
+    `story` is the entries about the version, the newest first. All of it counts for what was
+    recalled or retired, otherwise what is newer than the last proof that it is good.
     """
-    found = []
-    for entry in story:
-        if entry["kind"] in ledger.GOOD:
-            break
-        if entry["kind"] in _ENDS_IT:
-            found.append(entry)
-    return found
+    since = list(takewhile(lambda entry: entry["kind"] not in ledger.GOOD, story))
+    for_now = [entry for entry in since if entry["kind"] in _ENDS_IT_FOR_NOW]
+    for_good = [entry for entry in story if entry["kind"] in _ENDS_IT]
+    return sorted([*for_now, *for_good], key=lambda entry: int(entry["sequence"]), reverse=True)
 
 
 def choose(

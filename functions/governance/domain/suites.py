@@ -215,7 +215,8 @@ def comparison_checks(
 
     `overall` {auc_difference, brier_difference, decisions}, `subgroups` [{attribute, value,
     auc_difference}]: challenger minus champion with its interval. How much worse than the champion
-    a challenger may be is the tier's champion_loss_max, 0 if it sets none.
+    a challenger may be is the tier's champion_loss_max, 0 if it sets none. A subgroup with too few
+    rows of a label for an interval proves nothing; with too few in all, nothing was compared.
     """
     allowed = thresholds.get("champion_loss_max", 0.0)
     checks = [
@@ -230,7 +231,7 @@ def comparison_checks(
             good_when_large=True,
         )
         for one in subgroups
-        if one["auc_difference"] is not None
+        if one["auc_difference"] is not None and one["auc_difference"]["low"] is not None
     ]
     decisions = overall["decisions"]
     worse = decisions["only_champion_right"] > decisions["only_challenger_right"]

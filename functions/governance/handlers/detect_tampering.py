@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if not known:
         return {"outcome": "not approved"}
     arn = change["model_package_arn"]
-    tests = comparison.Tests(entries, change["model"], arn)
+    recorded = comparison.Recorded(entries, change["model"], arn)
     sessions = Sessions(settings, change["claim_id"])
     session = sessions.hub(change["account"]) if in_dev else sessions.registry()
     description = Registry(session).describe(arn)
@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if in_dev
         else [
             *comparison.differences(known, description),
-            *tests.differences(description, tested_next=True),
+            *recorded.differences(description, tested_next=True),
         ]
     )
     if not differences and not in_dev:

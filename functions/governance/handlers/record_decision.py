@@ -7,7 +7,7 @@ from typing import Any
 
 from governance.adapters import clock
 from governance.adapters.candidates import Candidates
-from governance.adapters.comparison import Tests, compare_if_possible
+from governance.adapters.comparison import Recorded, compare_if_possible
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
 from governance.adapters.parts import Parts
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     in_dev = decision["stage"] == "Dev"
     registry = Registry(sessions.hub(decision["account"]) if in_dev else sessions.registry())
     ours = Writer(settings)
-    tests = Tests(ours, decision["model"], decision["model_package_arn"])
+    recorded = Recorded(ours, decision["model"], decision["model_package_arn"])
     description = registry.describe(decision["model_package_arn"])
     current = approval_events.is_current(decision, description)
     # A later change has replaced who it was.
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if _is_the_hubs(decision, by, reason, story):
         return {"outcome": "ignored"}
     before = ledger.phase(story)
-    compared = _compared(decision, description, story, current, tests)
+    compared = _compared(decision, description, story, current, recorded)
     objections = decisions.objections(decision, by, reason, before, compared)
     recalled = decision["kind"] == decisions.RECALLED
     metadata = description.get("CustomerMetadataProperties") or {}
@@ -98,10 +98,10 @@ def _compared(
     description: Mapping[str, Any],
     story: list[dict[str, Any]],
     current: bool,
-    tests: Tests,
+    recorded: Recorded,
 ) -> dict[str, Any]:
     """What a decision rests on; a version that cannot be compared is one that does not count."""
     if not (current and decisions.is_weighed(decision["kind"])):
         return {"candidate": next((e for e in story if e.get("candidate_id")), None)}
     candidates = Candidates(settings.candidates_table)
-    return compare_if_possible(decision, description, candidates, tests)
+    return compare_if_possible(decision, description, candidates, recorded)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from governance import contracts
 from governance.adapters import clock, manifests
 from governance.adapters.candidates import Candidates
+from governance.adapters.comparison import differences_in_registry
 from governance.adapters.parts import Parts
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
@@ -21,14 +23,25 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Register the candidate once, however often it is approved in Dev."""
+    """Register the candidate once, however often it is approved in Dev.
+
+    IntegrityError if Dev's version changed while it was copied, or Central's since it is there.
+    """
     request = contracts.request("register_version", event)
     promotion, candidate = request["promotion"], request["candidate"]
     candidates = Candidates(settings.candidates_table)
+    sessions = Sessions(settings, claim_of(request))
     known = candidates.find(candidate["candidate_id"], promotion["model"])
     if known is not None:
+        changed = differences_in_registry(known, Registry(sessions.registry()))
+        if changed:
+            raise IntegrityError(
+                f"candidate {known['candidate_id']} is {known['central_arn']} in Central, which no "
+                f"gate would let pass: {_said(changed)}; put that back, or register a version in "
+                "Dev whose card, SourceUri or objects are not all the same: a candidate is "
+                "registered once"
+            )
         return {"model_package_arn": known["central_arn"], "already_registered": True}
-    sessions = Sessions(settings, claim_of(request))
     description = Registry(sessions.hub(promotion["account"])).describe(
         promotion["model_package_arn"]
     )
@@ -38,7 +51,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if changed:
         raise IntegrityError(
             f"{promotion['model_package_arn']} was changed while it was copied: "
-            + "; ".join(f"{d['name']} is {d['actual']}, expected {d['expected']}" for d in changed)
+            + _said(changed)
             + "; change it back, or approve it as it is now"
         )
     central_arn = Registry(sessions.registry()).register(
@@ -52,3 +65,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         registration.candidate_item(request, central_arn, registered_at=clock.now())
     )
     return {"model_package_arn": central_arn, "already_registered": not added}
+
+
+def _said(found: Iterable[Mapping[str, str]]) -> str:
+    return "; ".join(f"{d['name']} is {d['actual']}, expected {d['expected']}" for d in found)

@@ -6,9 +6,10 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.candidates import Candidates
+from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import claims, definitions, registration
+from governance.domain import claims, definitions
 from governance.domain.identity import identity_of
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
@@ -27,9 +28,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if in_dev:
         trainer = identity_of(description.get("CreatedBy"))
     else:  # the hub created the Central version; who trained it was kept at its registration
-        candidate_id = registration.candidate_id_of(description)
-        candidates = Candidates(settings.candidates_table)
-        trainer = candidates.get(candidate_id, promotion["model"])["trainer"]
+        model, arn = promotion["model"], promotion["model_package_arn"]
+        candidate_id = Ledger(settings.ledger_table).promoted_as(model, arn)
+        trainer = Candidates(settings.candidates_table).get(candidate_id, model)["trainer"]
     life_cycle = description.get("ModelLifeCycle") or {}
     return {
         "approver": identity_of(description.get("LastModifiedBy")),

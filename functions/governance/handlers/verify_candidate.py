@@ -6,7 +6,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.candidates import Candidates
-from governance.adapters.comparison import Tests, compare
+from governance.adapters.comparison import Recorded, compare
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
@@ -26,9 +26,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """
     promotion = contracts.request("verify_candidate", event)["promotion"]
     arn = promotion["model_package_arn"]
-    tests = Tests(Ledger(settings.ledger_table), promotion["model"], arn)
+    recorded = Recorded(Ledger(settings.ledger_table), promotion["model"], arn)
     description = Registry(Sessions(settings, claim_of(event)).registry()).describe(arn)
-    compared = compare(promotion, description, Candidates(settings.candidates_table), tests)
+    compared = compare(promotion, description, Candidates(settings.candidates_table), recorded)
     tampering = compared["differences"]
     return {
         "candidate": compared["candidate"],

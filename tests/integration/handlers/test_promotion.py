@@ -33,7 +33,6 @@ from governance.domain import (
     ledger,
     locks,
     policy_changes,
-    registration,
 )
 from governance.domain.errors import (
     AccessError,
@@ -195,8 +194,8 @@ class Organisation:
             event=self.event(**detail),
         )
 
-    def promoted(self) -> tuple[dict[str, Any], dict[str, Any], str]:
-        """(promotion, candidate, Central ARN) after everything up to the registration."""
+    def promoted(self, *, recorded: bool = True) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """(promotion, candidate, Central ARN) after everything up to the record of it."""
         promotion = self.claim()["promotion"]
         who = self.call("resolve_approver", promotion=promotion)
         candidate = self.call("build_candidate", promotion=promotion)["candidate"]
@@ -211,7 +210,30 @@ class Organisation:
             approver=who["approver"],
             trainer=who["trainer"],
         )
-        return promotion, candidate, registered["model_package_arn"]
+        arn = registered["model_package_arn"]
+        if recorded:
+            self.record_promotion(arn, candidate["candidate_id"])
+        return promotion, candidate, arn
+
+    def record_promotion(self, arn: str, candidate_id: str) -> None:
+        """The ledger says which candidate the Central version is."""
+        self.call(
+            "record",
+            kind="CandidatePromoted",
+            promotion=self.in_central(arn, "Dev") | {"workflow": "promote_to_central"},
+            stage="Test",
+            stage_status="PendingApproval",
+            model_package_arn=arn,
+            origin_arn=self.arn,
+            candidate_id=candidate_id,
+        )
+
+    def again(self, arn: str) -> str:
+        """The same candidate as one more version of Central."""
+        candidate_id = self.registry.versions[arn]["CustomerMetadataProperties"]["candidate-id"]
+        second = self.registry.register(self.registry.describe(arn))
+        self.record_promotion(second, candidate_id)
+        return second
 
     def copied(self, promotion: dict[str, Any], candidate: dict[str, Any]) -> list[dict[str, Any]]:
         """The candidate's objects in Central, after all that is missing was copied."""
@@ -266,7 +288,7 @@ class Organisation:
     ) -> dict[str, str]:
         """The tests of a Central version, as the workflow records and writes them: its report."""
         promotion = self.in_central(arn) | {"claim_id": str(number) * 64}
-        candidate_id = registration.candidate_id_of(self.registry.describe(arn))
+        candidate_id = Ledger("governed-path-ledger").promoted_as(self.model, arn)
         entry = {"promotion": promotion, "stage": "Test", "candidate_id": candidate_id}
         self.call("record", kind="ValidationStarted", stage_status="Validating", **entry)
         summary = {"metrics": metrics or {"auc": 0.8, "latency_p95_ms": 12.5}}
@@ -704,7 +726,7 @@ def test_a_registration_that_was_killed_leaves_one_version_and_no_gate_takes_hal
         # What is in the registry by then is nobody's candidate until it is known as a whole.
         left = [arn for arn in here.registry.versions if arn != here.arn]
         if left and (name, when) != ("add", "after"):
-            with pytest.raises(NotFoundError, match="is not in governed-path-candidates"):
+            with pytest.raises(NotFoundError, match="no CandidatePromoted"):
                 here.verified(*left)
         _, candidate, arn = here.promoted()
     assert [one for one in here.registry.versions if one != here.arn] == [arn]
@@ -833,7 +855,7 @@ def _rewrite(version: dict[str, Any], *ours: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("key", ["candidate-id", "origin-arn", "manifest-uri"])
 def test_a_version_that_says_it_came_from_elsewhere_is_found(here: Organisation, key: str) -> None:
-    arn, _ = _recorded_promotion(here)
+    arn = here.promoted()[2]
     said = here.registry.versions[arn]["CustomerMetadataProperties"]
     before, said[key] = said[key], "elsewhere"
     assert _changed(here, arn)["outcome"] == "recorded"
@@ -853,23 +875,45 @@ def test_a_version_that_tells_of_tests_before_it_had_any_is_found(here: Organisa
     assert found == {name: "null", "tests.metadata.test-auc": "null"}
 
 
-def test_a_version_that_borrows_another_ones_candidate_is_found(here: Organisation) -> None:
-    arn = here.promoted()[2]
-    impostor = here.registry.register(here.registry.describe(arn))
-    differences = here.call("verify_candidate", promotion=here.in_central(impostor))["differences"]
-    assert [difference["actual"] for difference in differences] == [impostor]
+@pytest.mark.parametrize("said", [None, "sibling"])
+def test_which_candidate_a_version_is_is_the_ledgers_word(
+    here: Organisation, said: str | None
+) -> None:
+    """Or the approvals of another one would be voided, and its own would stand."""
+    _, candidate, arn = here.promoted()
+    metadata = here.registry.versions[arn]["CustomerMetadataProperties"]
+    del metadata["candidate-id"]
+    if said:
+        metadata["candidate-id"] = said
+    verified = here.verified(arn)
+    assert verified["candidate"]["candidate_id"] == candidate["candidate_id"]
+    assert verified["tampering"] == [
+        {
+            "name": "metadata.candidate-id",
+            "expected": candidate["candidate_id"],
+            "actual": said or "null",
+        }
+    ]
+    who = here.call("resolve_approver", promotion=here.in_central(arn))
+    assert (
+        who["trainer"]["person"]
+        == here.call("resolve_approver", promotion=here.claim()["promotion"])["trainer"]["person"]
+    )
 
 
 def test_a_version_that_came_another_way_is_refused(here: Organisation) -> None:
-    with pytest.raises(NotFoundError, match="candidate-id"):
-        here.call("verify_candidate", promotion=here.in_central(here.arn))
+    impostor = here.registry.register(here.registry.describe(here.promoted()[2]))
+    for arn in (here.arn, impostor):
+        for function in ("verify_candidate", "resolve_approver"):
+            with pytest.raises(NotFoundError, match=f"no CandidatePromoted of {arn}"):
+                here.call(function, promotion=here.in_central(arn))
 
 
 _BOTH = ["deployment_definition_valid", "deployment_definition_tested"]
 
 
 def test_prod_needs_a_passed_test_of_this_very_candidate(here: Organisation) -> None:
-    _, candidate, arn = here.promoted()
+    _, candidate, arn = here.promoted(recorded=False)
     promotion = here.in_central(arn, "Prod")
     facts = {
         "promotion": promotion,
@@ -1055,7 +1099,7 @@ def test_the_deployed_version_before_is_superseded_once(here: Organisation) -> N
         candidate=here.verified(first)["candidate"],
         definition=here.directory_entry["definition"]["digest"],
     )["deployment"]
-    second = here.registry.register(here.registry.describe(first))
+    second = here.again(first)
     asked = {"promotion": here.in_central(second, "Prod"), "deployment": deployment}
     assert here.call("supersede_version", **asked) == {"superseded": None}
     here.call("record", promotion=here.in_central(first, "Prod"), **release)
@@ -1171,7 +1215,7 @@ def test_the_way_back_is_what_served_and_all_of_it_is_tried(
 ) -> None:
     _, _, first = here.promoted()
     _released(here, first)
-    second = here.registry.register(here.registry.describe(first))
+    second = here.again(first)
     asked = {"promotion": here.in_central(second, "Prod")}
     found = here.call("prove_rollback_target", **asked)
     assert found["refusal"] is None, found
@@ -1201,7 +1245,7 @@ def test_the_way_back_is_what_served_and_all_of_it_is_tried(
 def test_a_rollback_finds_what_served_before_and_asks_policy_about_it(here: Organisation) -> None:
     _, _, first = here.promoted()
     _released(here, first)
-    second = here.registry.register(here.registry.describe(first))
+    second = here.again(first)
     here.call(
         "record",
         kind="CandidateReleased",
@@ -1303,7 +1347,7 @@ def test_an_alarm_takes_back_what_serves_although_its_release_broke_and_once(
 ) -> None:
     _, _, first = here.promoted()
     deployment = _released(here, first)
-    second = here.registry.register(here.registry.describe(first))
+    second = here.again(first)
     planned = {"deployment": deployment | {"model_package_arn": second}}
     # Nothing of the second serves yet, and the first was not released by that workflow.
     assert here.call("claim_rollback", **_went_off(here, "early"))["outcome"] == "ignored"
@@ -1356,8 +1400,8 @@ def test_an_alarm_that_a_release_found_is_the_claim_of_the_alarm_itself(
 def test_tests_compare_with_what_serves_after_a_rollback(here: Organisation) -> None:
     _, candidate, first = here.promoted()
     deployment = _released(here, first)
-    second = here.registry.register(here.registry.describe(first))
-    third = here.registry.register(here.registry.describe(first))
+    second = here.again(first)
+    third = here.again(first)
     ours = Ledger("governed-path-ledger")
 
     def champion() -> str:
@@ -1527,7 +1571,7 @@ def test_a_challenger_is_compared_with_what_the_champion_said_in_its_tests(
             **more,
         )
 
-    second = here.registry.register(here.registry.describe(first))
+    second = here.again(first)
     asked["promotion"] = here.in_central(second)
     plan = here.call("plan_suites", **asked)
     assert plan["plan"]["omitted"] == []
@@ -1768,6 +1812,36 @@ def test_a_version_that_changes_while_it_is_copied_is_not_registered(here: Organ
     assert here.call("register_version", **copied)["already_registered"] is False
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_candidate_whose_version_cannot_pass_any_more_is_not_promoted_to_it_again(
+    here: Organisation, gone: bool
+) -> None:
+    promotion, candidate, arn = here.promoted()
+    version = here.registry.versions[arn]
+    request = {
+        "promotion": promotion,
+        "candidate": candidate,
+        "objects": here.copied(promotion, candidate),
+        "images": here.call("copy_images", promotion=promotion, candidate=candidate)["images"],
+        "approver": {"person": "theo"},
+        "trainer": {"person": "theo"},
+    }
+    assert here.call("register_version", **request) == {
+        "model_package_arn": arn,
+        "already_registered": True,
+    }
+    if gone:
+        del here.registry.versions[arn]
+        said = "version of the candidate is not there"
+    else:
+        version["AdditionalInferenceSpecifications"] = [
+            {"Name": "fast", "Containers": [{"Image": "elsewhere/other:1"}]}
+        ]
+        said = r"additional_inference_specifications.*elsewhere/other:1"
+    with pytest.raises(IntegrityError, match=rf"{arn} in Central.*{said}.*not all the same"):
+        here.call("register_version", **request)
+
+
 def test_a_version_that_changes_after_the_gate_is_not_deployed(here: Organisation) -> None:
     _, _, arn = here.promoted()
     asked = {
@@ -1785,7 +1859,7 @@ def test_a_version_that_changes_after_the_gate_is_not_deployed(here: Organisatio
 def test_tests_that_failed_when_they_were_repeated_do_not_count_any_more(
     here: Organisation,
 ) -> None:
-    _, candidate, arn = here.promoted()
+    _, candidate, arn = here.promoted(recorded=False)
     for number, kind in enumerate(("ValidationPassed", "ValidationFailed")):
         promotion = {**here.in_central(arn), "claim_id": f"{number}" * 64}
         here.call(
@@ -1959,25 +2033,11 @@ def _changed(here: Organisation, arn: str, second: int = 5) -> dict[str, Any]:
     )
 
 
-def _recorded_promotion(here: Organisation) -> tuple[str, str]:
-    promotion, candidate, arn = here.promoted()
-    here.call(
-        "record",
-        kind="CandidatePromoted",
-        promotion=promotion,
-        stage="Test",
-        stage_status="PendingApproval",
-        model_package_arn=arn,
-        origin_arn=promotion["model_package_arn"],
-        candidate_id=candidate["candidate_id"],
-    )
-    return arn, candidate["candidate_id"]
-
-
 def test_a_change_of_an_approved_version_voids_its_approvals_with_before_and_after(
     here: Organisation,
 ) -> None:
-    arn, candidate_id = _recorded_promotion(here)
+    _, candidate, arn = here.promoted()
+    candidate_id = candidate["candidate_id"]
     here.call(
         "record",
         kind="ValidationPassed",
@@ -2015,7 +2075,8 @@ AUC = ".metric_groups.Test endpoint.metric_data.auc.value"
 
 def _failed_and_praised(here: Organisation) -> tuple[str, str]:
     """(Central ARN, candidate id) of a version whose card has a better number than was measured."""
-    arn, candidate_id = _recorded_promotion(here)
+    _, candidate, arn = here.promoted()
+    candidate_id = candidate["candidate_id"]
     here.tests(arn, status="Failed", auc=0.61)
     version = here.registry.versions[arn]
     (ours,) = json.loads(version["ModelCard"]["ModelCardContent"])["evaluation_details"]
@@ -2034,7 +2095,8 @@ def test_a_better_number_in_our_own_evaluation_is_tampering(here: Organisation) 
 
 
 def test_what_is_too_large_for_an_entry_is_recorded_all_the_same(here: Organisation) -> None:
-    arn, candidate_id = _recorded_promotion(here)
+    _, candidate, arn = here.promoted()
+    candidate_id = candidate["candidate_id"]
     here.tests(arn)
     name = f"governed-path test of candidate {candidate_id[:12]}"
     numbers = [{"name": f"n{number}", "value": "\ud800"} for number in range(2000)]
@@ -2075,7 +2137,8 @@ def test_no_gate_lets_a_rewritten_evaluation_pass_until_it_is_tested_again(
 def test_our_own_writing_is_no_tampering_before_the_ledger_says_what_it_is(
     here: Organisation,
 ) -> None:
-    arn, candidate_id = _recorded_promotion(here)
+    _, candidate, arn = here.promoted()
+    candidate_id = candidate["candidate_id"]
     here.tests(arn)
     promotion = here.in_central(arn) | {"claim_id": "2" * 64}
     entry = {"promotion": promotion, "stage": "Test", "candidate_id": candidate_id}
@@ -2093,7 +2156,7 @@ def test_our_own_writing_is_no_tampering_before_the_ledger_says_what_it_is(
 def test_tests_that_end_while_a_version_is_read_have_it_read_again(
     here: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arn, _ = _recorded_promotion(here)
+    arn = here.promoted()[2]
     describe = here.registry.describe
 
     def tested_meanwhile(model_package_arn: str) -> dict[str, Any]:
@@ -2123,7 +2186,7 @@ def _set_and_put_back(here: Organisation, arn: str, **specification: Any) -> dic
 
 
 def test_what_was_put_back_within_seconds_was_changed_all_the_same(here: Organisation) -> None:
-    arn, _ = _recorded_promotion(here)
+    arn = here.promoted()[2]
     image = here.registry.versions[arn]["InferenceSpecification"]["Containers"][0]["Image"]
     # Not all of it, but nothing else.
     assert _set_and_put_back(here, arn, Containers=[{"Image": image}])["outcome"] == "unchanged"
@@ -2135,7 +2198,7 @@ def test_what_was_put_back_within_seconds_was_changed_all_the_same(here: Organis
 
 
 def test_what_changes_nothing_of_the_candidate_is_no_tampering(here: Organisation) -> None:
-    arn, _ = _recorded_promotion(here)
+    arn = here.promoted()[2]
     here.registry.versions[arn]["CustomerMetadataProperties"]["note"] = "looked at"
     assert _changed(here, arn) == {"outcome": "unchanged"}
 
@@ -2145,7 +2208,8 @@ def test_what_nobody_approved_cannot_be_tampered_with(here: Organisation) -> Non
 
 
 def test_a_version_cannot_hide_by_forgetting_which_candidate_it_is(here: Organisation) -> None:
-    arn, candidate_id = _recorded_promotion(here)
+    _, candidate, arn = here.promoted()
+    candidate_id = candidate["candidate_id"]
     version = here.registry.versions[arn]
     del version["CustomerMetadataProperties"]["candidate-id"]
     version["InferenceSpecification"]["Containers"][0]["Image"] = "elsewhere/other:1"
@@ -2225,7 +2289,7 @@ def test_a_drill_that_was_stopped_ends_the_clearance_of_what_was_drilled(
     here: Organisation,
 ) -> None:
     _, candidate, arn = here.promoted()
-    target = here.registry.register(here.registry.describe(arn))
+    target = here.again(arn)
     promotion, event = _unfinished(here, arn, "drill_rollback", "Prod/Drill-Requested")
     granted = {
         "promotion": promotion,

@@ -333,6 +333,22 @@ def test_an_endpoint_that_serves_something_else_differs() -> None:
     assert row["differs"]
 
 
+def test_an_endpoint_that_serves_something_else_beside_the_released_version_differs() -> None:
+    """Somebody has given most of the traffic to another one by hand."""
+    released = {**live()["variants"][0], "share": 0.05}
+    other = {**released, "variant": "ByHand", "share": 0.95}
+    other |= {"model_package_arn": arn(9), "version": 9, "candidate_id": OTHER}
+    (row,) = _as_seen(live(variants=[released, other]))
+    assert row["differs"]
+    (row,) = _as_seen(live(variants=[released, {**other, "incoming": True}]))
+    assert not row["differs"]
+
+
+def test_an_endpoint_at_which_nothing_answers_differs() -> None:
+    (row,) = _as_seen(live(status="Failed", variants=[]))
+    assert row["differs"]
+
+
 def test_a_shadow_of_the_released_version_does_not_make_up_for_it() -> None:
     other = {**live()["variants"][0], "model_package_arn": arn(9), "candidate_id": OTHER}
     shadow = {**live()["variants"][0], "shadow": True, "share": None}
@@ -528,8 +544,36 @@ def test_a_running_trial_names_its_challenger(
         variants=[live()["variants"][0], challenger],
     )
     assert (row["trial"]["version"], row["trial"]["share"]) == (2, variant["share"])
+    assert not row["differs"]
     text = _shown(200, _board(endpoints=[row]))
     assert f"trial since 2026-01-31 12:30:00, {said.format(MODEL)} the traffic" in text
+
+
+def in_trial(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The endpoint with what its A/B trial has beside the champion."""
+    challenger = {**ARRIVING, "incoming": False, "variant": "Challenger", "share": 0.2}
+    variants = [live()["variants"][0], challenger]
+    seen = {"config": f"{NAME}-trial-{CLAIM[:10]}", "variants": variants, **more}
+    return going_on(started(), *entries, strategy=A_B, **seen)
+
+
+def test_a_trial_lets_nothing_else_answer_and_no_longer_than_it_goes_on() -> None:
+    champion, challenger = in_trial()["variants"]
+    # While its config is being replaced at its end, it is no fault that the challenger answers.
+    ending = {"config": "config-1", "since": None, "shifted": 0.0, "doing": None}
+    row = in_trial(status="Updating", deployment=ending)
+    assert (row["trial"], row["differs"]) == (None, False)
+    stranger = {**challenger, "model_package_arn": arn(9), "version": 9, "candidate_id": OTHER}
+    assert in_trial(variants=[champion, stranger])["differs"]
+    assert in_trial(variants=[challenger])["differs"]
+    assert in_trial(config="by-hand")["differs"]
+
+
+@pytest.mark.parametrize("kind", ["RunUnfinished", "ReleaseErrored"])
+def test_a_trial_whose_run_has_ended_goes_on_no_more(kind: str) -> None:
+    """A run that was stopped has left the challenger beside the champion."""
+    row = in_trial(started(kind, sequence=7))
+    assert (row["trial"], row["differs"]) == (None, True)
 
 
 ALARMED = {"Error": "AlarmAfterRelease", "Cause": "raised while the release baked: slow"}
@@ -593,6 +637,37 @@ def test_a_bake_that_goes_on_is_told_from_the_last_one() -> None:
     )
     ended = going_on(started(), started("CandidateReleased", sequence=7), strategy=CANARY, **seen)
     assert (ended["bake"]["outcome"], ended["bake"]["version"]) == ("quiet", 2)
+
+
+def test_a_bake_whose_run_was_stopped_goes_on_no_more() -> None:
+    """Nobody comes to say how it ended; the last bake that did is the champion's."""
+    served = {**ARRIVING, "incoming": False, "share": 1.0}
+    seen = {"config": f"{NAME}-prod-{CLAIM[:10]}", "variants": [served]}
+    row = going_on(started(), started("RunUnfinished", sequence=7), strategy=CANARY, **seen)
+    assert (row["bake"]["outcome"], row["bake"]["version"]) == ("quiet", 1)
+
+
+@pytest.mark.parametrize("kind", ["RollbackRejected", "RollbackErrored", "RunUnfinished"])
+def test_what_becomes_of_a_rollback_of_the_version_that_bakes_does_not_end_the_bake(
+    kind: str,
+) -> None:
+    served = {**ARRIVING, "incoming": False, "share": 1.0}
+    seen = {"config": f"{NAME}-prod-{CLAIM[:10]}", "variants": [served]}
+    refused = started(kind, sequence=7, claim_id="9" * 64, workflow="rollback_model")
+    row = going_on(started(), refused, strategy=CANARY, **seen)
+    assert (row["bake"]["outcome"], row["bake"]["version"]) == ("running", 2)
+
+
+def test_a_rollback_ends_by_its_own_claim_and_not_by_the_release_that_it_stops() -> None:
+    back = started(
+        "RollbackStarted", claim_id="9" * 64, rollback_target={"model_package_arn": arn(1)}
+    )
+    stopped = started("ReleaseStopped", sequence=7, claim_id="9" * 64)
+    (run,) = releases.runs([back, stopped])
+    assert not run["ended"]
+    unfinished = started("RunUnfinished", sequence=8, claim_id="9" * 64, version=1)
+    (run,) = releases.runs([back, stopped, unfinished])
+    assert run["ended"]
 
 
 def test_a_release_that_was_stopped_has_ended() -> None:

@@ -11,9 +11,17 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
-from ministack.services import sts
+from ministack.services import dynamodb, sts
 
-from local.seams import calls, environments, event_targets, lambda_errors, permissions, provisioning
+from local.seams import (
+    calls,
+    environments,
+    event_targets,
+    expressions,
+    lambda_errors,
+    permissions,
+    provisioning,
+)
 from local.seams.calls import _trusts
 
 
@@ -122,6 +130,30 @@ def test_expired_sessions_are_evicted_once_a_minute_and_not_by_each_new_one() ->
         now = tenth / 10
         evict()
     assert evicted == [60.0, 120.0, 180.0]
+
+
+def test_the_grammar_of_an_expression_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+
+    def check(expr: str, slot: str) -> str | None:
+        checked.append((expr, slot))
+        return f"Invalid {slot}: wrong" if "&" in expr else None
+
+    monkeypatch.setattr(dynamodb, "_condition_syntax_error", check)
+    expressions.install()
+    for size in range(3):
+        item = {"name": {"S": "n" * size}}
+        values = {":n": {"S": "n"}}
+        found = dynamodb._evaluate_condition("begins_with(title, :n)", item, values, {}, "One")
+        assert found is False
+        assert dynamodb._evaluate_condition("attribute_exists(title)", item, {}, {}, "One") is False
+        with pytest.raises(ValueError, match="Invalid Other: wrong"):
+            dynamodb._evaluate_condition("a = :n & b", item, values, {}, "Other")
+    assert checked == [
+        ("begins_with(title, :n)", "One"),
+        ("attribute_exists(title)", "One"),
+        ("a = :n & b", "Other"),
+    ]
 
 
 def test_a_client_is_kept_for_who_calls_with_it_and_for_nobody_else(
