@@ -211,7 +211,8 @@ def test_a_layer_holds_the_versions_of_the_lock(layer: str) -> None:
 
 # How a handler asks for each object of a prefix: itself, or by what does it in the adapters.
 _EACH_OBJECT = re.compile(
-    r"\.expand\(|locate_under|write_what_is_held|manifests\.build|adapters.*comparison|Proof\("
+    r"\.expand\(|locate_under|write_what_is_held|manifests\.build|Proof\("
+    r"|comparison\.differences|compare(_if_possible)?\("
 )
 
 
