@@ -239,7 +239,7 @@ def _validate(aws: Aws, candidate: dict[str, Any]) -> None:
     promotion = samples.promotion("Test")
     who = aws.handler("resolve_approver")({"promotion": promotion})
     verified = aws.handler("verify_candidate")({"promotion": promotion})
-    assert verified.pop("tampering") == []
+    assert (verified.pop("tampering"), verified.pop("voided")) == ([], [])
     assert verified["differences"] == []
     verdict = aws.handler("evaluate_gate")({"promotion": promotion, **who, **verified})["verdict"]
     assert verdict["allowed"], verdict
@@ -330,6 +330,14 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
     _try(aws, deployment)
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
+    asked = {"deployment": deployment, "promotion": promotion, "after_bake": True}
+    assert aws.handler("check_served_config")(asked)["served"]["withdrawn"] == []
+    voided = events.example("governed-path-approvals-voided.by-event")["detail"]
+    after = {"model_package_arn": promotion["model_package_arn"], "decided_at": "9999"}
+    aws.entries = [*(before := aws.entries), {**voided, **after}]
+    (withdrawn,) = aws.handler("check_served_config")(asked)["served"]["withdrawn"]
+    assert withdrawn == f"entry {voided['sequence']} (ApprovalsVoided)"
+    aws.entries = before
     aws.handler("tag_endpoint")({"deployment": deployment, "promotion": promotion})
     previous = samples.version_arn(version=2)
     aws.versions[previous] = {"ModelLifeCycle": {"Stage": "Prod", "StageStatus": "Deployed"}}

@@ -474,6 +474,16 @@ def test_few_compare_what_a_version_says_with_its_report(deployed: dict[str, Dep
         assert not roles.allows(function, "dynamodb:PutItem", _table("ledger"))
 
 
+def test_what_looks_at_an_endpoint_asks_the_ledger_for_its_version_alone(
+    deployed: dict[str, Deployed],
+) -> None:
+    roles, table, function = deployed[CENTRAL], _table("ledger"), "check-served-config"
+    assert roles.allows(function, "dynamodb:Query", f"{table}/index/by-version")
+    assert not roles.allows(function, "dynamodb:Query", f"{table}/index/by-kind")
+    assert not roles.allows(function, "dynamodb:Query", table)
+    assert not roles.allows(function, "dynamodb:PutItem", table)
+
+
 @pytest.mark.parametrize("account", [TEST, PROD])
 def test_only_the_reader_of_central_becomes_an_observer(
     organisation: Organisation, deployed: dict[str, Deployed], account: str

@@ -38,6 +38,7 @@ TO_SERVICE = [
 TO_SUPERSEDED = [
     *TO_SERVICE,
     "RecordInService",
+    "GlassBroken?",
     "VerifyCandidateInService",
     "ServedCandidateUnchanged?",
     "WatchEndpoint",
@@ -54,9 +55,10 @@ TO_SUPERSEDED = [
     "SupersedeVersion",
     "VersionSuperseded?",
 ]
-RELEASED = ["SetStageDeployed", "RecordRelease", "GlassBroken?", "ReleaseSucceeded"]
+RELEASED = ["SetStageDeployed", "RecordRelease", "ReleaseSucceeded"]
 HAPPY = [*TO_SUPERSEDED, "RecordSupersession", *RELEASED]
-EMERGENCY = [*HAPPY[:-1], "RecordMandatoryReview", "ReleaseSucceeded"]
+_GLASS = HAPPY.index("GlassBroken?") + 1
+EMERGENCY = [*HAPPY[:_GLASS], "RecordMandatoryReview", *HAPPY[_GLASS:]]
 FIRST = [*TO_SUPERSEDED, *RELEASED]
 # Found at the gate, recorded before the gate says no.
 TAMPERED = [*TO_GATE[:-2], "RecordTampering", *TO_GATE[-2:]]
@@ -70,7 +72,10 @@ TRY = [*PLAN_TRIAL, "DeployTrial", "TrialInService?"]
 AFTER_TRIAL = ["RestoreChampion", "TrialPassed?"]
 FROM_DEPLOYMENT = HAPPY[HAPPY.index("DeployToProd") :]
 TAKEN_BACK = ["SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
-LOOKED = ["CheckServedConfigAfterError", "VersionServes?", "RecordInServiceAfterError"]
+LOOKED = [
+    *("CheckServedConfigAfterError", "VersionServes?"),
+    *("RecordInServiceAfterError", "GlassBrokenAfterError?"),
+]
 # It came into service, and does not serve any more: what serves instead is known, watched and told.
 INSTEAD = ["ServedInsteadKnown?", "RecordInServiceInstead", "WatchEndpointTakenBack"]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
@@ -81,15 +86,18 @@ def until(state: str, path: list[str] = HAPPY) -> list[str]:
     return path[: path.index(state) + 1]
 
 
-def errored(states: list[str], serves: bool = False, instead: bool = False) -> list[str]:
+def errored(
+    states: list[str], serves: bool = False, instead: bool = False, owed: bool = False
+) -> list[str]:
     """These states and what follows when the last of them breaks; `serves`: the version does.
 
-    `instead`: it did, and another does.
+    `instead`: it did, and another does. `owed`: so are the reviews that an emergency skipped.
     """
     if "PlanDeployment" not in states[:-1]:
         return [*states, "SetStageErrored", "EndpointPlanned?", *ERRORED]
-    looked = LOOKED if serves or "RecordInService" in states else LOOKED[:-1]
-    looked = [*LOOKED[:-1], "RecordInServiceInsteadAfterError"] if instead else looked
+    looked = LOOKED if serves or "RecordInService" in states else LOOKED[:2]
+    looked = [*LOOKED[:2], "RecordInServiceInsteadAfterError"] if instead else looked
+    looked = [*looked, "RecordMandatoryReviewAfterError"] if owed else looked
     return [*states, "SetStageErrored", "EndpointPlanned?", *looked, *ERRORED]
 
 
@@ -104,6 +112,8 @@ def errored(states: list[str], serves: bool = False, instead: bool = False) -> l
         # What came after the decision stays in the registry: only the ledger tells of it.
         ("RejectedAsStale", [*TO_GATE, "RecordRejection", "ReleaseRejected"], "rejected"),
         ("Tampered", [*TAMPERED, *REJECTED[len(TO_GATE) :]], "rejected"),
+        # Put back by now, and on record already: the gate is told, nothing is recorded twice.
+        ("PutBackBeforeTheGate", REJECTED, "rejected"),
         # Somebody else changes the endpoint by a later decision: a no, with who and since when.
         ("EndpointBusy", [*TO_LOCK, *REJECTED[len(TO_GATE) :]], "rejected"),
         # Rule 11: what cannot be taken back is not deployed.
@@ -180,7 +190,16 @@ def test_a_release_names_what_it_replaced(
         ("PlanTrialFails", errored(until("PlanTrial", TRY))),
         ("SetStageRolledBackFails", errored(until("SetStageRolledBack", ROLLED_BACK))),
         ("RecordRolledBackFails", errored(until("RecordRolledBack", ROLLED_BACK))),
-        ("RecordMandatoryReviewFails", errored(until("RecordMandatoryReview", EMERGENCY))),
+        # An emergency that reached the traffic owes its reviews, whatever broke, and when.
+        (
+            "RecordMandatoryReviewFails",
+            errored(until("RecordMandatoryReview", EMERGENCY), owed=True),
+        ),
+        ("EmergencyThatBreaks", errored(until("SmokeTest", EMERGENCY), owed=True)),
+        (
+            "RecordMandatoryReviewAfterErrorFails",
+            errored(until("SmokeTest", EMERGENCY), owed=True),
+        ),
         ("SetStageRejectedFails", errored(until("SetStageRejected", REJECTED))),
         ("RecordRejectionFails", errored(until("RecordRejection", REJECTED))),
         ("RecordTamperingFails", errored(until("RecordTampering", TAMPERED))),
@@ -263,7 +282,27 @@ def test_an_error_is_recorded_queued_and_alarms(
             "ServedConfigChanged",
             "is InService with config by-hand; expected clinical-risk-classifier-prod-",
         ),
+        # What was loaded in between serves, whatever the version says again; that is on record.
+        (
+            "PutBackWhileReleased",
+            until("ServedCandidateUnchanged?"),
+            "TamperedCandidate",
+            "and put back: approval is voided by entry 14",
+        ),
+        # The event of a change comes seconds later than the change: asked once more at the end.
+        (
+            "ApprovalWithdrawnWhileItBakes",
+            until("StillServed?"),
+            "ApprovalWithdrawn",
+            "does not stand any more: entry 14 (ApprovalsVoided) came after the approval of ",
+        ),
         ("DeployToProdFails", until("DeployToProd"), "States.TaskFailed", "does not trust the hub"),
+        (
+            "EmergencyWhoseDeploymentBreaks",
+            until("DeployToProd"),
+            "States.TaskFailed",
+            "does not trust the hub",
+        ),
     ],
 )
 def test_a_release_that_does_not_serve_alarms(
@@ -271,7 +310,9 @@ def test_a_release_that_does_not_serve_alarms(
 ) -> None:
     ended = run(case)
     # A child that breaks may have moved the traffic before: the endpoint is asked.
-    assert ended.states == errored(states, serves=case == "DeployToProdFails")
+    broken = case in ("DeployToProdFails", "EmergencyWhoseDeploymentBreaks")
+    owed = case == "EmergencyWhoseDeploymentBreaks"
+    assert ended.states == errored(states, serves=broken, owed=owed)
     assert (ended.status, ended.error) == ("FAILED", error)
     assert cause in str(ended.cause)
 

@@ -27,6 +27,8 @@ FROM_LOCK = [
     "EndpointInService?",
     "WatchEndpoint",
     "SmokeTest",
+    "VerifyCandidateInService",
+    "ServedCandidateUnchanged?",
     "CheckServedConfigAfterSmokeTest",
     "StillServed?",
     "SmokeTestPassed?",
@@ -61,6 +63,12 @@ def errored(states: list[str], serves: bool = True) -> list[str]:
     return [*told, *(LOOKED if serves else LOOKED[:-1]), *ERRORED]
 
 
+# That the version serves is on record before its tampering is, which would close its bytes.
+TAMPERED = [
+    *until("ServedCandidateUnchanged?"),
+    "RecordInServiceTampered",
+    "RecordServedTampering",
+]
 BY_ALARM = [state for state in HAPPY if state != "ResolveApprover"]
 NOTHING_CHANGED = "the rollback has changed nothing, so the version is what it was"
 
@@ -144,6 +152,7 @@ def test_a_rollback_says_from_what_to_what_by_whom_it_was_caused_and_how_long_it
                 "GrantClearance",
                 "WatchEndpoint",
                 "SmokeTest",
+                "VerifyCandidateInService",
                 "CheckServedConfigAfterSmokeTest",
                 "TagEndpoint",
                 "SetStageRolledBack",
@@ -155,6 +164,8 @@ def test_a_rollback_says_from_what_to_what_by_whom_it_was_caused_and_how_long_it
         ("StopReleaseFails", errored(until("StopRelease", STOPPING))),
         ("SetStageStoppedFails", errored(until("SetStageStopped", STOPPING))),
         ("RecordStoppedReleaseFails", errored(until("RecordStoppedRelease", STOPPING))),
+        ("RecordInServiceTamperedFails", errored(TAMPERED[:-1])),
+        ("RecordServedTamperingFails", errored(TAMPERED)),
         ("SetStageBackFails", errored(until("SetStageBack", REJECTED))),
         ("RecordRejectionFails", errored(until("RecordRejection", REJECTED))),
         # Whatever breaks in the telling, the end is reached and the first error keeps its name.
@@ -253,6 +264,23 @@ def test_a_rollback_that_does_not_serve_alarms(
         until(last), serves=case not in ("EndpointFailed", "TakenBackAgain")
     )
     assert (ended.status, ended.error) == ("FAILED", error)
+    assert cause in str(ended.cause)
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "cause"),
+    [
+        ("TamperedWhileRolledBack", TAMPERED, "classifier/2 was changed while the endpoint went"),
+        # It is on record already: nothing is recorded twice.
+        ("PutBackWhileRolledBack", TAMPERED[:-2], "put back: approval is voided by entry 14"),
+    ],
+)
+def test_a_version_that_changes_while_its_endpoint_goes_back_to_it_alarms(
+    run: Callable[[str], Run], case: str, states: list[str], cause: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (errored(states), "FAILED")
+    assert ended.error == "TamperedCandidate"
     assert cause in str(ended.cause)
 
 

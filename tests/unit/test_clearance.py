@@ -193,6 +193,23 @@ def test_what_was_withdrawn_after_its_approval_is_not_cleared(kind: str) -> None
         clearance.check_not_withdrawn(story, promotion, "Prod")
     later = {**promotion, "decided_at": "2026-11-21T09:00:02Z"}
     clearance.check_not_withdrawn(story, later, "Prod")
+    assert [entry["kind"] for entry in clearance.withdrawn(story, promotion)] == [kind]
+    # Only tampering says that it is not the candidate that was approved.
+    voided = clearance.voided(story, promotion)
+    assert [one["name"] for one in voided] == ["approval"] * (kind == "ApprovalsVoided")
+    assert clearance.voided(story, later) == []
+
+
+def test_each_voiding_since_the_approval_is_named_with_its_entry() -> None:
+    story = _story("ApprovalsVoided", "ReviewGiven", "ApprovalsVoided", "ApprovalsVoided")
+    assert clearance.voided(story, {"decided_at": "2026-11-21T09:00:02Z"}) == [
+        {
+            "name": "approval",
+            "expected": "the one of 2026-11-21T09:00:02Z, standing",
+            "actual": f"voided by entry {number} of 2026-11-21T0{number}:00:00Z",
+        }
+        for number in (4, 3)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,12 @@ def _requests() -> dict[str, dict[str, Any]]:
             "create_endpoint_config": only_deployment,
             "confirm_approver": {**only_promotion, "task_token": "token"},
             "deploy_endpoint": {**only_deployment, "task_token": "token"},
-            "check_served_config": {**only_deployment, "after_bake": True, "since": None},
+            "check_served_config": {
+                **only_deployment,
+                **only_promotion,
+                "after_bake": True,
+                "since": None,
+            },
             "watch_endpoint": {**only_deployment, "unrecorded": True},
             "check_alarms": {**only_deployment, "since": "2026-11-21T09:00:00.000000Z"},
             "plan_trial": only_deployment,

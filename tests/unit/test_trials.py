@@ -132,10 +132,11 @@ def look(
         trials.counts({"requests": requests, "errors": errors})
         for requests, errors in (champion, challenger)
     )
+    allowed = proportions.allowed(strategy["alpha"], number, strategy["looks"])
     found = {
         "worse": proportions.worse(new, old),
-        "as_good": proportions.below(new["errors"], new["requests"], trials.bound(old)),
-        "allowed": proportions.allowed(strategy["alpha"], number, strategy["looks"]),
+        "as_good": proportions.as_good(new, old, trials.MARGIN, allowed),
+        "allowed": allowed,
     }
     return trials.judge_errors(strategy, number, old, new, found)
 
@@ -151,8 +152,11 @@ def look(
         (1, (40, 0), (10, 0), "continue"),
         (4, (40, 0), (10, 0), "ask"),
         (4, (0, 0), (0, 0), "ask"),
-        # Errors that both have are not the challenger's.
-        (4, (10_000, 500), (2500, 120), "promote"),
+        # Errors that both have are not the challenger's; more requests tell.
+        (4, (10_000, 500), (2500, 120), "ask"),
+        (4, (40_000, 2000), (10_000, 480), "promote"),
+        # Without a request to the champion there is nothing to be as good as.
+        (4, (0, 0), (10_000, 0), "ask"),
     ],
 )
 def test_a_look_decides(
@@ -196,7 +200,43 @@ def test_equal_versions_are_seldom_called_worse() -> None:
             if p <= proportions.allowed(0.05, number, 4):
                 wrong += 1
                 break
-    assert wrong / runs <= 0.08
+    assert wrong / runs <= 0.05
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_versions_that_are_worse_by_the_margin_are_seldom_called_as_good(share: float) -> None:
+    """What alpha promises, over all looks together, where a wrong promotion is likeliest."""
+    import random
+
+    draws, wrong, runs, alpha, looks = random.Random(7), 0, 300, 0.05, 5
+    for _ in range(runs):
+        old, new = {"requests": 0, "errors": 0}, {"requests": 0, "errors": 0}
+        for number in range(1, looks + 1):
+            for counted, failing in ((old, share), (new, share + trials.MARGIN)):
+                counted["requests"] += 400
+                counted["errors"] += sum(draws.random() < failing for _ in range(400))
+            allowed = proportions.allowed(alpha, number, looks)
+            if proportions.as_good(new, old, trials.MARGIN, allowed) <= allowed:
+                wrong += 1
+                break
+    assert wrong / runs <= alpha
+
+
+def test_what_is_known_of_the_champion_from_few_requests_proves_less() -> None:
+    challenger = {"requests": 10_000, "errors": 480}
+    few, many = (
+        proportions.as_good(challenger, {"requests": n, "errors": n // 20}, trials.MARGIN, 0.02)
+        for n in (200, 40_000)
+    )
+    assert many <= 0.02 < few
+
+
+def test_half_of_what_a_look_is_allowed_is_spent_on_the_champion() -> None:
+    """However much speaks for the challenger, and however little the look is allowed."""
+    nothing = {"requests": 10**6, "errors": 0}
+    for allowed in (0.05, 1e-12, 1e-40):
+        found = proportions.as_good(nothing, nothing, trials.MARGIN, allowed)
+        assert found == pytest.approx(allowed / 2)
 
 
 # ---------------------------------------------------------------------------------- shadow

@@ -28,6 +28,27 @@ def worse(challenger: Mapping[str, int], champion: Mapping[str, int]) -> float:
     return float(fisher_exact(table, alternative="greater").pvalue)
 
 
+def as_good(
+    challenger: Mapping[str, int], champion: Mapping[str, int], margin: float, allowed: float
+) -> float:
+    """A test that the challenger's share of errors is less than `margin` above the champion's; its
+    p-value, which is wrong at most as often as it says.
+
+    Both shares are known from requests only, so both may err. Half of what is `allowed` pays for
+    the champion's share being smaller than Clopper and Pearson's exact limit of it, and is added to
+    the p-value of the binomial test against that limit, as Berger and Boos do.
+    """
+    from scipy.stats import binomtest
+
+    if not challenger["requests"] or not champion["requests"]:
+        return 1.0
+    paid = allowed / 2
+    observed = binomtest(champion["errors"], champion["requests"], alternative="greater")
+    least = float(observed.proportion_ci(1 - paid, method="exact").low)
+    against = min(1.0, least + margin)
+    return min(1.0, paid + below(challenger["errors"], challenger["requests"], against))
+
+
 def below(found: int, of: int, share: float) -> float:
     """The binomial test that less than `share` of all are like the ones found; its p-value."""
     return _binomial(found, of, share, "less")

@@ -64,7 +64,9 @@ _STRATEGY_FIELDS: Mapping[str, Mapping[str, Any]] = {
             "examples": [5],
         },
         "alpha": {
-            "description": "How likely a wrong decision may be, over all looks together.",
+            "description": "How likely a wrong decision may be at most, over all looks together: "
+            "to promote a version that fails more often by a percentage point, or to roll back one "
+            "that does not fail more often. Less needs more requests.",
             "type": "number",
             "minimum": 0.001,
             "maximum": 0.2,

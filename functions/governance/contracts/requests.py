@@ -255,9 +255,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "create_endpoint_config": _ONLY_DEPLOYMENT,
     "confirm_approver": _closed({"promotion": _PROMOTION, "task_token": _TEXT}),
     "deploy_endpoint": _closed({"deployment": _DEPLOYMENT, "task_token": _TEXT}),
-    # Only the second look of a release comes after its bake.
+    # Only the second look of a release comes after its bake, and asks for its approval too.
     "check_served_config": _closed(
-        {"deployment": _DEPLOYMENT}, {"after_bake": {"type": "boolean"}, "since": _OPTIONAL_TEXT}
+        {"deployment": _DEPLOYMENT},
+        {"after_bake": {"type": "boolean"}, "since": _OPTIONAL_TEXT, "promotion": _PROMOTION},
     ),
     "watch_endpoint": _closed({"deployment": _DEPLOYMENT}, {"unrecorded": {"type": "boolean"}}),
     "check_alarms": _closed({"deployment": _DEPLOYMENT}, {"since": _OPTIONAL_TEXT}),

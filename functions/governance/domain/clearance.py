@@ -120,6 +120,25 @@ def withdrawn(
     ]
 
 
+def voided(
+    story: Iterable[Mapping[str, Any]], promotion: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """[{name, expected, actual}]: the entries since the approval that say that it counts no more.
+
+    What was changed and is as it was again shows no difference any more, and may have been loaded
+    meanwhile.
+    """
+    return [
+        {
+            "name": "approval",
+            "expected": f"the one of {promotion['decided_at']}, standing",
+            "actual": f"voided by entry {entry['sequence']} of {entry['recorded_at']}",
+        }
+        for entry in withdrawn(story, promotion)
+        if entry["kind"] == "ApprovalsVoided"
+    ]
+
+
 def loaded(objects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those of a candidate's objects, each with its role, that an endpoint loads."""
     return [found for found in objects if _is_loaded(str(found["role"]))]

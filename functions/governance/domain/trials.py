@@ -21,7 +21,7 @@ Deployment = Mapping[str, Any]
 
 CHALLENGER = "Challenger"
 CONTINUE, PROMOTE, ROLL_BACK, ASK = "continue", "promote", "roll-back", "ask"
-# A challenger is as good when its share of errors is surely no more than this above the champion's.
+# A challenger is as good when its share of errors is surely less than this above the champion's.
 MARGIN = 0.01
 SHADOW_ALPHA = 0.05
 _NEAR = 0.05  # numbers that differ by less, of the greater one, are the same answer
@@ -101,14 +101,6 @@ def variants(trial: Mapping[str, Any]) -> dict[str, Any]:
     return {"ProductionVariants": [trial["champion"], trial["challenger"]]}
 
 
-def bound(champion: Mapping[str, float]) -> float:
-    """The share of errors that a challenger must surely stay below."""
-    counted = counts(champion)
-    if not counted["requests"]:
-        return 0.0
-    return min(1.0, counted["errors"] / counted["requests"] + MARGIN)
-
-
 def counts(counted: Mapping[str, float]) -> dict[str, int]:
     """{requests, errors} as whole numbers; CloudWatch adds up floating ones."""
     requests = round(counted["requests"])
@@ -124,9 +116,9 @@ def judge_errors(
 ) -> dict[str, Any]:
     """The decision of one look of an A/B trial, from {requests, errors} of each since its start.
 
-    `found` are the p-values: `worse` that the challenger fails more often, `as_good` that it stays
-    below `bound`; `allowed` is what this look may use of alpha. Neither at the last look is
-    undecided, and the strategy says what to do about that.
+    `found` are the p-values: `worse` that the challenger fails more often, `as_good` that it fails
+    by less than MARGIN more often; `allowed` is what this look may use of alpha. Neither at the
+    last look is undecided, and the strategy says what to do about that.
     """
     looks = strategy["looks"]
     old, new = counts(champion), counts(challenger)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from governance import contracts
 from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
+from governance.adapters.ledger import Ledger
 from governance.adapters.sessions import Sessions
-from governance.domain import guardrails, outcomes
+from governance.domain import clearance, guardrails, outcomes
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -22,7 +24,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     `versions` are those that clients are answered by, as the endpoint itself has it. `candidate_id`
     is that of a version which serves alone instead, if we deployed it; `moving_to` the config that
     the endpoint is on its way to. With `after_bake` it had come into service before;
-    `since` is when the alarms were set back for this deployment.
+    `since` is when the alarms were set back for this deployment. With a `promotion`, `withdrawn`
+    says what of its approval was taken back since, by the ledger.
     """
     request = contracts.request("check_served_config", event)
     deployment = request["deployment"]
@@ -54,8 +57,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             if intended
             else guardrails.taken_back(raised, served, bool(request.get("after_bake"))),
             "bake_left": guardrails.bake_left(deployment, endpoint),
+            "withdrawn": _withdrawn(request.get("promotion")),
         }
     }
+
+
+def _withdrawn(promotion: Mapping[str, Any] | None) -> list[str]:
+    if promotion is None:
+        return []
+    ours = Ledger(settings.ledger_table)
+    story = ours.story(promotion["model"], promotion["model_package_arn"])
+    return [
+        f"entry {entry['sequence']} ({entry['kind']})"
+        for entry in clearance.withdrawn(story, promotion)
+    ]
 
 
 def _instead(

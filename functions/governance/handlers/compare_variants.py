@@ -41,13 +41,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     worse = proportions.worse(challenger, champion)
     if strategy["type"] == "shadow":
         return _answers(observations, trial, strategy, champion, challenger, worse)
-    found = {
-        "worse": worse,
-        "as_good": proportions.below(
-            challenger["errors"], challenger["requests"], trials.bound(champion)
-        ),
-        "allowed": proportions.allowed(strategy["alpha"], request["look"], strategy["looks"]),
-    }
+    allowed = proportions.allowed(strategy["alpha"], request["look"], strategy["looks"])
+    as_good = proportions.as_good(challenger, champion, trials.MARGIN, allowed)
+    found = {"worse": worse, "as_good": as_good, "allowed": allowed}
     return trials.judge_errors(strategy, request["look"], champion, challenger, found)
 
 

@@ -986,7 +986,7 @@ def test_a_version_without_a_definition_is_not_tested(here: Organisation) -> Non
     promotion = here.in_central(arn)
     who = here.call("resolve_approver", promotion=promotion)
     verified = here.call("verify_candidate", promotion=promotion)
-    verified.pop("tampering")
+    del verified["tampering"], verified["voided"]
     verdict = here.call("evaluate_gate", promotion=promotion, **who, **verified)["verdict"]
     (reason,) = [r for r in verdict["reasons"] if r["rule"] == "deployment_definition_valid"]
     assert reason["fact"].startswith("no deployment definition is named")
@@ -2065,6 +2065,13 @@ def test_a_change_of_an_approved_version_voids_its_approvals_with_before_and_aft
     # Put back as it was, the version is its candidate again: but nobody's approval of it stands.
     container["Image"] = before
     assert _changed(here, arn, second=6) == {"outcome": "unchanged"}
+    verified = here.verified(arn)
+    assert verified["tampering"] == []
+    (voided,) = verified["voided"]
+    assert voided["actual"].startswith(f"voided by entry {entry['sequence']} of ")
+    assert voided in verified["differences"], "the gate is told as well"
+    again = here.in_central(arn) | {"decided_at": "2026-01-31T12:00:07Z"}
+    assert here.call("verify_candidate", promotion=again)["voided"] == []
     story = list(entries.story(here.model, arn))
     assert not ledger.tests_passed(story, candidate_id)
     assert ledger.phase(story) == "Test/Passed"
@@ -2117,6 +2124,7 @@ def test_no_gate_lets_a_rewritten_evaluation_pass_until_it_is_tested_again(
         promotion = here.in_central(arn, stage)
         verified = here.call("verify_candidate", promotion=promotion)
         (found,) = verified.pop("tampering")
+        assert verified.pop("voided") == []
         assert (found["expected"], found["actual"]) == ("0.61", "0.91")
         who = here.call("resolve_approver", promotion=promotion)
         reasons = here.call("evaluate_gate", promotion=promotion, **who, **verified)["verdict"][

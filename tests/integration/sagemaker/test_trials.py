@@ -113,10 +113,11 @@ def counted(alarms: Alarms, plan: dict[str, Any], variant: str) -> dict[str, int
 
 def look(alarms: Alarms, plan: dict[str, Any]) -> dict[str, Any]:
     old, new = (counted(alarms, plan, name) for name in ("AllTraffic", trials.CHALLENGER))
+    allowed = proportions.allowed(AB["alpha"], 1, 1)  # type: ignore[arg-type]
     found = {
         "worse": proportions.worse(new, old),
-        "as_good": proportions.below(new["errors"], new["requests"], trials.bound(old)),
-        "allowed": proportions.allowed(AB["alpha"], 1, 1),  # type: ignore[arg-type]
+        "as_good": proportions.as_good(new, old, trials.MARGIN, allowed),
+        "allowed": allowed,
     }
     return trials.judge_errors(AB, 1, old, new, found)
 
@@ -125,7 +126,7 @@ def look(alarms: Alarms, plan: dict[str, Any]) -> dict[str, Any]:
     ("code", "count", "decision"),
     [
         (SOMETIMES, 120, "roll-back"),
-        (CONSTANT.format(value=0.5), 800, "promote"),
+        (CONSTANT.format(value=0.5), 1000, "promote"),
         (CONSTANT.format(value=0.5), 20, "ask"),
     ],
     ids=["sometimes fails", "as good", "too few requests"],
