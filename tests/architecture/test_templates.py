@@ -207,3 +207,27 @@ def test_a_layer_holds_the_versions_of_the_lock(layer: str) -> None:
     found = locked.findall((ROOT / "layers" / f"{layer}.txt").read_text())
     assert found
     assert set(found) <= lock
+
+
+# How a handler asks for each object of a prefix: itself, or by what does it in the adapters.
+_EACH_OBJECT = re.compile(
+    r"\.expand\(|locate_under|write_what_is_held|manifests\.build|Proof\("
+    r"|comparison\.differences|compare(_if_possible)?\("
+)
+
+
+def test_whoever_holds_each_object_of_a_prefix_has_memory_for_the_largest() -> None:
+    """A listing names 200,000 objects; a function holds up to 4 KB for each of them."""
+    of_handlers = {
+        properties["Handler"].split(".")[-2]: properties
+        for properties in of_type(parsed("template.yaml"), "AWS::Serverless::Function").values()
+    }
+    holding = {
+        path.stem
+        for path in (ROOT / "functions/governance/handlers").glob("*.py")
+        if _EACH_OBJECT.search(path.read_text())
+    }
+    assert {"build_candidate", "plan_copy", "verify_copy"} < holding
+    small = {n for n in holding if of_handlers[n].get("MemorySize", 0) < 2048}
+    hasty = {n for n in holding if of_handlers[n].get("Timeout", 0) < 600}
+    assert (small, hasty) == (set(), set())

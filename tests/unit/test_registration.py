@@ -102,6 +102,41 @@ def test_a_reference_outside_the_candidate_is_refused() -> None:
         registration.central_version(description, _candidate(ORIGIN), [CENTRAL], [IMAGE])
 
 
+def _check(description: dict[str, Any], *objects: dict[str, str]) -> None:
+    known = _candidate(ORIGIN, *objects)
+    registration.check_registrable(description, known, [{"uri": "i", "digest": "d"}], "central")
+
+
+def test_what_cannot_be_registered_in_central_is_known_before_it_is_copied() -> None:
+    code = {"SAGEMAKER_SUBMIT_DIRECTORY": "s3://dev/run/model.tar.gz"}
+    description = _description()
+    (container,) = description["InferenceSpecification"]["Containers"]
+    container["Environment"] = code
+    weights = {"role": "channel/weights", "bucket": "dev", "key": "run/weights/"}
+    _check(description, weights)
+    code["SAGEMAKER_SUBMIT_DIRECTORY"] = "s3://dev/run/code.tar.gz"
+    with pytest.raises(InvalidInputError, match=r"s3://dev/run/code\.tar\.gz, which is not part"):
+        _check(description)
+
+
+def test_a_card_that_will_be_too_long_is_known_before_anything_is_copied() -> None:
+    """It names what is copied by its place in Central, which is longer."""
+    card = {"a": "s3://dev/run/model.tar.gz", "b": "x" * 99_900}
+    description = _description(ModelCard={"ModelCardContent": json.dumps(card)})
+    assert len(description["ModelCard"]["ModelCardContent"]) < 100_000
+    with pytest.raises(InvalidInputError, match="at most 100000"):
+        _check(description)
+
+
+def test_metadata_that_leaves_no_room_for_ours_is_known_before_anything_is_copied() -> None:
+    mine = {f"key-{n}": "value" for n in range(42)}
+    # What Dev says under our names does not go to Central.
+    ours = {"deployment-definition": "d" * 64, "test-status": "Passed"}
+    _check(_description(CustomerMetadataProperties=mine | ours))
+    with pytest.raises(InvalidInputError, match="has 43 entries of metadata; at most 42 leave"):
+        _check(_description(CustomerMetadataProperties=mine | {"one": "more"}))
+
+
 def test_an_object_that_was_not_copied_is_named() -> None:
     with pytest.raises(InvalidInputError, match="model-data"):
         registration.central_version(_description(), _candidate(ORIGIN), [], [IMAGE])

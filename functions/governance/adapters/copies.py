@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 Transfer = Mapping[str, Any]
 
 
-# S3's answers to a conditional write where something is, or is being written.
-_ELSEWHERE = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
+# S3's answers to a conditional write where something is. While something is being written there it
+# answers ConditionalRequestConflict, which is tried again: nobody knows yet what will be there.
+_OCCUPIED = {"PreconditionFailed", "412"}
 
 
 class Copies:
@@ -155,7 +156,7 @@ class Copies:
             try:
                 result = self._ask_to_copy(transfer, IfNoneMatch="*")
             except ClientError as error:
-                if errors.code_of(error) not in _ELSEWHERE:
+                if errors.code_of(error) not in _OCCUPIED:
                     raise
                 # Another run of the same candidate was first, or something else is there.
                 if self.is_there(transfer):
@@ -259,24 +260,35 @@ class Copies:
                 f"{source['sha256']}; the object is not the one that was registered: register a "
                 "new version"
             )
-        with errors.translated(f"complete the upload of {self._name(key)}"):
-            self._s3.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                MultipartUpload={
-                    "Parts": [
-                        {
-                            "PartNumber": number,
-                            "ETag": parts[number]["ETag"],
-                            "ChecksumSHA256": parts[number]["ChecksumSHA256"],
-                        }
-                        for number in expected
-                    ]
-                },
-            )
+        arrived_parts = [{"PartNumber": n, **_proof(parts[n])} for n in expected]
+        made = self._make(transfer, upload_id, arrived_parts)
+        self._end(key, [each for each in upload_ids if each != made])
 
-        self._end(key, [each for each in upload_ids if each != upload_id])
+    def _make(self, transfer: Transfer, upload_id: str, parts: Sequence[Any]) -> str:
+        """Make the object of an upload; its id, "" if another run of the candidate was first."""
+        key = transfer["key"]
+        with errors.translated(f"complete the upload of {self._name(key)}"):
+            try:
+                self._ask_to_complete(key, upload_id, parts, IfNoneMatch="*")
+            except ClientError as error:
+                if errors.code_of(error) not in _OCCUPIED:
+                    raise
+                # A second version would be open to nobody; but something else may be there.
+                if self.is_there(transfer):
+                    return ""
+                self._ask_to_complete(key, upload_id, parts)
+        return upload_id
+
+    def _ask_to_complete(
+        self, key: str, upload_id: str, parts: Sequence[Any], **condition: Any
+    ) -> None:
+        self._s3.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+            **condition,
+        )
 
     def _end(self, key: str, upload_ids: Iterable[str]) -> None:
         """End uploads of an object that is there: nobody completes them any more."""
@@ -322,6 +334,10 @@ class Copies:
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
+
+
+def _proof(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: part[key] for key in ("ETag", "ChecksumSHA256")}
 
 
 def _source(source: Mapping[str, Any]) -> str:

@@ -37,6 +37,8 @@ _CODES: dict[type[GovernanceError], frozenset[str]] = {
             "RequestTimeTooSkewed",
             # Another run of the same copy has completed or ended the upload; a new plan finds out.
             "NoSuchUpload",
+            # It has written a part again since the parts were listed; the next list has that one.
+            "InvalidPart",
             "ServiceUnavailable",
             "ServiceUnavailableException",
             "InternalError",

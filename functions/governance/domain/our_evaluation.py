@@ -25,8 +25,8 @@ LONGEST_CARD = 100_000  # characters of ModelCardContent
 PREFIX = "test-"  # of the metadata that is ours to write
 _LONGEST_OBSERVATION = 2096  # characters of evaluation_observation in a model card
 _LONGEST_VALUE = 256  # characters of a metadata value
-_MOST_METADATA = 50  # entries of CustomerMetadataProperties
-_AT_LEAST = 4  # entries: status, candidate and where the report is go before the numbers
+MOST_METADATA = 50  # entries of CustomerMetadataProperties
+AT_LEAST = 4  # entries: status, candidate and where the report is go before the numbers
 _LEFT_OUT = f"{PREFIX}left-out"
 _FORBIDDEN = re.compile(r"[^\w\s.:/=+\-@]")
 _TESTS = "tests"  # begins the name of every difference
@@ -98,7 +98,7 @@ def in_metadata(
 
     Where the registry has no room for all numbers, it says how many it left out.
     """
-    return _fitting(_metadata(report, reference), _MOST_METADATA - others)
+    return _fitting(_metadata(report, reference), MOST_METADATA - others)
 
 
 def differences(
@@ -217,7 +217,7 @@ def _fitting(whole: Sequence[tuple[str, str]], room: int) -> dict[str, str]:
     kept = list(whole)
     if len(kept) > room:
         # The report's URI has its digest in it, so that may go first.
-        kept = kept[: max(room, _AT_LEAST) - 1]
+        kept = kept[: max(room, AT_LEAST) - 1]
         kept.append((_LEFT_OUT, f"{len(whole) - len(kept)} entries for want of room"))
     # The registry refuses JSON characters and long values.
     return {_FORBIDDEN.sub(" ", key): _FORBIDDEN.sub(" ", v)[:_LONGEST_VALUE] for key, v in kept}

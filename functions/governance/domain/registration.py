@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain import our_evaluation, phases
-from governance.domain.candidate import OF_THE_PLACE, difference, with_attachments
+from governance.domain.candidate import (
+    OF_THE_PLACE,
+    central_key,
+    difference,
+    with_attachments,
+)
 from governance.domain.definitions import METADATA_KEY
 from governance.domain.errors import InvalidInputError
 from governance.domain.gates import one_line
@@ -28,6 +33,40 @@ _NAMES_THE_CANDIDATE = {
     "origin-arn": "origin_arn",
     "manifest-uri": "manifest_uri",
 }
+
+
+def check_registrable(
+    description: Mapping[str, Any],
+    candidate: Mapping[str, Any],
+    images: Sequence[Mapping[str, str]],
+    bucket: str,
+) -> None:
+    """InvalidInputError if Central could not be told of the candidate once it is copied.
+
+    The arguments are as `central_version` takes them, before anything is in Central; `bucket` is
+    where the objects will be. What was copied is locked, so it is too late to find out after that.
+    """
+    model, candidate_id = description["ModelPackageGroupName"], candidate["candidate_id"]
+    objects = [
+        {
+            **one,
+            "bucket": bucket,
+            "key": central_key(model, candidate_id, one["role"], one["key"]),
+        }
+        for one in candidate["objects"]
+    ]
+    pinned = [{**image, "central_uri": image["uri"]} for image in images]
+    request = central_version(description, candidate, objects, pinned)
+    entries = len(request["CustomerMetadataProperties"])
+    # The definition comes with the approval for Test; what the tests found, after them.
+    room = our_evaluation.MOST_METADATA - our_evaluation.AT_LEAST - 1
+    if entries > room:
+        raise InvalidInputError(
+            f"{description['ModelPackageArn']} has {entries - len(_NAMES_THE_CANDIDATE)} entries "
+            f"of metadata; at most {room - len(_NAMES_THE_CANDIDATE)} leave room in Central for "
+            "where it came from, how it is deployed and what its tests found: register a version "
+            "with fewer"
+        )
 
 
 def central_version(
@@ -237,8 +276,9 @@ def _relocate(value: Any, moved: Mapping[str, str]) -> Any:
     if isinstance(value, str) and value.startswith("s3://"):
         if value not in moved:
             raise InvalidInputError(
-                f"the version refers to {value}, which is not part of the candidate; "
-                "Central must not depend on another account's bucket"
+                f"the version refers to {value}, which is not part of the candidate, and Central "
+                "must not depend on another account's bucket: put it into the model's archive or "
+                "name it in AdditionalModelDataSources, and register a new version"
             )
         return moved[value]
     if isinstance(value, Mapping):

@@ -11,7 +11,7 @@ from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
 from governance.contracts.documents import LIBRARIES
-from governance.domain import candidate, claims, described, evaluation
+from governance.domain import candidate, claims, described, evaluation, registration
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -23,6 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Locate every object of the version, store the manifest, read the evaluation report.
 
     What was replaced since the registration is a mismatch: the gate says no, and nothing is copied.
+    InvalidInputError for what Central could not be told of after the copy.
     """
     promotion = contracts.request("build_candidate", event)["promotion"]
     session = Sessions(settings, claim_of(event)).hub(promotion["account"])
@@ -37,16 +38,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     built = manifests.build(description, session, bucket, before)
     uri = manifests.store(built, bucket, settings.kms_key_arn)
+    found = {
+        "candidate_id": built.candidate_id,
+        "manifest_uri": uri,
+        "objects": built.objects,
+        "images": built.images,
+    }
+    registration.check_registrable(description, found, built.images, settings.artifacts_bucket)
     report, problems = contracts.evaluation_report(
         origin.read(of_role(built.objects, "evaluation"))
     )
     parts, wrong = manifests.parts_of(built, session)
     return {
         "candidate": {
-            "candidate_id": built.candidate_id,
-            "manifest_uri": uri,
-            "objects": built.objects,
-            "images": built.images,
+            **found,
             "described": described.described(description, built.images),
             "parts": parts,
         },

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-import boto3
 
 from governance import contracts
 from governance.adapters import shifts
@@ -41,7 +38,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     session = Sessions(settings, claim_of(event)).hub(deployment["account"])
     endpoints = Endpoints(session)
     if request.get("take_back"):
-        _take_back(session, endpoints, deployment)
+        found = endpoints.find(deployment["endpoint_name"])
+        if found is not None and outcomes.is_moving_to(found, deployment["config_name"]):
+            because = f"its run broke, claim {deployment['claim_id']}"
+            shifts.take_back(session, deployment["endpoint_name"], because)
     serving = what_serves(endpoints, deployment, settings.evidence_bucket)
     alarms = Alarms(session)
     names = []
@@ -57,11 +57,3 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     forgotten = alarms.forget(deployment["endpoint_name"], names)
     scaled = serving is not None and Scaling(session).follow(serving)
     return {"alarms": names, "forgotten": forgotten, "scaled": scaled}
-
-
-def _take_back(session: boto3.Session, endpoints: Endpoints, deployment: Mapping[str, Any]) -> None:
-    """End a shift of traffic to the deployment's config, if one is under way."""
-    found = endpoints.find(deployment["endpoint_name"])
-    if found is not None and outcomes.is_moving_to(found, deployment["config_name"]):
-        because = f"its run broke, claim {deployment['claim_id']}"
-        shifts.take_back(session, deployment["endpoint_name"], because)

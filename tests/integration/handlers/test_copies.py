@@ -274,6 +274,102 @@ def test_two_runs_that_began_at_once_leave_one_object_and_no_upload(
     assert promotion.versions() == 1
 
 
+def test_two_runs_that_complete_at_once_make_one_version(
+    large: tuple[Promotion, list[bytes]],
+) -> None:
+    """A second one would be the present one, and open to nobody: the first is registered."""
+    promotion, parts = large
+    with pytest.MonkeyPatch.context() as nothing_yet:
+        nothing_yet.setattr(Copies, "unfinished", lambda self: {})
+        for batch in (*promotion.plan(), *promotion.plan()):
+            promotion.copy(batch)
+    unfinished, first = Copies.unfinished, list[dict[str, Any]]()
+
+    def overtaken(**_: Any) -> None:
+        """The other run, which sees its own upload alone, is done before this one's request."""
+        if not first:
+            first.append({})
+            with pytest.MonkeyPatch.context() as its_own:
+                its_own.setattr(
+                    Copies,
+                    "unfinished",
+                    lambda self: {key: ids[-1:] for key, ids in unfinished(self).items()},
+                )
+                first[0] = promotion.verify()["model-data"]
+
+    with _before("CompleteMultipartUpload", overtaken):
+        assert promotion.verify()["model-data"] == first[0]
+    assert promotion.body(first[0]) == b"".join(parts)
+    assert (promotion.versions(), promotion.unfinished()) == (1, [])
+
+
+def test_an_upload_takes_the_place_of_something_else(
+    large: tuple[Promotion, list[bytes]],
+) -> None:
+    promotion, parts = large
+    (batch,) = promotion.plan()
+    promotion.copy(batch)
+    key = batch["parts"][0]["key"]
+    promotion.s3.put_object(Bucket=ARTIFACTS, Key=key, Body=b"?", ChecksumAlgorithm="SHA256")
+    assert promotion.body(promotion.verify()["model-data"]) == b"".join(parts)
+    assert promotion.unfinished() == []
+
+
+def test_a_part_that_another_run_wrote_again_is_listed_again(
+    large: tuple[Promotion, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a key of KMS the same bytes have another ETag; what was listed before is no part."""
+    promotion, parts = large
+    for batch in promotion.plan():
+        promotion.copy(batch)
+    listed = Copies._parts
+
+    def before_it_was_written_again(self: Copies, *arguments: str) -> dict[int, dict[str, Any]]:
+        found = listed(self, *arguments)
+        return {**found, 2: {**found[2], "ETag": f'"{"0" * 32}"'}}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Copies, "_parts", before_it_was_written_again)
+        with pytest.raises(TransientError, match="InvalidPart"):
+            promotion.verify()
+    assert len(promotion.unfinished()) == 1
+    assert promotion.body(promotion.verify()["model-data"]) == b"".join(parts)
+
+
+def test_what_is_just_being_written_is_waited_for(promotion: Promotion) -> None:
+    """What is there in the end, nobody knows yet: a copy without condition might be the second."""
+    promotion.refer("model-data", promotion.put("model.tar.gz"))
+    (batch,) = promotion.plan()
+    asked: list[object] = []
+
+    def conflict(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params.get("IfNoneMatch"))
+        if len(asked) == 1:
+            answer: Any = {
+                "Error": {"Code": "ConditionalRequestConflict"},
+                "ResponseMetadata": {"HTTPStatusCode": 409},
+            }
+            raise ClientError(answer, "CopyObject")
+
+    with _before("CopyObject", conflict):
+        with pytest.raises(TransientError, match="ConditionalRequestConflict"):
+            promotion.copy(batch)
+        assert promotion.versions() == 0
+        assert promotion.copy(batch, attempt=1) == 1
+    assert asked == ["*", "*"]
+
+
+@contextmanager
+def _before(operation: str, do: Callable[..., None]) -> Iterator[None]:
+    """Do something before each such request of the functions."""
+    events = sessions.own_client("s3").meta.events
+    events.register(f"provide-client-params.s3.{operation}", do)
+    try:
+        yield
+    finally:
+        events.unregister(f"provide-client-params.s3.{operation}", do)
+
+
 def test_an_object_that_another_run_has_copied_is_not_written_again(
     promotion: Promotion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,12 +515,8 @@ def _looks() -> Iterator[list[str]]:
         if params["Bucket"] == ARTIFACTS:
             found.append(params["Key"])
 
-    client = sessions.own_client("s3")
-    client.meta.events.register("provide-client-params.s3.HeadObject", note)
-    try:
+    with _before("HeadObject", note):
         yield found
-    finally:
-        client.meta.events.unregister("provide-client-params.s3.HeadObject", note)
 
 
 def test_what_s3_answered_to_a_copy_is_not_asked_again(many: Promotion) -> None:
@@ -637,6 +729,7 @@ def test_a_planner_that_was_killed_leaves_an_upload_that_is_taken_up(
         ("NoSuchVersion", 404, NotFoundError),
         ("BadDigest", 400, IntegrityError),
         ("PreconditionFailed", 412, IntegrityError),
+        ("ConditionalRequestConflict", 409, TransientError),
     ],
 )
 @pytest.mark.parametrize("operation", ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"])

@@ -767,6 +767,15 @@ def test_a_digest_that_was_declared_wrongly_is_a_reason(here: Organisation) -> N
     assert mismatch["actual"] == here.objects["model.tar.gz"]["sha256"]
 
 
+def test_code_outside_the_candidate_is_found_before_a_byte_is_copied(here: Organisation) -> None:
+    """Central's version would read it from Dev, and what is copied is locked."""
+    container = here.registry.versions[here.arn]["InferenceSpecification"]["Containers"][0]
+    code = f"s3://{DEV_BUCKET}/code/inference.tar.gz"
+    container["Environment"] = {"SAGEMAKER_SUBMIT_DIRECTORY": code}
+    with pytest.raises(InvalidInputError, match=f"{code}, which is not part of the candidate"):
+        here.call("build_candidate", promotion=here.claim()["promotion"])
+
+
 def test_a_missing_artefact_is_named(here: Organisation) -> None:
     container = here.registry.versions[here.arn]["InferenceSpecification"]["Containers"][0]
     container["ModelDataUrl"] = f"s3://{DEV_BUCKET}/nowhere/model.tar.gz"

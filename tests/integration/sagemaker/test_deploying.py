@@ -326,7 +326,9 @@ def test_a_release_that_nobody_goes_on_with_is_taken_back(there: Prod) -> None:
     assert there.looked_at("slow") == old["config_name"], "what serves has its own alarms again"
     # What serves already, or moves elsewhere, is nobody's to take back.
     there.release(next_ := there.plan("next", **NEW))
-    assert there.call("watch_endpoint", next_, **broken)["scaled"]
+    there.call("watch_endpoint", next_, **broken)
+    (stop,) = there.cloudwatch.describe_alarms(AlarmNames=[f"{PREFIX}stop"])["MetricAlarms"]
+    assert stop["StateValue"] != "ALARM"
     assert there.server.settled(NAME)["EndpointConfigName"] == next_["config_name"]
 
 
