@@ -8,7 +8,8 @@ from governance import contracts
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.sessions import Sessions
-from governance.domain import ledger, phases
+from governance.domain import approval_events, ledger, phases
+from governance.domain.identity import identity_of
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -20,9 +21,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Set ModelLifeCycle of the version; setting it twice changes nothing more.
 
     A version that was recalled or retired while a workflow was at it stays so, and with `only_from`
-    {stage, stage_status} one that shows something else by now; with `not_from` one that shows that.
-    With `as_recorded` it gets what the ledger says at this moment, and one that the ledger does not
-    know stays as it is.
+    {stage, stage_status} one that shows something else by now; with `not_from` one that shows that
+    by a person's word, and not by the hub's in another run. With `as_recorded` it gets what the
+    ledger says at this moment, and one that the ledger does not know stays as it is.
     """
     request = contracts.request("set_stage", event)
     arn = request["model_package_arn"]
@@ -35,12 +36,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         wanted is None
         or phases.is_taken_back(found)
         or (request.get("only_from") or present) != present
-        or request.get("not_from") == present
+        or (request.get("not_from") == present and _is_a_persons(found))
     ):
         return {"model_package_arn": arn, **present}
     stage, status = wanted["stage"], wanted["stage_status"]
     registry.set_stage(arn, stage, status, request.get("description") or "")
     return {"model_package_arn": arn, "stage": stage, "stage_status": status}
+
+
+def _is_a_persons(description: dict[str, Any]) -> bool:
+    by = identity_of(description.get("LastModifiedBy"))
+    return not approval_events.is_the_hubs(by, "", settings.registry_role_name, ())
 
 
 def _recorded(request: dict[str, Any]) -> dict[str, str] | None:

@@ -1149,12 +1149,23 @@ def test_what_a_version_came_to_be_meanwhile_is_not_put_back(
     assert here.registry.describe(arn)["ModelLifeCycle"]["StageStatus"] == shown
 
 
-@pytest.mark.parametrize(("present", "shown"), [("Rejected", "Rejected"), ("Releasing", "Errored")])
+@pytest.mark.parametrize(
+    ("present", "role", "shown"),
+    [
+        ("Rejected", "governance-engineer", "Rejected"),
+        ("Releasing", "governance-engineer", "Errored"),
+        # A gate's, of another run about the same version.
+        ("Rejected", "registry", "Errored"),
+    ],
+)
 def test_what_a_person_has_rejected_stays_so_however_its_release_ends(
-    here: Organisation, present: str, shown: str
+    here: Organisation, present: str, role: str, shown: str
 ) -> None:
     _, _, arn = here.promoted()
-    here.registry.versions[arn]["ModelLifeCycle"] = {"Stage": "Prod", "StageStatus": present}
+    here.registry.versions[arn] |= {
+        "ModelLifeCycle": {"Stage": "Prod", "StageStatus": present},
+        "LastModifiedBy": _user(role, "somebody"),
+    }
     found = here.call(
         "set_stage",
         promotion=here.in_central(arn, "Prod"),
