@@ -295,7 +295,9 @@ def test_a_challenger_that_is_as_good_wins_its_trial_and_is_released(
     start = states.index("PlanTrial")
     assert states[start : start + len(TRIAL)] == TRIAL
     end = states.index("RestoreChampion")
-    assert states[end : end + 3] == ["RestoreChampion", "TrialPassed?", "DeployToProd"]
+    assert states[end : end + 4] == [
+        *("RestoreChampion", "TrialPassed?", "GrantClearanceAfterTrial", "DeployToProd")
+    ]
 
 
 def test_both_answered_while_it_was_tried_and_no_client_was_refused(tried: Tried) -> None:
@@ -341,7 +343,9 @@ def test_a_shadow_that_answers_alike_is_released_and_was_heard_by_nobody(
     assert tried.won_as_shadow.entry["kind"] == "CandidateReleased"
     states = _states(organisation, tried.won_as_shadow)
     end = states.index("RestoreChampion")
-    assert states[end : end + 3] == ["RestoreChampion", "TrialPassed?", "DeployToProd"]
+    assert states[end : end + 4] == [
+        *("RestoreChampion", "TrialPassed?", "GrantClearanceAfterTrial", "DeployToProd")
+    ]
     assert tried.by_good_shadow.refused == []
     assert tried.by_good_shadow.variants == {"AllTraffic"}
     assert tried.won_as_shadow.entry["claim_id"][:10] in tried.after_shadow["EndpointConfigName"]

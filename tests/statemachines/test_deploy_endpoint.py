@@ -137,3 +137,17 @@ def test_after_an_error_no_alarm_takes_back_what_the_ledger_still_says() -> None
     states = machines.source(MACHINE)["States"]
     given = states["WatchEndpointAfterError"]["Arguments"]["Payload"]
     assert given["unrecorded"] is True
+
+
+def test_only_what_a_release_has_begun_is_taken_back_when_its_run_breaks() -> None:
+    """What a rollback, a trial or a champion's return has begun goes on: going back is worse."""
+    states = machines.source(MACHINE)["States"]
+    given = states["WatchEndpointAfterError"]["Arguments"]["Payload"]
+    assert given["take_back"] == "{% $take_back %}"
+    asking = {
+        (machine, name)
+        for machine in machines.NAMES
+        for name, state in machines.source(machine)["States"].items()
+        if ((state.get("Arguments") or {}).get("Input") or {}).get("take_back")
+    }
+    assert asking == {("release_to_prod", "DeployToProd")}

@@ -70,6 +70,7 @@ LOOK = ["ObserveTrial", "CompareVariants", "Decided?"]
 PLAN_TRIAL = [*TO_SERVICE[:-2], "PlanTrial", "ChampionServes?"]
 TRY = [*PLAN_TRIAL, "DeployTrial", "TrialInService?"]
 AFTER_TRIAL = ["RestoreChampion", "TrialPassed?"]
+WON = [*TRY, *LOOK, *LOOK, *AFTER_TRIAL, "GrantClearanceAfterTrial"]
 FROM_DEPLOYMENT = HAPPY[HAPPY.index("DeployToProd") :]
 TAKEN_BACK = ["SetStageRolledBack", "RecordRolledBack", "ReleaseRolledBack"]
 LOOKED = [
@@ -131,7 +132,7 @@ def errored(
             "rolled_back",
         ),
         # A trial comes first, and the release goes as every other from there.
-        ("TrialWon", [*TRY, *LOOK, *LOOK, *AFTER_TRIAL, *FROM_DEPLOYMENT], "released"),
+        ("TrialWon", [*WON, *FROM_DEPLOYMENT], "released"),
         ("TrialOfAFirstRelease", [*PLAN_TRIAL, *FROM_DEPLOYMENT], "released"),
         ("TrialLost", [*TRY, *LOOK, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
         ("TrialUndecided", [*TRY, *LOOK * 3, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
@@ -188,6 +189,7 @@ def test_a_release_names_what_it_replaced(
             )
         ),
         ("PlanTrialFails", errored(until("PlanTrial", TRY))),
+        ("GrantClearanceAfterTrialFails", errored(WON)),
         ("SetStageRolledBackFails", errored(until("SetStageRolledBack", ROLLED_BACK))),
         ("RecordRolledBackFails", errored(until("RecordRolledBack", ROLLED_BACK))),
         # An emergency that reached the traffic owes its reviews, whatever broke, and when.
@@ -353,6 +355,8 @@ def test_a_release_that_does_not_serve_alarms(
             "ChampionNotRestored",
             "does not serve alone again: failed",
         ),
+        # What people took back in days of trial stops it before all traffic moves.
+        ("WithdrawnDuringATrial", WON, "AccessError", "entry 14 (VersionRejected) came after"),
         (
             "RestoreChampionFails",
             [*TRY, *LOOK, *LOOK, "RestoreChampion"],
@@ -375,7 +379,10 @@ def test_a_trial_that_cannot_be_held_or_ended_alarms(
 
 @pytest.mark.parametrize(
     ("case", "said"),
-    [("TrialLost", "the challenger is worse"), ("TrialUndecided", "approve again to release")],
+    [
+        ("TrialLost", "the challenger is worse"),
+        ("TrialUndecided", "publish a deployment definition"),
+    ],
 )
 def test_a_trial_that_nobody_won_says_why(run: Callable[[str], Run], case: str, said: str) -> None:
     assert said in run(case).output["reason"]
@@ -428,6 +435,14 @@ def test_what_a_bake_found_is_in_the_entry_whose_event_starts_the_way_back() -> 
     recorded = states["RecordErrored"]["Arguments"]["Payload"]
     assert recorded["kind"] == alarm_events.FOUND_BY
     assert recorded["alarms"] == "{% $exists($alarms) ? $alarms : null %}"
+
+
+@pytest.mark.parametrize(
+    "state", ["SetStageReleasing", "SetStageDeployed", "SetStageErrored", "SetStageRolledBack"]
+)
+def test_who_rejects_a_version_while_it_is_released_is_not_overwritten(state: str) -> None:
+    given = machines.source(MACHINE)["States"][state]["Arguments"]["Payload"]
+    assert given["not_from"] == {"stage": "Prod", "stage_status": "Rejected"}
 
 
 def test_an_endpoint_in_prod_is_never_removed() -> None:

@@ -103,6 +103,24 @@ def test_what_served_before_is_asked_for_anew_when_the_endpoint_has_failed(statu
     assert outcomes.was_asked_for(serving, {"config_name": "old", "exists": True})
 
 
+@pytest.mark.parametrize(
+    ("served", "pending", "asked"),
+    [("old", "trial", False), ("old", None, True), ("trial", "old", True), ("old", "old", True)],
+)
+def test_what_still_serves_while_another_config_comes_is_asked_for_anew(
+    served: str, pending: str | None, asked: bool
+) -> None:
+    endpoint = _endpoint("Updating", served)
+    if pending:
+        endpoint["PendingDeploymentSummary"] = {"EndpointConfigName": pending}
+    champion = {"config_name": "old", "exists": True}
+    assert outcomes.was_asked_for(endpoint, champion) is asked
+    # Who made the config has asked for it; that another came after, is another's deployment.
+    assert outcomes.was_asked_for(endpoint, {"config_name": "old"})
+    assert outcomes.is_moving_to(endpoint, "trial") is (pending == "trial")
+    assert outcomes.is_moving_to(endpoint, "old") is (served == "trial")
+
+
 @pytest.mark.parametrize("detail", [None, "text", {"EndpointStatus": "FAILED"}, {"EndpointArn": 1}])
 def test_an_event_of_another_shape_is_refused_by_field(detail: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"detail\.EndpointArn"):

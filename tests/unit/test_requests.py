@@ -111,6 +111,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "stage_status": "Validating",
                 "description": "",
                 "only_from": {"stage": "Test", "stage_status": "Approved"},
+                "not_from": {"stage": "Prod", "stage_status": "Rejected"},
             },
             "lock_endpoint": {**only_promotion, "attempt": 0},
             "prove_rollback_target": {**only_promotion, "trigger": "person"},
@@ -144,7 +145,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 "after_bake": True,
                 "since": None,
             },
-            "watch_endpoint": {**only_deployment, "unrecorded": True},
+            "watch_endpoint": {**only_deployment, "unrecorded": True, "take_back": True},
             "check_alarms": {**only_deployment, "since": "2026-11-21T09:00:00.000000Z"},
             "plan_trial": only_deployment,
             "compare_variants": {

@@ -139,6 +139,7 @@ _PLAN = _closed(
         "omitted": {"type": "array", "items": _closed({"suite": _TEXT, "reason": _TEXT})},
     }
 )
+_SHOWN = _closed({"stage": _TEXT, "stage_status": _TEXT})
 _DETAILS = ("approver", "trainer", "verdict", "report", "summary", "deployment", "failure")
 _ONLY_PROMOTION = _closed({"promotion": _PROMOTION})
 _ONLY_DEPLOYMENT = _closed({"deployment": _DEPLOYMENT})
@@ -223,7 +224,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
                 "stage": _TEXT,
                 "stage_status": _TEXT,
                 "as_recorded": {"const": True},
-                "only_from": _closed({"stage": _TEXT, "stage_status": _TEXT}),
+                "only_from": _SHOWN,
+                "not_from": _SHOWN,
             },
         ),
         "oneOf": [{"required": ["stage", "stage_status"]}, {"required": ["as_recorded"]}],
@@ -260,7 +262,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
         {"deployment": _DEPLOYMENT},
         {"after_bake": {"type": "boolean"}, "since": _OPTIONAL_TEXT, "promotion": _PROMOTION},
     ),
-    "watch_endpoint": _closed({"deployment": _DEPLOYMENT}, {"unrecorded": {"type": "boolean"}}),
+    "watch_endpoint": _closed(
+        {"deployment": _DEPLOYMENT},
+        {"unrecorded": {"type": "boolean"}, "take_back": {"type": "boolean"}},
+    ),
     "check_alarms": _closed({"deployment": _DEPLOYMENT}, {"since": _OPTIONAL_TEXT}),
     "plan_trial": _ONLY_DEPLOYMENT,
     "compare_variants": _closed(

@@ -61,15 +61,23 @@ def is_heading_for(endpoint: Mapping[str, Any], config_name: str) -> bool:
     return config_name in {endpoint.get("EndpointConfigName"), pending.get("EndpointConfigName")}
 
 
+def is_moving_to(endpoint: Mapping[str, Any], config_name: str) -> bool:
+    """True if the endpoint serves another config, and this one is to take its place."""
+    pending = (endpoint.get("PendingDeploymentSummary") or {}).get("EndpointConfigName")
+    return pending == config_name and pending != endpoint.get("EndpointConfigName")
+
+
 def was_asked_for(endpoint: Mapping[str, Any], deployment: Mapping[str, Any]) -> bool:
     """True if the endpoint is what the deployment has made of it so far, however that ended.
 
-    What served before (`exists`) and failed since did that in another's deployment.
+    What served before (`exists`) and failed since did that in another's deployment; while another's
+    is under way it serves still, and only until that is done.
     """
-    status = pascal_status(str(endpoint["EndpointStatus"]))
-    if deployment.get("exists") and status in _FAILED:
+    status, config_name = pascal_status(str(endpoint["EndpointStatus"])), deployment["config_name"]
+    pending = (endpoint.get("PendingDeploymentSummary") or {}).get("EndpointConfigName")
+    if deployment.get("exists") and (status in _FAILED or pending not in {None, config_name}):
         return False
-    return is_heading_for(endpoint, deployment["config_name"])
+    return is_heading_for(endpoint, config_name)
 
 
 def outcome_of(

@@ -235,9 +235,11 @@ def _decision(decision: str, said: str, look: int) -> dict[str, Any]:
 def _undecided(what: str, said: str, look: int) -> dict[str, Any]:
     if what == ROLL_BACK:
         return _decision(ROLL_BACK, f"undecided, so the champion stays; {said}", look)
-    return _decision(
-        ASK, f"undecided: approve again to release without a trial, or reject; {said}", look
+    remedy = (
+        "to release it without this trial, publish a deployment definition with another strategy, "
+        "have the version tested with it and approve it; or reject it"
     )
+    return _decision(ASK, f"undecided: {remedy}; {said}", look)
 
 
 def _alike(one: Any, other: Any) -> bool:

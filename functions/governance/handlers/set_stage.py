@@ -20,8 +20,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Set ModelLifeCycle of the version; setting it twice changes nothing more.
 
     A version that was recalled or retired while a workflow was at it stays so, and with `only_from`
-    {stage, stage_status} one that shows something else by now. With `as_recorded` it gets what the
-    ledger says at this moment, and one that the ledger does not know stays as it is.
+    {stage, stage_status} one that shows something else by now; with `not_from` one that shows that.
+    With `as_recorded` it gets what the ledger says at this moment, and one that the ledger does not
+    know stays as it is.
     """
     request = contracts.request("set_stage", event)
     arn = request["model_package_arn"]
@@ -34,6 +35,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         wanted is None
         or phases.is_taken_back(found)
         or (request.get("only_from") or present) != present
+        or request.get("not_from") == present
     ):
         return {"model_package_arn": arn, **present}
     stage, status = wanted["stage"], wanted["stage_status"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from governance import contracts
+from governance.adapters import shifts
 from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.scaling import Scaling
 from governance.adapters.serving import what_serves
 from governance.adapters.sessions import Sessions
-from governance.domain import guardrails
+from governance.domain import guardrails, outcomes
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -26,6 +27,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     what others did there a minute ago must not take it back. So they do while the ledger does not
     know what serves (`unrecorded`): an alarm takes back the version that it names.
     Alarms that its definition does not have go: another definition's would still take it back.
+    With `take_back`, traffic that still moves to what was deployed goes back: nobody would know of
+    it when it has arrived.
     """
     request = contracts.request("watch_endpoint", event)
     deployment = request["deployment"]
@@ -33,7 +36,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         # No alarm was turned and no autoscaling ended: a Test endpoint, or a trial.
         return {"alarms": [], "forgotten": [], "scaled": False}
     session = Sessions(settings, claim_of(event)).hub(deployment["account"])
-    serving = what_serves(Endpoints(session), deployment, settings.evidence_bucket)
+    endpoints = Endpoints(session)
+    if request.get("take_back"):
+        found = endpoints.find(deployment["endpoint_name"])
+        if found is not None and outcomes.is_moving_to(found, deployment["config_name"]):
+            because = f"its run broke, claim {deployment['claim_id']}"
+            shifts.take_back(session, deployment["endpoint_name"], because)
+    serving = what_serves(endpoints, deployment, settings.evidence_bucket)
     alarms = Alarms(session)
     names = []
     if serving is not None:

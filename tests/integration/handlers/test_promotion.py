@@ -1149,6 +1149,25 @@ def test_what_a_version_came_to_be_meanwhile_is_not_put_back(
     assert here.registry.describe(arn)["ModelLifeCycle"]["StageStatus"] == shown
 
 
+@pytest.mark.parametrize(("present", "shown"), [("Rejected", "Rejected"), ("Releasing", "Errored")])
+def test_what_a_person_has_rejected_stays_so_however_its_release_ends(
+    here: Organisation, present: str, shown: str
+) -> None:
+    _, _, arn = here.promoted()
+    here.registry.versions[arn]["ModelLifeCycle"] = {"Stage": "Prod", "StageStatus": present}
+    found = here.call(
+        "set_stage",
+        promotion=here.in_central(arn, "Prod"),
+        model_package_arn=arn,
+        stage="Prod",
+        stage_status="Errored",
+        description="",
+        not_from={"stage": "Prod", "stage_status": "Rejected"},
+    )
+    assert found == {"model_package_arn": arn, "stage": "Prod", "stage_status": shown}
+    assert here.registry.describe(arn)["ModelLifeCycle"]["StageStatus"] == shown
+
+
 def test_a_version_is_put_back_to_what_the_ledger_says_at_that_moment(here: Organisation) -> None:
     _, _, arn = here.promoted()
     asked = {"Stage": "Prod", "StageStatus": "Rollback-Requested"}

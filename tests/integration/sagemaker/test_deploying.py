@@ -311,6 +311,40 @@ def test_an_endpoint_that_moves_is_left_to_the_deployment_under_way(there: Prod)
     assert there.server.settled(NAME)["EndpointConfigName"] == late["config_name"]
 
 
+def test_a_release_that_nobody_goes_on_with_is_taken_back(there: Prod) -> None:
+    """A function killed after UpdateEndpoint has begun what nobody would hear of any more."""
+    old = there.plan("old", **OLD)
+    there.release(old)
+    linear = {"type": "linear", "step_percent": 10, "wait_seconds": 300}
+    killed = there.plan("killed", alarms=[ERRORS], strategy=linear)
+    there.begin(killed)
+    broken = {"unrecorded": True, "take_back": True}
+    with pytest.raises(TransientError, match="is Updating; what serves is known when"):
+        there.call("watch_endpoint", killed, **broken)
+    assert there.server.settled(NAME)["EndpointConfigName"] == old["config_name"]
+    there.call("watch_endpoint", killed, **broken)
+    assert there.looked_at("slow") == old["config_name"], "what serves has its own alarms again"
+    # What serves already, or moves elsewhere, is nobody's to take back.
+    there.release(next_ := there.plan("next", **NEW))
+    there.call("watch_endpoint", next_, **broken)
+    (stop,) = there.cloudwatch.describe_alarms(AlarmNames=[f"{PREFIX}stop"])["MetricAlarms"]
+    assert stop["StateValue"] != "ALARM"
+    assert there.server.settled(NAME)["EndpointConfigName"] == next_["config_name"]
+
+
+def test_a_champion_that_serves_until_a_trial_comes_is_put_back_after_it(there: Prod) -> None:
+    old = there.plan("old", alarms=[ERRORS])
+    there.release(old)
+    trial = {**there.plan("trial", SLOWLY), "release": None, "autoscaling": None}
+    there.begin(trial)
+    champion = {**old, "exists": True, "release": None, "autoscaling": None}
+    with pytest.raises(TransientError, match="is Updating; it is changed again when"):
+        there.call("deploy_endpoint", champion, task_token="t" * 64)
+    assert there.server.settled(NAME)["EndpointConfigName"] == trial["config_name"]
+    there.call("deploy_endpoint", champion, task_token="t" * 64)
+    assert there.server.settled(NAME)["EndpointConfigName"] == old["config_name"]
+
+
 def test_instances_that_are_scaled_after_a_deployment_are_no_rollback(
     there: Prod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
