@@ -518,6 +518,10 @@ def test_copying_reads_project_buckets_and_writes_models(deployed: dict[str, Dep
         assert writes == (function == "copy-batch")
         assert roles.allows(function, "s3:GetObject", RECEIPT) == (function != "abandon-copy")
         assert not roles.allows(function, "s3:DeleteObjectVersion", RECEIPT)
+        # What is registered is not copied again; who registers it is another.
+        asks = roles.allows(function, "dynamodb:GetItem", _table("candidates"))
+        assert asks == (function in ("plan-copy", "verify-copy"))
+        assert not roles.allows(function, "dynamodb:PutItem", _table("candidates"))
     for function in ("plan-copy", "verify-copy", "abandon-copy"):
         assert not roles.allows(function, "s3:GetObject", f"arn:aws:s3:::{PROJECT_BUCKET}/x")
     for function in ("copy-batch", "verify-copy", "abandon-copy"):

@@ -206,7 +206,10 @@ class Artifacts:
         return locations.listed(self.read(listing, LARGEST_LISTING))
 
     def find(self, bucket: str, key: str) -> dict[str, Any] | None:
-        """The location of the present version, or None if there is none or it has no digest."""
+        """The location of the present version, or None if it has no digest or there is none.
+
+        None too if it is encrypted with another key than it must be.
+        """
         try:
             head = self._s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
@@ -214,6 +217,8 @@ class Artifacts:
                 return None
             raise errors.translate(error, f"look at {_name(bucket, key)}") from error
         if not head.get("ChecksumSHA256"):
+            return None
+        if self._kms_key and head.get("SSEKMSKeyId") != self._kms_key:
             return None
         return _location(bucket, key, head, _stored_digest(head, _name(bucket, key)))
 

@@ -49,7 +49,7 @@ class Copies:
             "BucketKeyEnabled": True,
         }
         self._s3: S3Client = sessions.own_client("s3")
-        self._central = Artifacts()
+        self._central = Artifacts(kms_key=kms_key)
 
     @classmethod
     def of_candidate(cls, settings: Settings, model: str, candidate_id: str) -> Copies:
@@ -64,7 +64,7 @@ class Copies:
     # ------------------------------------------------------------------ planning
 
     def missing(self, transfers: Sequence[Transfer], known: Known) -> list[Transfer]:
-        """Those transfers whose object is not in the bucket, or not with the source's digest.
+        """Those transfers whose object is not in the bucket with the source's digest and our key.
 
         What is `known` by the receipt of its copy is not looked at.
         """
@@ -82,7 +82,7 @@ class Copies:
         return [one for one in transfers if not arrived.get(one["key"])]
 
     def is_there(self, transfer: Transfer) -> bool:
-        """True if the object has arrived with the source's digest."""
+        """True if the object has arrived with the source's digest, under the key of the copies."""
         there = self._central.find(self._bucket, transfer["key"])
         return there is not None and locations.same_bytes(there, transfer["source"])
 

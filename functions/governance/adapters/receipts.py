@@ -23,11 +23,15 @@ WORTH = 50
 
 
 class Receipts:
-    """The receipts of one candidate: listings under `receipts/` of the evidence bucket."""
+    """The receipts of one candidate: listings under `receipts/` of the evidence bucket.
+
+    Those of copies under another key are none: what was copied under it is not what must be there.
+    """
 
     def __init__(self, bucket: str, model: str, candidate_id: str, kms_key: str) -> None:
         self._bucket, self._kms_key = bucket, kms_key
-        self._prefix = f"receipts/{model}/{candidate_id}/"
+        of_key = hashlib.sha256(kms_key.encode()).hexdigest()[:16]
+        self._prefix = f"receipts/{model}/{candidate_id}/{of_key}/"
         self._evidence = Artifacts()
 
     @classmethod

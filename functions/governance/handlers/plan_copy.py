@@ -7,6 +7,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters.artifacts import Artifacts
+from governance.adapters.candidates import Candidates
 from governance.adapters.copies import Copies
 from governance.adapters.receipts import Receipts
 from governance.domain import copying
@@ -14,13 +15,20 @@ from governance.entry import entry_point, logger
 from governance.settings import Settings
 
 settings = Settings.load()
+_NOTHING = {"plan": {"batches": 0, "bucket": "", "key": ""}}
 
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Store the plan as evidence: a copy that was interrupted goes on with what is missing."""
+    """Store the plan as evidence: a copy that was interrupted goes on with what is missing.
+
+    Of a candidate that is registered nothing is: stages are cleared for its very versions, and one
+    on top of them would be open to nobody.
+    """
     request = contracts.request("plan_copy", event)
     model, candidate = request["promotion"]["model"], request["candidate"]
+    if Candidates(settings.candidates_table).find(candidate["candidate_id"], model):
+        return _NOTHING
     evidence = Artifacts()
     transfers = [
         transfer
@@ -35,7 +43,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     batches = copying.batches(missing, copies.uploads(missing))
     logger.info("planned", extra={"objects": len(missing), "batches": len(batches)})
     if not batches:
-        return {"plan": {"batches": 0, "bucket": "", "key": ""}}
+        return _NOTHING
     body = copying.document(batches)
     key = f"copies/{model}/{candidate['candidate_id']}/{hashlib.sha256(body).hexdigest()}.jsonl"
     stored = evidence.store(

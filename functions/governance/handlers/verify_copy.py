@@ -8,6 +8,7 @@ from typing import Any
 from governance import contracts
 from governance.adapters import manifests, parallel
 from governance.adapters.artifacts import Artifacts
+from governance.adapters.candidates import Candidates
 from governance.adapters.copies import Copies
 from governance.adapters.receipts import Known, Receipts
 from governance.adapters.sessions import Sessions
@@ -25,7 +26,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Make objects of the uploaded parts, and compare what is in Central with the candidate.
 
     IntegrityError if anything differs, or if a source was replaced while it was copied: then Dev's
-    version is not what was approved any more.
+    version is not what was approved any more. What is registered already was copied before, under
+    the key of that time.
     """
     request = contracts.request("verify_copy", event)
     promotion, candidate = request["promotion"], request["candidate"]
@@ -37,8 +39,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         objects = list(evidence.expand(location))
         origin.require_present(location, objects)
         transfers += copying.transfers(model, candidate_id, location, objects)
-    Copies.of_candidate(settings, model, candidate_id).complete(transfers)
-    central = Artifacts(kms_key=settings.kms_key_arn)
+    registered = Candidates(settings.candidates_table).find(candidate_id, model) is not None
+    if not registered:
+        Copies.of_candidate(settings, model, candidate_id).complete(transfers)
+    central = Artifacts(kms_key="" if registered else settings.kms_key_arn)
     known = Receipts.of_candidate(settings, model, candidate_id).of(len(transfers))
 
     def arrived(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,17 +63,7 @@ class Promotion:
     def put_in_parts(self, name: str, *parts: bytes) -> dict[str, Any]:
         """An object in Dev that was uploaded in parts."""
         where = {"Bucket": PROJECT, "Key": self.home + name}
-        upload = self.dev.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")["UploadId"]
-        sent = []
-        for number, body in enumerate(parts, 1):
-            answer = self.dev.upload_part(
-                **where, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm="SHA256"
-            )
-            kept = {key: answer[key] for key in ("ETag", "ChecksumSHA256")}
-            sent.append({"PartNumber": number, **kept})
-        self.dev.complete_multipart_upload(
-            **where, UploadId=upload, MultipartUpload={"Parts": sent}
-        )
+        _upload(self.dev, where, *parts)
         return {"bucket": PROJECT, "key": where["Key"]}
 
     def refer(self, role: str, place: dict[str, Any]) -> dict[str, Any]:
@@ -159,6 +149,18 @@ class Promotion:
     def unfinished(self) -> list[str]:
         found = self.s3.list_multipart_uploads(Bucket=ARTIFACTS)
         return [one["UploadId"] for one in found.get("Uploads", [])]
+
+
+def _upload(s3: Any, where: dict[str, str], *parts: bytes) -> None:
+    upload = s3.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")["UploadId"]
+    sent = []
+    for number, body in enumerate(parts, 1):
+        answer = s3.upload_part(
+            **where, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm="SHA256"
+        )
+        kept = {key: answer[key] for key in ("ETag", "ChecksumSHA256")}
+        sent.append({"PartNumber": number, **kept})
+    s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": sent})
 
 
 @pytest.fixture
@@ -481,14 +483,55 @@ def test_an_object_of_central_that_was_replaced_is_found(promotion: Promotion) -
     assert len(promotion.plan()) == 1
 
 
-def test_an_object_under_another_key_is_not_what_the_copy_wrote(promotion: Promotion) -> None:
-    promotion.refer("model-data", promotion.put("model.tar.gz"))
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_an_object_under_another_key_is_copied_again(promotion: Promotion, in_parts: bool) -> None:
+    """Such as that of a stack whose key was replaced before the candidate was registered."""
+    put = (BYTES[:PART], b"end") if in_parts else (BYTES,)
+    place = promotion.put_in_parts("m", *put) if in_parts else promotion.put("m", *put)
+    promotion.refer("model-data", place)
     arrived = promotion.run()["model-data"]
-    promotion.s3.put_object(
-        Bucket=ARTIFACTS, Key=arrived["key"], Body=BYTES, ChecksumAlgorithm="SHA256"
-    )
-    with pytest.raises(IntegrityError, match="is encrypted with"):
+    _put_under_no_key(promotion, arrived, *put)
+    # In parts, what never was copied again is not there; a whole object is another's.
+    error, said = (TransientError, "lacks") if in_parts else (IntegrityError, "is encrypted with")
+    with pytest.raises(error, match=said):
         promotion.verify()
+    again = promotion.run()["model-data"]
+    assert locations.same_bytes(again, arrived)
+    assert again["version_id"] != arrived["version_id"]
+    assert promotion.plan() == []
+    _tagged_and_locked(promotion, again)
+
+
+def test_what_is_registered_is_not_copied_again_whatever_key_it_has(
+    promotion: Promotion, aws: Callable[..., Any]
+) -> None:
+    """A version on top of the registered one would be cleared for no stage."""
+    promotion.refer("model-data", promotion.put("m"))
+    promotion.refer("channel/draft", promotion.put_in_parts("draft", b"d" * PART, b"end"))
+    arrived = promotion.run()
+    _put_under_no_key(promotion, arrived["model-data"], BYTES)
+    _put_under_no_key(promotion, arrived["channel/draft"], b"d" * PART, b"end")
+    before = promotion.versions()
+    item = {"candidate_id": {"S": promotion.candidate_id}, "model": {"S": MODEL}}
+    aws("dynamodb").put_item(TableName="governed-path-candidates", Item=item)
+    assert promotion.plan() == []
+    found = promotion.verify()
+    assert all(locations.same_bytes(found[role], one) for role, one in arrived.items())
+    assert promotion.versions() == before
+    # But other bytes are other bytes.
+    _put_under_no_key(promotion, arrived["model-data"], b"b" * len(BYTES))
+    assert promotion.plan() == []
+    with pytest.raises(IntegrityError, match="what is in Central is not what was registered"):
+        promotion.verify()
+
+
+def _put_under_no_key(promotion: Promotion, arrived: dict[str, Any], *parts: bytes) -> None:
+    """The same bytes on top of what was copied, encrypted with another key."""
+    where = {"Bucket": ARTIFACTS, "Key": arrived["key"]}
+    if len(parts) == 1:
+        promotion.s3.put_object(**where, Body=parts[0], ChecksumAlgorithm="SHA256")
+    else:
+        _upload(promotion.s3, where, *parts)
 
 
 # ------------------------------------------------------------------ receipts of many objects
@@ -579,6 +622,13 @@ def test_a_receipt_says_nothing_of_what_came_after_it(
         many.s3.put_object(**where, Body=body, ChecksumAlgorithm="SHA256", **key_of)
     with pytest.raises(IntegrityError, match=error):
         many.verify()
+
+
+def test_a_receipt_of_a_copy_under_another_key_is_none(many: Promotion, key_arn: str) -> None:
+    many.run()
+    of_candidate = (EVIDENCE, MODEL, many.candidate_id)
+    assert len(receipts.Receipts(*of_candidate, key_arn).of(MANY)) == MANY
+    assert receipts.Receipts(*of_candidate, f"{key_arn}-before").of(MANY) == {}
 
 
 def test_a_receipt_of_other_bytes_makes_the_object_missing(many: Promotion) -> None:
