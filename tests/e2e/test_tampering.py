@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 from governance.domain.candidate import our_evaluation_name
+from governance.domain.reviews import KINDS as REVIEWS
 from tests.e2e.organisation import CENTRAL, PROD, TEST, Organisation, eventually, rules, said
 from tests.e2e.scenarios import PRAISED, TAMPERED, Praised, Tampered
 
@@ -93,5 +95,45 @@ def test_tests_say_it_anew_and_that_is_nobodys_tampering(
     (number,) = [n for n in ours["metric_groups"][0]["metric_data"] if n["name"] == "auc"]
     assert number["value"] == praised.again.entry["summary"]["metrics"]["auc"]
     kinds = [entry["kind"] for entry in organisation.story(PRAISED)]
-    after_the_refusal = kinds[kinds.index("ReleaseRejected") :]
-    assert after_the_refusal == ["ReleaseRejected", "ValidationStarted", "ValidationPassed"]
+    refused = kinds.index("ReleaseRejected")
+    assert kinds[refused : refused + 3] == [
+        "ReleaseRejected",
+        "ValidationStarted",
+        "ValidationPassed",
+    ]
+
+
+def test_what_is_changed_while_it_is_released_and_put_back_is_not_released(
+    organisation: Organisation, praised: Praised
+) -> None:
+    """Prod's model is made of the version in between; nobody can say any more of which content."""
+    arn = praised.arn
+    for kind in REVIEWS:
+        organisation.review(arn, kind)
+    begun = organisation.decide("prod", arn)
+    eventually(
+        lambda: [
+            entry
+            for entry in organisation.entries(PRAISED)
+            if entry["kind"] == "ClearanceGranted" and entry["stage"] == "Prod"
+        ],
+        "the clearance of Prod",
+    )
+    right = organisation.central(arn)["InferenceSpecification"]
+    (container,) = right["Containers"]
+    container.pop("ModelDataETag", None)
+    wrong = copy.deepcopy(right)
+    wrong["Containers"][0]["Environment"]["SAGEMAKER_PROGRAM"] = "other.py"
+    for specification in (wrong, right):
+        organisation.root(CENTRAL, "sagemaker").update_model_package(
+            ModelPackageArn=arn, InferenceSpecification=specification
+        )
+    ended = organisation.follow(*begun)
+    assert ended.entry["kind"] == "ReleaseErrored"
+    assert ended.entry["failure"]["Error"] in {"TamperedCandidate", "ApprovalWithdrawn"}
+    since = [e for e in organisation.story(PRAISED) if e["sequence"] > begun[1]]
+    kinds = [entry["kind"] for entry in since]
+    assert "CandidateInService" in kinds
+    assert "CandidateReleased" not in kinds
+    (voided,) = (entry for entry in since if entry["kind"] == "ApprovalsVoided")
+    assert voided["differences"] == CHANGED
