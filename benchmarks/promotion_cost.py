@@ -384,7 +384,7 @@ _BESIDE_AN_ENTRY = 3
 # What events start: registration, comparison after each change that is ours, endpoint states,
 # reviews, confirmation, clearances.
 _BESIDE_THE_PATH = 30
-_SECONDS, _GB = 1.0, 0.5
+_SECONDS, _GB = 1.0, 2.0
 
 
 def on_paper() -> dict[str, Any]:
@@ -432,7 +432,7 @@ def paper_page(found: Mapping[str, Any]) -> str:
         [
             PAPER_BEGIN,
             "Computed: the states that a promotion enters on its way to Prod, with ten suites, and "
-            "an assumed second of 512 MB for every invocation.",
+            "an assumed second of 2048 MB for every invocation, the most that any function has.",
             "",
             *_priced(found["usage"], found["usd"]),
             "",
