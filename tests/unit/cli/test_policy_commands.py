@@ -115,7 +115,7 @@ def test_explain_reads_well(govern: Govern, where: list[Any], reader: Stubbed) -
     assert "Test: denied" in text
     assert "[candidate_unchanged] The version is still the candidate" in text
     assert 'saw     environment is {"A": "1"} but the candidate has {}' in text
-    assert "otherwise the Data Scientist promotes a new version" in " ".join(text.split())
+    assert "What cannot be put back needs another candidate" in " ".join(text.split())
     assert "Met:" in text
     assert "Since then: #2 ValidationErrored. [AccessError] no trust" in text
 
