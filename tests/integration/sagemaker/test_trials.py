@@ -113,7 +113,7 @@ def counted(alarms: Alarms, plan: dict[str, Any], variant: str) -> dict[str, int
 
 def look(alarms: Alarms, plan: dict[str, Any]) -> dict[str, Any]:
     old, new = (counted(alarms, plan, name) for name in ("AllTraffic", trials.CHALLENGER))
-    allowed = proportions.allowed(AB["alpha"], 1, 1)  # type: ignore[arg-type]
+    allowed = proportions.allowed(AB["alpha"], 1, 1)
     found = {
         "worse": proportions.worse(new, old),
         "as_good": proportions.as_good(new, old, trials.MARGIN, allowed),
