@@ -68,7 +68,9 @@ def test_every_way_in_and_out_has_the_same_bytes(
         {"PartNumber": n, **{key: one[key] for key in ("ETag", "ChecksumSHA256")}}
         for n, one in enumerate((sent, copied), 1)
     ]
-    s3.complete_multipart_upload(**part, MultipartUpload={"Parts": parts})
+    made = s3.complete_multipart_upload(**part, MultipartUpload={"Parts": parts})
+    digests = hashlib.md5(body).digest() + hashlib.md5(body[1:]).digest()
+    assert made["ETag"] == f'"{hashlib.md5(digests).hexdigest()}-2"'
     assert read("parts") == body + body[1:]
     assert eventually(lambda: mapped(server) == before + 2)
     # Another version takes nothing away from the first.

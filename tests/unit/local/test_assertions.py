@@ -219,6 +219,7 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
             )
         ),
         ("S3_PERSIST", True),
+        ("hashlib", object()),
         *_missing("_multipart_uploads", "_object_versions", "_buckets"),
     ],
     (object_copies, router): [("extract_access_key_id", _differs)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import zipfile
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
-from ministack.services import dynamodb, sts
+from ministack.services import dynamodb, s3, sts
 
 from local.seams import (
     calls,
@@ -19,6 +20,7 @@ from local.seams import (
     event_targets,
     expressions,
     lambda_errors,
+    large_objects,
     permissions,
     provisioning,
 )
@@ -249,3 +251,24 @@ def test_a_delivery_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
         "NO_PERMISSIONS",
         "NO_RESOURCE",
     ]
+
+
+def test_a_part_that_has_an_etag_is_not_digested_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {1: {"body": b"first", "etag": f'"{"0a" * 16}"'}, 2: {"body": b"second", "etag": ""}}
+    monkeypatch.setattr(s3, "_multipart_uploads", {"u": {"parts": parts}})
+
+    def complete(bucket_name: str, key: str, body: bytes, query: Any, headers: Any) -> list[bytes]:
+        bodies = [*(one["body"] for one in parts.values()), b"another"]
+        return [s3.hashlib.md5(each).digest() for each in bodies] + [
+            s3.hashlib.sha256(b"first").digest()
+        ]
+
+    wrapped = large_objects._with_known_digests(complete)
+    found = wrapped("bucket", "key", b"", {"uploadId": ["u"]}, {})
+    # The first is what its ETag says, which the bytes are not; the rest is computed.
+    assert found == [
+        b"\n" * 16,
+        *(hashlib.md5(each).digest() for each in (b"second", b"another")),
+        hashlib.sha256(b"first").digest(),
+    ]
+    assert s3.hashlib is hashlib
