@@ -59,7 +59,8 @@ def recall(
 
     With --roll-back, what serves nowhere is recalled first, so that nothing goes back to it; then
     every endpoint of a project in Prod that serves one is taken back, then what it served is
-    recalled as well, also where there was no way back.
+    recalled as well, also where there was no way back. What went back to one of them goes on from
+    there.
 
     \b
     Examples:
@@ -96,13 +97,22 @@ def recall(
     if not roll_back:
         done = _recall_all(where, radius, waiting, because, timeout)
         return _finish(options, radius, done, radius["endpoints"])
-    serving = recalls.that_serve(radius, waiting)
+    own = recalls.in_prod(where.reader, radius)
+    serving = recalls.that_serve(own, waiting)
     done = _recall_all(where, radius, [v for v in waiting if v not in serving], because, timeout)
-    swaps = _roll_back_all(where, radius, because, timeout)
-    done += _recall_all(where, radius, serving, because, timeout)
-    back = {swap["endpoint_arn"] for swap in swaps if swap["outcome"] == "rolled back"}
+    swaps: dict[str, Row] = {}
+    while own:
+        swaps |= _roll_back_all(where, own, because, timeout)
+        # During a trial two serve, and the way back from one leads to the other: once more.
+        to = {row["endpoint_arn"]: swaps[row["endpoint_arn"]].get("to") for row in own}
+        gone = [v for v in serving if v["model_package_arn"] not in to.values()]
+        done += _recall_all(where, radius, gone, because, timeout)
+        serving = [v for v in serving if v not in gone]
+        arns = {v["model_package_arn"] for v in serving}
+        own = [row for row in own if to[row["endpoint_arn"]] in arns]
+    back = {arn for arn, swap in swaps.items() if swap["outcome"] == "rolled back"}
     still = [row for row in radius["endpoints"] if row["endpoint_arn"] not in back]
-    return _finish(options, radius, done, still, swaps)
+    return _finish(options, radius, done, still, list(swaps.values()))
 
 
 def _recall_all(
@@ -136,16 +146,16 @@ def _recall_all(
 
 
 def _roll_back_all(
-    where: Target, radius: Mapping[str, Any], because: str, timeout: float
-) -> list[Row]:
-    """Every endpoint of Prod taken back, one after the other: [{endpoint_name, outcome, ...}].
+    where: Target, rows: Sequence[Row], because: str, timeout: float
+) -> dict[str, Row]:
+    """These endpoints taken back, one after the other: {endpoint ARN: {endpoint_name, outcome, …}}.
 
     What has no way back, or whose rollback the gate refuses, goes on serving and is told.
     """
-    from cli import approvals, ledger, recalls, rollbacks
+    from cli import approvals, ledger, rollbacks
 
-    done: list[Row] = []
-    for row in recalls.in_prod(where.reader, radius):
+    done: dict[str, Row] = {}
+    for row in rows:
         name = row["endpoint_name"]
         one = {"endpoint_name": name, "endpoint_arn": row["endpoint_arn"], "problem": None}
         try:
@@ -159,7 +169,7 @@ def _roll_back_all(
             one |= {"outcome": "rolled back", "to": entry["rollback"]["to"]}
         except GovernError as error:
             one |= {"outcome": "not rolled back", "problem": error.message}
-        done.append(one)
+        done[row["endpoint_arn"]] = one
     return done
 
 

@@ -149,14 +149,13 @@ def to_recall(radius: Mapping[str, Any]) -> list[Row]:
     return [row for row in radius["versions"] if row["registry"] == "Central" and not row["closed"]]
 
 
-def that_serve(radius: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
-    """Those of the versions that an endpoint of the blast radius serves, or is about to."""
+def that_serve(own: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """Those of the versions that one of these endpoints serves, or is about to."""
     return [
         row
         for row in rows
         if any(
-            endpoints.serves(one, [row["candidate_id"]], [row["model_package_arn"]])
-            for one in radius["endpoints"]
+            endpoints.serves(one, [row["candidate_id"]], [row["model_package_arn"]]) for one in own
         )
     ]
 

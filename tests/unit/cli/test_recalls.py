@@ -393,7 +393,7 @@ class Swaps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[str] = []
-        self.ends: dict[str, dict[str, Any] | GovernError] = {}
+        self.ends: dict[str, dict[str, Any] | GovernError | list[dict[str, Any]]] = {}
         monkeypatch.setattr("cli.rollbacks.model_of", lambda reader, name: {"model": MODEL})
         monkeypatch.setattr("cli.rollbacks.ask", self._ask)
         monkeypatch.setattr("cli.approvals.follow", self._follow)
@@ -416,7 +416,7 @@ class Swaps:
         end = self.ends[self.asked[-1]]
         if isinstance(end, GovernError):
             raise end
-        return end
+        return end.pop(0) if isinstance(end, list) else end
 
 
 @pytest.fixture
@@ -424,8 +424,8 @@ def swaps(monkeypatch: pytest.MonkeyPatch) -> Swaps:
     return Swaps(monkeypatch)
 
 
-def rolled_back() -> dict[str, Any]:
-    swap = {"from": arn(1), "to": arn(7), "seconds": 9}
+def rolled_back(to: int = 7) -> dict[str, Any]:
+    swap = {"from": arn(1), "to": arn(to), "seconds": 9}
     return entry(9, "CandidateRolledBack", stage="Prod", stage_status="RolledBack", rollback=swap)
 
 
@@ -443,11 +443,11 @@ def test_what_serves_is_taken_back_before_it_is_recalled_and_after_the_rest(
     seen.append(live())
     swaps.ends["clinical-risk"] = rolled_back()
     _two_of_which_one_serves(reader)
+    scans(reader, directory())
     head(reader, 6)
     # The one that serves nowhere comes first.
     takes_back(session, 2)
     story(reader, recalled(7, 2))
-    scans(reader, directory())
     head(reader, 7)
     head(reader, 9)
     takes_back(session, 1)
@@ -468,10 +468,10 @@ def test_what_has_no_way_back_is_recalled_all_the_same_and_told(
     seen.append(live())
     swaps.ends["clinical-risk"] = GovernError("rejected", "nothing good to go back to")
     _two_of_which_one_serves(reader)
+    scans(reader, directory())
     head(reader, 6)
     takes_back(session, 2)
     story(reader, recalled(7, 2))
-    scans(reader, directory())
     head(reader, 7)
     head(reader, 8)
     takes_back(session, 1)
@@ -500,3 +500,58 @@ def test_only_the_projects_own_endpoints_of_prod_are_taken_back(
     found = json.loads(result.output)
     assert (swaps.asked, found["rolled_back"]) == ([], [])
     assert {row["endpoint_arn"] for row in found["still_serving"]} == {"arn:by-hand", "arn:test"}
+
+
+def test_what_a_test_runs_on_is_recalled_before_prod_could_go_back_to_it(
+    govern: Govern, seen: list[dict[str, Any]], reader: Stubbed, session: Stubbed, swaps: Swaps
+) -> None:
+    before = hashlib.sha256(arn(2).encode()).hexdigest()
+    variant = live()["variants"][0] | {"version": 2, "candidate_id": before}
+    variant |= {"model_package_arn": arn(2)}
+    in_test = live(endpoint_arn="arn:test", account=TEST, variants=[variant])
+    seen += [live(), in_test]
+    swaps.ends["clinical-risk"] = rolled_back()
+    _two_of_which_one_serves(reader)
+    scans(reader, directory())
+    head(reader, 6)
+    takes_back(session, 2)
+    story(reader, recalled(7, 2))
+    head(reader, 7)
+    head(reader, 9)
+    takes_back(session, 1)
+    story(reader, recalled(10, 1))
+    result = govern(*ASKED, *BECAUSE, "--yes", "--roll-back", "--json")
+    # The Test endpoint goes with its run.
+    assert result.exit_code == 1, result.output
+    found = json.loads(result.output)
+    assert [one["version"] for one in found["recalled"]] == [2, 1]
+    assert [row["endpoint_arn"] for row in found["still_serving"]] == ["arn:test"]
+
+
+def test_a_trials_endpoint_does_not_stay_on_the_champion_that_is_recalled_too(
+    govern: Govern, seen: list[dict[str, Any]], reader: Stubbed, session: Stubbed, swaps: Swaps
+) -> None:
+    champion = hashlib.sha256(arn(2).encode()).hexdigest()
+    challenger = live()["variants"][0]
+    other = challenger | {"version": 2, "candidate_id": champion, "model_package_arn": arn(2)}
+    seen.append(live(variants=[challenger, other]))
+    swaps.ends["clinical-risk"] = [rolled_back(to=2), rolled_back(to=7)]
+    _two_of_which_one_serves(reader)
+    scans(reader, directory())
+    # Both serve, so neither is recalled before the first swap.
+    head(reader, 6)
+    head(reader, 9)
+    takes_back(session, 1)
+    story(reader, recalled(10, 1))
+    head(reader, 10)
+    head(reader, 12)
+    takes_back(session, 2)
+    story(reader, recalled(13, 2))
+    result = govern(*ASKED, *BECAUSE, "--yes", "--roll-back", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert [one["version"] for one in found["recalled"]] == [1, 2]
+    assert swaps.asked == ["clinical-risk"] * 2
+    (swap,) = found["rolled_back"]
+    assert (swap["outcome"], swap["to"]) == ("rolled back", arn(7))
+    assert found["still_serving"] == []
