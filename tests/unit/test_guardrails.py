@@ -166,22 +166,36 @@ def test_a_test_deployment_has_no_guardrails_and_keeps_nothing() -> None:
     assert guardrails.data_capture(deployment) is None
 
 
+def _counts(initial: int | None, current: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The config that serves, and the endpoint."""
+    before = {"ProductionVariants": [{"InitialInstanceCount": initial}]}
+    served = {"VariantName": "AllTraffic", "CurrentInstanceCount": current}
+    return before if initial is not None else None, {"ProductionVariants": [served]}
+
+
 @pytest.mark.parametrize(
-    ("before", "excluded"),
-    [
-        (None, ["DataCaptureConfig"]),
-        ({"ProductionVariants": [{"InitialInstanceCount": 2}]}, ["DataCaptureConfig"]),
-        (
-            {"ProductionVariants": [{"InitialInstanceCount": 3}]},
-            ["DataCaptureConfig", "DesiredInstanceCount"],
-        ),
-    ],
+    ("initial", "current", "changes"),
+    [(None, 2, False), (2, 2, False), (2, 7, False), (3, 3, True)],
 )
-def test_capacity_stays_unless_the_definition_changes_it(
-    before: dict[str, Any] | None, excluded: list[str]
+def test_a_fixed_count_stays_unless_the_definition_changes_it(
+    initial: int | None, current: int, changes: bool
 ) -> None:
-    found = guardrails.not_retained(_deployment(), before)
+    fixed = {**_deployment(), "autoscaling": None}
+    found = guardrails.not_retained(fixed, *_counts(initial, current))
+    excluded = ["DataCaptureConfig", *["DesiredInstanceCount"][: int(changes)]]
     assert found == [{"VariantPropertyType": name} for name in excluded]
+
+
+@pytest.mark.parametrize(
+    ("initial", "current", "changes"),
+    [(None, 2, False), (3, 8, False), (3, 2, False), (2, 12, False), (2, 1, True)],
+)
+def test_what_autoscaling_has_made_of_the_count_stays_within_the_bounds(
+    initial: int | None, current: int, changes: bool
+) -> None:
+    """Also on the way back to a definition that began with another count: 2 to 8 instances here."""
+    found = guardrails.not_retained(_deployment(), *_counts(initial, current))
+    assert ({"VariantPropertyType": "DesiredInstanceCount"} in found) is changes
 
 
 def test_instances_are_scaled_as_the_definition_says() -> None:
@@ -254,9 +268,9 @@ def test_the_challenger_of_a_trial_says_nothing_about_the_champions_capacity() -
     champion = {"variant_name": "AllTraffic", "instance_count": 2}
     served = {"VariantName": "AllTraffic", "InitialInstanceCount": 2}
     trial = {"VariantName": "Challenger", "InitialInstanceCount": 3}
-    kept = guardrails.not_retained(champion, {"ProductionVariants": [served, trial]})
+    kept = guardrails.not_retained(champion, {"ProductionVariants": [served, trial]}, {})
     assert kept == [{"VariantPropertyType": "DataCaptureConfig"}]
     other = guardrails.not_retained(
-        champion, {"ProductionVariants": [trial | served | {"InitialInstanceCount": 4}]}
+        champion, {"ProductionVariants": [trial | served | {"InitialInstanceCount": 4}]}, {}
     )
     assert {"VariantPropertyType": "DesiredInstanceCount"} in other

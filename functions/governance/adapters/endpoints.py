@@ -113,7 +113,7 @@ class Endpoints:
             "EndpointConfigName": config_name,
             # Autoscaling has set the instance count since; the config's would throw that away.
             "RetainAllVariantProperties": True,
-            "ExcludeRetainedVariantProperties": guardrails.not_retained(deployment, before),
+            "ExcludeRetainedVariantProperties": guardrails.not_retained(deployment, before, found),
         }
         steps = guardrails.deployment_config(deployment)
         if steps is not None and guardrails.has_same_variants(deployment, before):

@@ -164,8 +164,9 @@ DEPLOYMENT_DEFINITION: Mapping[str, Any] = {
                 "examples": ["ml.m5.large"],
             },
             instance_count={
-                "description": "How many to begin with. An endpoint that exists keeps what "
-                "autoscaling has made of it.",
+                "description": "How many to begin with. Where instances scale by load, an "
+                "endpoint that exists keeps what it has; otherwise it gets another number when the "
+                "definition names another.",
                 "type": "integer",
                 "minimum": 1,
                 "maximum": 1000,

@@ -124,22 +124,39 @@ def bake_left(deployment: Deployment, endpoint: Mapping[str, Any]) -> int:
     return max(0, int(release["bake_seconds"]) - int(last.get("TerminationWaitInSeconds", 0)))
 
 
-def not_retained(deployment: Deployment, before: Mapping[str, Any] | None) -> list[dict[str, str]]:
+def not_retained(
+    deployment: Deployment, before: Mapping[str, Any] | None, found: Mapping[str, Any]
+) -> list[dict[str, str]]:
     """ExcludeRetainedVariantProperties: what the definition changes on purpose.
 
-    `before` is the config that the endpoint serves (DescribeEndpointConfig), None if it is gone.
-    Autoscaling's instance count stays unless the definition names another than the last one did.
+    `before` is the config that the endpoint serves (DescribeEndpointConfig), None if it is gone;
+    `found` the endpoint (DescribeEndpoint). Where instances scale by load the count stays, unless
+    fewer serve than the definition wants at least: what is under load now would not stand fewer,
+    and Application Auto Scaling takes away what is above the bounds. Otherwise it stays unless the
+    definition names another than the last one did.
     """
     excluded = ["DataCaptureConfig"]
-    counts = {
-        variant.get("InitialInstanceCount")
-        for variant in (before or {}).get("ProductionVariants", [])
-        # After a trial there is a challenger too; its count is none of the champion's.
-        if variant.get("VariantName", deployment["variant_name"]) == deployment["variant_name"]
-    }
-    if counts and counts != {deployment["instance_count"]}:
+    if bounds := deployment.get("autoscaling"):
+        changes = any(
+            count < bounds["min"]
+            for count in _of_variant(deployment, found, "CurrentInstanceCount")
+        )
+    else:
+        counts = _of_variant(deployment, before or {}, "InitialInstanceCount")
+        changes = bool(counts) and counts != {deployment["instance_count"]}
+    if changes:
         excluded.append("DesiredInstanceCount")
     return [{"VariantPropertyType": name} for name in excluded]
+
+
+def _of_variant(deployment: Deployment, of: Mapping[str, Any], field: str) -> set[int]:
+    """The field of the deployment's variant; a trial's challenger beside it is another."""
+    variant = deployment["variant_name"]
+    return {
+        int(one[field])
+        for one in of.get("ProductionVariants", [])
+        if one.get("VariantName", variant) == variant and field in one
+    }
 
 
 def scalable(deployment: Deployment) -> dict[str, Any]:
