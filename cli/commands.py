@@ -164,7 +164,7 @@ def break_glass(options: Options, reference: str, because: str, timeout: float) 
     """Ask to release one version in an emergency, without all of its reviews.
 
     Somebody else must sign for Prod, within hours. The reviews that the release did without are
-    owed afterwards, by a deadline, from others than these two.
+    owed as soon as the version serves, by a deadline, from others than these two.
 
     \b
     Examples:

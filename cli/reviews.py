@@ -82,14 +82,16 @@ def say(
     """
     found = versions.find(session, account or target.account_of(session), model, version)
     entries = ledger.entries(reader, model)
-    before = entries_of.phase(reversed(_about(entries, found.arn)))
-    if before is None or not phases.may_follow(before, phase.name):
+    story = list(reversed(_about(entries, found.arn)))
+    before = entries_of.phase(story)
+    if not reviews.may_be_given(before, phase.name, story):
+        expected = ", ".join(sorted(phase.after - {reviews.RELEASING}))
         raise GovernError(
             "not_now",
             f"{model}/{found.number} is {before or 'unknown to the ledger'}; {phase.name} cannot "
             "follow that",
-            f"expected one of {', '.join(sorted(phase.after))}; govern history "
-            f"{model}/{found.number} says how it came there",
+            f"expected one of {expected}, or a release in an emergency that serves and owes "
+            f"reviews; govern history {model}/{found.number} says how it came there",
         )
     life_cycle = {
         "Stage": phase.stage,

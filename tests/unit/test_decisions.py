@@ -53,6 +53,7 @@ def test_a_review_by_the_right_person_on_the_tested_bytes_counts() -> None:
         ({"compared": {**SAME, "trainer": TESS}}, "tess trained the version"),
         ({"compared": {**SAME, "trainer": {"person": " TESS"}}}, "trained the version"),
         ({"before": "Test/Failed"}, "the version is Test/Failed"),
+        ({"before": "Prod/Releasing"}, "the version is Prod/Releasing"),
         ({"before": None}, "unknown to the ledger"),
         (
             {
@@ -94,6 +95,7 @@ def test_taking_back_needs_only_the_persona() -> None:
     [
         ("ReviewGiven", "Prod/Deployed", ("Prod", "Deployed")),
         ("ReviewRevoked", "Prod/Deployed", ("Prod", "Deployed")),
+        ("ReviewGiven", "Prod/Releasing", ("Prod", "Releasing")),
         ("BreakGlassRequested", "Prod/Recalled", ("Prod", "Recalled")),
         ("ReviewGiven", "Test/Passed", None),
         ("ReviewGiven", None, None),

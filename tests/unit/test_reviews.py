@@ -265,6 +265,20 @@ def test_who_broke_the_glass_does_not_review_it() -> None:
     ]
 
 
+def test_while_a_version_is_released_only_what_its_emergency_owes_is_reviewed() -> None:
+    """The deadline runs from the moment in which the version serves, and a bake may take a day."""
+    technical, revocation = "Prod/Technical-Approved", "Prod/Technical-Revoked"
+    owing, paid = told(opened()), told(opened(), gave("ben", 2), gave("bella", 1, "business"))
+    assert reviews.may_be_given("Prod/Releasing", technical, owing)
+    assert not reviews.may_be_given("Prod/Releasing", technical, paid)
+    assert not reviews.may_be_given("Prod/Releasing", technical, [])
+    assert not reviews.may_be_given("Prod/Releasing", revocation, owing)
+    assert not reviews.may_be_given("Prod/Releasing", "Prod/BreakGlass-Requested", owing)
+    assert reviews.may_be_given("Prod/Deployed", technical, [])
+    assert not reviews.may_be_given("Test/Failed", technical, owing)
+    assert not reviews.may_be_given(None, technical, owing)
+
+
 def test_only_a_revocation_opens_it_again() -> None:
     closed = [opened(), gave("ben", 3), gave("bella", 2, "business")]
     assert still_owed(*closed, entry("VersionRecalled", 1)) is None

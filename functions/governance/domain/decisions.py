@@ -6,17 +6,18 @@ where the version came, is asked here; what is objected to is recorded and count
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from governance.domain import phases
+from governance.domain import phases, reviews
 from governance.domain.approval_events import NO_REASON
 from governance.domain.identity import account_of, same_person
 
 REVOKED, RECALLED = "ReviewRevoked", "VersionRecalled"
 _WEIGHED = frozenset({"ReviewGiven", "BreakGlassRequested"})
-# Where the registry shows a person's word over what the version is: deployed, or taken back.
-_SHOWN_AGAIN = frozenset({"Prod/Deployed", "Prod/Recalled"})
+# Where the registry shows a person's word over what the version is: on its way, deployed, or taken
+# back.
+_SHOWN_AGAIN = frozenset({reviews.RELEASING, "Prod/Deployed", "Prod/Recalled"})
 
 
 def is_weighed(kind: str) -> bool:
@@ -30,18 +31,20 @@ def objections(
     reason: str,
     before: str | None,
     compared: Mapping[str, Any],
+    story: Iterable[Mapping[str, Any]] = (),
 ) -> list[str]:
     """Why the decision counts for nothing, each a sentence; [] if it counts.
 
     `by` is the identity of who decided, None if a later change hid it; `before` the phase in which
     the ledger has the version; `compared` {trainer, differences, problem}: what the version is now
-    against its candidate, `problem` if that could not be told.
+    against its candidate, `problem` if that could not be told; `story` the entries about the
+    version, the newest first.
     """
     found = [_who_it_was(by), _may_do_it(decision, by)]
     if is_weighed(decision["kind"]):
         found += [
             _is_not_the_trainer(by, compared.get("trainer")),
-            _may_follow(decision, before),
+            _may_follow(decision, before, story),
             _is_the_candidate(compared),
             _has_a_reason(decision, reason),
         ]
@@ -119,9 +122,11 @@ def _is_not_the_trainer(by: Mapping[str, Any] | None, trainer: Mapping[str, Any]
     return f"{by.get('person') or 'an unknown person'} trained the version; somebody else decides"
 
 
-def _may_follow(decision: Mapping[str, Any], before: str | None) -> str:
+def _may_follow(
+    decision: Mapping[str, Any], before: str | None, story: Iterable[Mapping[str, Any]]
+) -> str:
     name = f"{decision['stage']}/{decision['stage_status']}"
-    if before is not None and phases.may_follow(before, name):
+    if reviews.may_be_given(before, name, story):
         return ""
     return f"the version is {before or 'unknown to the ledger'}; {name} cannot follow that"
 

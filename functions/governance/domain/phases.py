@@ -70,8 +70,9 @@ _REVOKED = _REVIEWED.replace("-Approved", "-Revoked")
 _TESTED = f"Test/Passed {_REVIEWED} {_REVOKED} Prod/BreakGlass-Requested"
 _RELEASED_BEFORE = "Prod/Superseded Prod/RolledBack Prod/Errored Prod/Rejected"
 _REVIEWABLE = f"{_TESTED} {_RELEASED_BEFORE}"
-# After an emergency the reviews that it did without are given late, whatever became of it.
-_REVIEWABLE_LATE = f"{_REVIEWABLE} Prod/Deployed Prod/Recalled"
+# After an emergency the reviews that it did without are given late, whatever became of it. While
+# it still goes on, only those that it owes by then (domain/reviews.py).
+_REVIEWABLE_LATE = f"{_REVIEWABLE} Prod/Releasing Prod/Deployed Prod/Recalled"
 
 PHASES: tuple[Phase, ...] = (
     _phase(_DEV, "Dev/Registered", Setter.TRAINING_PIPELINE),

@@ -20,6 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.domain import phases
+
+RELEASING = "Prod/Releasing"
 KINDS = ("technical", "business", "compliance", "deployment")
 VALID_DAYS = 30  # if the tier policy has no review_valid_days
 BREAK_GLASS_VALID_HOURS = 24
@@ -128,6 +131,17 @@ def open_mandatory_review(story: Iterable[Entry]) -> dict[str, Any] | None:
         "entry_id": opened["entry_id"],
         "entry": dict(opened),
     }
+
+
+def may_be_given(before: str | None, review: str, story: Iterable[Entry]) -> bool:
+    """True if a review may be given of a version that the ledger has in the phase `before`.
+
+    `review` is the phase that gives it, `story` the entries about the version, the newest first.
+    While a version is being released nothing is reviewed but what its emergency owes already.
+    """
+    if before is None or not phases.may_follow(before, review):
+        return False
+    return before != RELEASING or open_mandatory_review(story) is not None
 
 
 def overdue(recent: Iterable[Entry], now: str) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"outcome": "ignored"}
     before = ledger.phase(story)
     compared = _compared(decision, description, story, current, recorded)
-    objections = decisions.objections(decision, by, reason, before, compared)
+    objections = decisions.objections(decision, by, reason, before, compared, story)
     recalled = decision["kind"] == decisions.RECALLED
     metadata = description.get("CustomerMetadataProperties") or {}
     recall = parts.recall_of(metadata) if recalled else None
@@ -56,10 +56,22 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if recalled:
         # A version whose promotion ended before it was recorded is known by its registration alone.
         _close(entry, recall, entry.get("candidate_id") or metadata.get("candidate-id"))
-    again = decisions.shows_again(decision["kind"], before) if current else None
-    if again:
-        registry.set_stage(decision["model_package_arn"], *again, f"After {decision['kind']}")
+    _show_again(decision, registry, ours)
     return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}
+
+
+def _show_again(decision: Mapping[str, Any], registry: Registry, ours: Writer) -> None:
+    """Let the registry show what the version is, and not what somebody said of it.
+
+    Both are asked anew: a release may have come to its end while the version was compared, and
+    what it has set since stays.
+    """
+    arn = decision["model_package_arn"]
+    again = decisions.shows_again(
+        decision["kind"], ledger.phase(ours.story(decision["model"], arn))
+    )
+    if again and approval_events.is_current(decision, registry.describe(arn)):
+        registry.set_stage(arn, *again, f"After {decision['kind']}")
 
 
 def _close(

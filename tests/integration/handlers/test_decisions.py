@@ -214,23 +214,26 @@ def test_an_approval_or_our_own_write_is_none_of_its_business(here: Organisation
 # ------------------------------------------------------------------ after an emergency
 
 
+EMERGENCY = {
+    "allowed": True,
+    "stage": "Prod",
+    "policy_digest": "0" * 64,
+    "break_glass": {"person": "alex", "reason": "outage"},
+}
+
+
 def _released_in_an_emergency(here: Organisation, due_at: str) -> tuple[str, str]:
     arn, candidate_id = _tested(here)
-    known = {"candidate_id": candidate_id}
-    verdict = {
-        "allowed": True,
-        "stage": "Prod",
-        "policy_digest": "0" * 64,
-        "break_glass": {"person": "alex", "reason": "outage"},
-    }
-    _record(here, arn, "CandidateReleased", "Prod", "Deployed", **known, verdict=verdict)
-    owed = {"waived": ["technical"], "due_at": due_at, "reason": "outage"}
-    grace = {"person": "grace"}
-    _record(
-        *(here, arn, "MandatoryReviewOpened", "Prod", "Deployed"),
-        **(known | owed | {"verdict": verdict, "approver": grace}),
-    )
+    known = {"candidate_id": candidate_id, "verdict": EMERGENCY}
+    _record(here, arn, "CandidateReleased", "Prod", "Deployed", **known)
+    _owes(here, arn, candidate_id, due_at)
     return arn, candidate_id
+
+
+def _owes(here: Organisation, arn: str, candidate_id: str, due_at: str) -> None:
+    owed = {"waived": ["technical"], "due_at": due_at, "reason": "outage"}
+    known = {"candidate_id": candidate_id, "verdict": EMERGENCY, "approver": {"person": "grace"}}
+    _record(here, arn, "MandatoryReviewOpened", "Prod", "Releasing", **known, **owed)
 
 
 def _hours_from_now(hours: int) -> str:
@@ -248,6 +251,42 @@ def test_a_late_review_closes_what_is_owed_and_the_version_stays_deployed(
     assert reviews.open_mandatory_review(_story(here, arn)) is None
     life_cycle = here.registry.versions[arn]["ModelLifeCycle"]
     assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Deployed")
+
+
+def test_what_is_owed_is_reviewed_while_the_release_still_bakes(here: Organisation) -> None:
+    arn, candidate_id = _tested(here)
+    _record(here, arn, "ReleaseStarted", "Prod", "Releasing", candidate_id=candidate_id)
+    _decide(here, arn, "Technical-Approved", TESS, "2026-01-31T13:00:00Z")
+    assert "is Prod/Releasing" in _story(here, arn)[0]["objections"][0], "nothing is owed yet"
+    assert here.registry.versions[arn]["ModelLifeCycle"]["StageStatus"] == "Releasing"
+    _owes(here, arn, candidate_id, _hours_from_now(24))
+    _decide(here, arn, "Technical-Approved", TESS, _hours_from_now(0))
+    assert "objections" not in _story(here, arn)[0]
+    assert reviews.open_mandatory_review(_story(here, arn)) is None
+    assert here.registry.versions[arn]["ModelLifeCycle"]["StageStatus"] == "Releasing"
+    assert ledger.phase(_story(here, arn)) == "Prod/Releasing"
+
+
+def test_what_a_release_has_set_meanwhile_is_not_hidden_again(
+    here: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn, candidate_id = _tested(here)
+    _record(here, arn, "ReleaseStarted", "Prod", "Releasing", candidate_id=candidate_id)
+    _owes(here, arn, candidate_id, _hours_from_now(24))
+
+    def ends(*_: Any) -> dict[str, Any]:
+        """While the version is compared the release comes to its end."""
+        deployed = {"Stage": "Prod", "StageStatus": "Deployed"}
+        here.registry.versions[arn] |= {
+            "ModelLifeCycle": deployed,
+            "LastModifiedTime": _hours_from_now(1),
+        }
+        return {"candidate": {"candidate_id": candidate_id}, "differences": []}
+
+    monkeypatch.setattr("governance.handlers.record_decision.compare_if_possible", ends)
+    _decide(here, arn, "Technical-Approved", TESS, _hours_from_now(0))
+    assert reviews.open_mandatory_review(_story(here, arn)) is None
+    assert here.registry.versions[arn]["ModelLifeCycle"]["StageStatus"] == "Deployed"
 
 
 def test_what_is_overdue_is_recorded_once(here: Organisation) -> None:

@@ -228,6 +228,34 @@ def test_a_version_that_cannot_be_reviewed_now_is_left_alone(
     assert f"is {phase}; Prod/Technical-Approved cannot follow" in error["message"]
 
 
+def test_what_an_emergency_owes_is_given_while_its_release_bakes(
+    govern: Govern, where: list[Any], session: Stubbed, reader: Stubbed
+) -> None:
+    review = given(6, "technical", "tom")
+    baking = [
+        PASSED,
+        entry(4, "ReleaseStarted", stage="Prod", stage_status="Releasing"),
+        entry(
+            *(5, "MandatoryReviewOpened"),
+            stage="Prod",
+            stage_status="Releasing",
+            candidate_id=CANDIDATE,
+            approver=by("grace"),
+            waived=["technical"],
+            due_at="2026-02-04T00:00:00Z",
+        ),
+    ]
+    knows(reader, *baking)
+    sets(session, "Technical-Approved")
+    knows(reader, review)
+    provisioned(reader, directory())
+    policy_is(reader)
+    knows(reader, *baking, review)
+    result = govern(*technical("--user", "tom"))
+    assert result.exit_code == 0, result.output
+    assert "Prod/Technical-Approved by tom is entry 6" in result.output
+
+
 def test_what_iam_denies_is_told(
     govern: Govern, where: list[Any], session: Stubbed, reader: Stubbed
 ) -> None:
