@@ -137,6 +137,8 @@ def errored(
         ("TrialLost", [*TRY, *LOOK, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
         ("TrialUndecided", [*TRY, *LOOK * 3, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
         ("ChallengerDoesNotComeUp", [*TRY, *TAKEN_BACK], "rolled_back"),
+        # A challenger that never came into service owes none of what the emergency did without.
+        ("EmergencyTrialLost", [*TRY, *LOOK, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
         ("Duplicate", ["ClaimApproval", "ApprovalClaimed?", "ReleaseAlreadyHandled"], "duplicate"),
     ],
 )
@@ -375,6 +377,19 @@ def test_a_trial_that_cannot_be_held_or_ended_alarms(
     )
     assert (ended.status, ended.error) == ("FAILED", error)
     assert cause in str(ended.cause)
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "serves"),
+    [
+        ("EmergencyTrialNotJudged", [*TRY, *LOOK[:2], *AFTER_TRIAL], False),
+        ("EmergencyChallengerStays", [*TRY, *LOOK, *LOOK, *AFTER_TRIAL], True),
+    ],
+)
+def test_an_emergency_owes_its_reviews_only_if_its_challenger_stays_in_service(
+    run: Callable[[str], Run], case: str, states: list[str], serves: bool
+) -> None:
+    assert run(case).states == errored(states, serves=serves, owed=serves)
 
 
 @pytest.mark.parametrize(
