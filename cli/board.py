@@ -331,13 +331,15 @@ def _told(
 ) -> Sequence[Mapping[str, Any]]:
     """The entries up to the one that tells of this phase; [] if the newest tells of another.
 
-    A late review, or that one is owed, is said of a version that stays what it is.
+    A late review, that one is owed, or how a release ends that somebody has rejected, is said of a
+    version that stays what it is.
     """
+    stays = phase(reversed(about)) == f"{stage}/{status}"
     for end in range(len(about), 0, -1):
         entry = about[end - 1]
         if (entry.get("stage"), entry.get("stage_status")) == (stage, status):
             return about[:end]
-        if entry["kind"] not in UNMOVING:
+        if not stays and entry["kind"] not in UNMOVING:
             break
     return []
 

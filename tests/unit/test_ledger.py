@@ -232,6 +232,51 @@ def test_a_recall_and_a_retirement_move_it(kind: str, phase: str) -> None:
     assert not phases.may_follow(phase, "Prod/Approved")
 
 
+def _at(kind: str, status: str, claim: str, decided_at: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "stage": "Prod",
+        "stage_status": status,
+        "claim_id": claim,
+        "decided_at": decided_at,
+    }
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        ("ReleaseErrored", "Errored"),
+        ("ReleaseRolledBack", "RolledBack"),
+        ("CandidateReleased", "Deployed"),
+    ],
+)
+def test_a_persons_no_stays_however_the_release_ends(ends: tuple[str, str]) -> None:
+    """As in the registry (`not_from`): who asks where the version stands gets one answer."""
+    started = _at("ReleaseStarted", "Releasing", "one", "2026-01-31T12:00:00Z")
+    serves = _at("CandidateInService", "Releasing", "one", "2026-01-31T12:00:00Z")
+    rejected = _at("VersionRejected", "Rejected", "no", "2026-01-31T13:00:00Z")
+    end = _at(*ends, "one", "2026-01-31T12:00:00Z")
+    assert ledger.phase(_story(started, rejected, end)) == "Prod/Rejected"
+    assert ledger.phase(_story(started, serves, rejected, serves, end)) == "Prod/Rejected"
+    # Its event was faster than the release that it came after.
+    assert ledger.phase(_story(rejected, started)) == "Prod/Rejected"
+    assert ledger.phase(_story(rejected, started, end)) == "Prod/Rejected"
+
+
+def test_a_no_is_over_once_something_was_decided_since() -> None:
+    rejected = _at("VersionRejected", "Rejected", "no", "2026-01-31T13:00:00Z")
+    again = _at("ReleaseStarted", "Releasing", "two", "2026-01-31T14:00:00Z")
+    errored = _at("ReleaseErrored", "Errored", "two", "2026-01-31T14:00:00Z")
+    assert ledger.phase(_story(rejected, again)) == "Prod/Releasing"
+    assert ledger.phase(_story(rejected, again, errored)) == "Prod/Errored"
+    # Approved for Test again, while the release that was rejected has not ended yet.
+    tested = {**_ended("ValidationStarted"), "stage_status": "Validating"}
+    late = _at("ReleaseErrored", "Errored", "one", "2026-01-31T12:00:00Z")
+    assert ledger.phase(_story(rejected, tested, late)) == "Prod/Errored"
+    taken_back = _at("CandidateRolledBack", "RolledBack", "back", "2026-01-31T15:00:00Z")
+    assert ledger.phase(_story(rejected, late, taken_back)) == "Prod/RolledBack"
+
+
 def test_what_serves_moves_no_version_and_neither_does_a_rollback_that_broke_at_once() -> None:
     errored = {"kind": "ReleaseErrored", "stage": "Prod", "stage_status": "Errored"}
     serves = {"kind": "CandidateInService", "stage": "Prod", "stage_status": "Releasing"}

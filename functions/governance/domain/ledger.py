@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -88,6 +88,11 @@ SERVES = ("CandidateInService", *GOOD)
 # By which it stops to serve a version, because that was not good.
 LEAVES = ("CandidateRolledBack",)
 _REPLACED = ("CandidateSuperseded", *LEAVES)
+# Where a release puts its version, and where a person's no that came after its approval stays
+# (`not_from` in release_to_prod).
+_OF_A_RELEASE = frozenset(
+    {"ReleaseStarted", "CandidateReleased", "ReleaseRolledBack", "ReleaseErrored"}
+)
 # How a drill of the way back to a version ended: it holds, or it does not.
 DRILLED = ("RollbackDrilled", "DrillFailed")
 _OPTIONAL = (
@@ -224,10 +229,12 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     `story` is the entries about the version, the newest first. A refusal that left the version
     where it was says so in its verdict; reviews, tampering, and promoting a candidate that is
     registered, move nothing. What was recalled stays recalled, whatever a workflow that was at it
-    meanwhile came to; it can only be retired.
+    meanwhile came to; it can only be retired. What a person rejected while it was being released
+    stays rejected, however that release ends.
     """
     registered, left_at = None, None
-    for entry in story:
+    entries = list(story)
+    for index, entry in enumerate(entries):
         if entry["kind"] == "VersionRecalled":
             return _RECALLED
         if left_at is not None or entry["kind"] in UNMOVING:
@@ -240,8 +247,25 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
             continue
         verdict = entry.get("verdict") or {}
         left = entry if verdict.get("allowed", True) else verdict.get("leaves")
-        if left:
+        if left and not _is_rejected(entry, entries[index + 1 :]):
             left_at = f"{left['stage']}/{left['stage_status']}"
             if entry["kind"] == "VersionRetired":
                 break
     return left_at or registered
+
+
+def _is_rejected(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> bool:
+    """True if a person said no after the release of the entry was approved, and nothing since."""
+    if entry["kind"] not in _OF_A_RELEASE:
+        return False
+    moved = (
+        one
+        for one in before
+        if one["kind"] not in UNMOVING and one.get("claim_id") != entry.get("claim_id")
+    )
+    newest = next(moved, None)
+    return (
+        newest is not None
+        and newest["kind"] == "VersionRejected"
+        and newest["decided_at"] > entry["decided_at"]
+    )

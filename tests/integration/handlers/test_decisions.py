@@ -211,6 +211,29 @@ def test_an_approval_or_our_own_write_is_none_of_its_business(here: Organisation
     assert len(_story(here, arn)) == 1
 
 
+def test_registry_and_ledger_agree_on_what_was_rejected_while_it_was_released(
+    here: Organisation,
+) -> None:
+    arn, _ = _tested(here)
+    _record(here, arn, "ReleaseStarted", "Prod", "Releasing")
+    _decide(here, arn, "Rejected", BELLA, because="complaints from ward 7")
+    for status in ("Errored", "RolledBack"):
+        here.call(
+            "set_stage",
+            promotion=here.in_central(arn, "Prod"),
+            model_package_arn=arn,
+            stage="Prod",
+            stage_status=status,
+            description="",
+            not_from={"stage": "Prod", "stage_status": "Rejected"},
+        )
+        kind = {"Errored": "ReleaseErrored", "RolledBack": "ReleaseRolledBack"}[status]
+        _record(here, arn, kind, "Prod", status)
+        life_cycle = here.registry.versions[arn]["ModelLifeCycle"]
+        shown = f"{life_cycle['Stage']}/{life_cycle['StageStatus']}"
+        assert shown == ledger.phase(_story(here, arn)) == "Prod/Rejected"
+
+
 # ------------------------------------------------------------------ after an emergency
 
 

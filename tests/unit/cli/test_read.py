@@ -397,6 +397,29 @@ def test_the_successors_approver_is_not_the_superseded_versions() -> None:
     assert [(e["version"], e["approver"]) for e in board.serving(found)] == [(2, "gwen")]
 
 
+def test_who_rejected_it_while_it_was_released_is_on_the_board_and_was_then() -> None:
+    release = {"stage": "Prod", "claim_id": "b" * 64, "approver": by("gwen")}
+    rejected = entry(
+        4,
+        "VersionRejected",
+        stage="Prod",
+        stage_status="Rejected",
+        approver=by("grace"),
+        claim_id="c" * 64,
+        decided_at="2026-01-31T13:00:00Z",
+    )
+    found = [
+        entry(3, "ReleaseStarted", stage_status="Releasing", **release),
+        rejected,
+        entry(5, "ReleaseErrored", stage_status="Errored", **release),
+    ]
+    row = board._row(Stubbed(), MODEL, summary(1, "Prod/Rejected"), found)
+    then = board._row_at(MODEL, row["model_package_arn"], found)
+    for one in (row, then):
+        assert (one["stage_status"], one["approver"]) == ("Rejected", "grace")
+        assert one["since"] == rejected["recorded_at"]
+
+
 def test_a_version_serves_from_the_moment_on_and_not_from_the_end_of_its_release() -> None:
     before = {**RELEASED, "sequence": 2, "claim_id": "a" * 64}
     claim = {"claim_id": "b" * 64, "endpoint": ENDPOINT, "approver": by("gwen")}
