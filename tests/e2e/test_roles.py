@@ -426,6 +426,14 @@ def test_who_tries_a_push_can_push_nothing(deployed: dict[str, Deployed]) -> Non
         assert not roles.allows("check-access", f"ecr:{action}", IMAGES)
 
 
+def test_who_is_told_of_an_endpoint_alone_may_look_whose_it_is(
+    deployed: dict[str, Deployed],
+) -> None:
+    for function in ("claim-rollback", "record-unfinished-run"):
+        assert deployed[CENTRAL].allows(function, "dynamodb:Scan", _table("project-directory"))
+        assert not deployed[CENTRAL].allows(function, "dynamodb:Scan", _table("claims"))
+
+
 def test_ledger_has_few_writers(deployed: dict[str, Deployed]) -> None:
     for action, resource in (
         ("dynamodb:PutItem", _table("ledger")),

@@ -118,6 +118,24 @@ def test_an_alarm_does_not_go_back_twice(serving: dict[str, Any] | None) -> None
     assert _taken_back(alarm_events.alarm(GONE_OFF), *([serving] if serving else [])) is None
 
 
+def test_what_an_alarm_has_begun_is_known_also_when_something_else_serves_since() -> None:
+    alarm = alarm_events.alarm(GONE_OFF)
+    first = _taken_back(alarm, _serving())
+    back = _serving("CandidateInService", workflow="rollback_model", claim_id="7" * 64)
+    older = _serving(claim_id="6" * 64)
+    served = [back, _serving(), _serving("CandidateInService"), older]
+    found = rollbacks.begun_by_alarm(alarm, samples.MODEL, served, REQUEST)
+    # The newest first, each release once.
+    assert found == [first, _taken_back(alarm, older)]
+    assert rollbacks.begun_by_alarm(alarm, samples.MODEL, [], REQUEST) == []
+
+
+def test_an_event_of_another_kind_tells_of_no_alarm() -> None:
+    assert alarm_events.told(GONE_OFF) == alarm_events.alarm(GONE_OFF)
+    assert alarm_events.told(FOUND) == alarm_events.found_by_release(FOUND)
+    assert alarm_events.told({"detail-type": "CandidateReleased"}) is None
+
+
 def test_an_alarm_from_before_a_version_served_says_nothing_of_it() -> None:
     alarm = alarm_events.alarm(GONE_OFF)
     later = _serving("CandidateInService", recorded_at="2026-11-21T10:00:01Z")

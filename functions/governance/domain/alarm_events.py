@@ -73,6 +73,15 @@ def found_by_release(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def told(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The alarm that asks for a rollback by this event, CloudWatch's or our own; None if none does.
+
+    InvalidInputError as above.
+    """
+    read = {DETAIL_TYPE: alarm, FOUND_BY: found_by_release}.get(str(event.get("detail-type")))
+    return None if read is None else read(event)
+
+
 def identity(found: Mapping[str, Any]) -> dict[str, Any]:
     """The alarm in the place of a person: it is nobody, and says so."""
     return {

@@ -116,6 +116,18 @@ def by_alarm(
     }
 
 
+def begun_by_alarm(
+    alarm: Mapping[str, Any], model: str, served_: Sequence[Entry], request: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The promotions by which that alarm may have begun to take back what served by then.
+
+    Like `by_alarm`, of what serves now and of what served before, the newest first: something else
+    may serve since. Whose claim the execution holds is the one.
+    """
+    found = (by_alarm(alarm, model, served_[at:], request) for at in range(len(served_)))
+    return list({one["claim_id"]: one for one in found if one}.values())
+
+
 def named(candidates: Iterable[Entry], replaced: str, version: str) -> Entry | None:
     """The newest entry by which that version (a number) served; None if it has not."""
     return next(

@@ -29,7 +29,7 @@ _DO = {
     "release_to_prod": "SageMaker may go on without it: see with `govern status` what serves, then "
     "`govern rollback` the endpoint, or approve the version for Prod again",
     "rollback_model": "SageMaker may go on without it: see with `govern status` what serves, then "
-    "ask for the rollback again",
+    "`govern rollback` the endpoint: an alarm does not ask again for the same release",
     "drill_rollback": "its Test endpoint is removed by itself: ask for the drill again",
 }
 

@@ -26,11 +26,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     found when its bake was over is told by the event of its end.
     """
     request = contracts.request("claim_rollback", event)
-    kind = request["event"].get("detail-type")
-    if kind == alarm_events.DETAIL_TYPE:
-        return _by_alarm(request, alarm_events.alarm(request["event"]))
-    if kind == alarm_events.FOUND_BY:
-        return _by_alarm(request, alarm_events.found_by_release(request["event"]))
+    alarm = alarm_events.told(request["event"])
+    if alarm is not None:
+        return _by_alarm(request, alarm)
     promotion = approval_events.rollback_request(
         request["event"], request["workflow"], request["execution_arn"]
     )

@@ -10,11 +10,20 @@ from governance.adapters import clock, workflows
 from governance.adapters.claims import Claims
 from governance.adapters.directory import Directory
 from governance.adapters.ledger import Writer
-from governance.domain import approval_events, deployments, executions, ledger, unfinished
+from governance.domain import (
+    alarm_events,
+    approval_events,
+    deployments,
+    executions,
+    ledger,
+    rollbacks,
+    unfinished,
+)
 from governance.entry import entry_point, logger
 from governance.settings import Settings
 
-# Of the entries that open a clearance: drills and validations of one model that go on at once.
+# Of the entries that open a clearance: drills and validations of one model that go on at once. Of
+# those that say what serves: what an alarm took back, and what has come since.
 _LOOK_BACK = 20
 
 settings = Settings.load()
@@ -24,9 +33,8 @@ settings = Settings.load()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Append RunUnfinished, once, with how the run ended and what to do now.
 
-    Ignored are the end of a duplicate, whose claim is another run's, that of a release which a
-    rollback has stopped, since the rollback records that, and what asked for nothing by a person:
-    what an alarm has begun is found by its first entry.
+    Ignored are the end of a duplicate, whose claim is another run's, and that of a release which a
+    rollback has stopped, since the rollback records that.
     """
     execution_arn = executions.ended(event)
     # The event of one that was stopped does not say with what.
@@ -39,12 +47,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     workflow = executions.machine(execution_arn)
     ours = Writer(settings)
-    promotion = (
-        approval_events.asked_for(asked, workflow, execution_arn)
-        if asked.get("detail-type") == approval_events.DETAIL_TYPE
-        else None
-    )
-    if promotion is None or not Claims(settings.claims_table).is_held(promotion):
+    claims = Claims(settings.claims_table)
+    may_be = _asked_for(ours, asked, workflow, execution_arn)
+    promotion = next((one for one in may_be if claims.is_held(one)), None)
+    if promotion is None:
         return {"outcome": "ignored"}
     logger.append_keys(claim_id=promotion["claim_id"])
     arn = promotion["model_package_arn"]
@@ -61,6 +67,26 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         recorded_at=clock.now(),
     )
     return {"outcome": "recorded", "sequence": ours.append(entry)}
+
+
+def _asked_for(
+    ours: Writer, asked: Mapping[str, Any], workflow: str, execution_arn: str
+) -> list[dict[str, Any]]:
+    """What the run may have been about: a person's decision, or what an alarm was to take back."""
+    if asked.get("detail-type") == approval_events.DETAIL_TYPE:
+        return [approval_events.asked_for(asked, workflow, execution_arn)]
+    alarm = alarm_events.told(asked)
+    if alarm is None:
+        return []
+    directory = Directory(settings.project_directory_table)
+    project = directory.of_endpoint(alarm["account"], alarm["endpoint_name"])
+    if project is None:
+        return []
+    model = str(project["model"])
+    changes = [e for k in ledger.SERVES for e in islice(ours.newest_first(model, k), _LOOK_BACK)]
+    served = sorted(changes, key=lambda entry: int(entry["sequence"]), reverse=True)
+    request = {"workflow": workflow, "event": asked, "execution_arn": execution_arn}
+    return rollbacks.begun_by_alarm(alarm, model, served, request)
 
 
 def _granted(ours: Writer, promotion: Mapping[str, Any]) -> str | None:

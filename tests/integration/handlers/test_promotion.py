@@ -1372,6 +1372,21 @@ def _went_off(here: Organisation, name: str, at: str = "2999-01-01T00:00:00Z") -
     }
 
 
+def _found_alarm(
+    here: Organisation, arn: str, release: dict[str, Any], deployment: dict[str, Any]
+) -> dict[str, Any]:
+    """The event of a release of that version that has found an alarm when its bake was over."""
+    event = events.example("governed-path-release-errored.alarm-after-release")
+    event["detail"] |= {
+        "model": here.model,
+        "model_package_arn": arn,
+        "claim_id": release["claim_id"],
+        "recorded_at": "2999-01-01T00:00:00Z",
+        "endpoint": {key: deployment[key] for key in ("endpoint_name", "endpoint_arn", "account")},
+    }
+    return event
+
+
 def test_an_alarm_takes_back_what_serves_although_its_release_broke_and_once(
     here: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1412,14 +1427,7 @@ def test_an_alarm_that_a_release_found_is_the_claim_of_the_alarm_itself(
     _, _, arn = here.promoted()
     deployment = _released(here, arn)
     promotion = _serves(here, arn, "CandidateInService", deployment=deployment)
-    event = events.example("governed-path-release-errored.alarm-after-release")
-    event["detail"] |= {
-        "model": here.model,
-        "model_package_arn": arn,
-        "claim_id": promotion["claim_id"],
-        "recorded_at": "2999-01-01T00:00:00Z",
-        "endpoint": {key: deployment[key] for key in ("endpoint_name", "endpoint_arn", "account")},
-    }
+    event = _found_alarm(here, arn, promotion, deployment)
     asked = {"workflow": "rollback_model", "execution_arn": EXECUTION, "event": event}
     found = here.call("claim_rollback", **asked)
     assert (found["outcome"], found["trigger"]) == ("claimed", "alarm")
@@ -2343,12 +2351,66 @@ def test_a_drill_that_was_stopped_ends_the_clearance_of_what_was_drilled(
     assert clearance.held(_story_of(here, target)) == {}
 
 
-def test_what_an_alarm_has_begun_is_nobodys_request(here: Organisation) -> None:
-    _, _, arn = here.promoted()
-    _, event = _unfinished(here, arn, "rollback_model", "Prod/Rollback-Requested")
-    alarm = events.example("cloudwatch-alarm-state-change.endpoint-alarm")
-    event["detail"]["input"] = json.dumps(alarm)
+@pytest.mark.parametrize("came_back", [False, True])
+@pytest.mark.parametrize("found_by_release", [False, True])
+def test_a_rollback_by_alarm_that_was_stopped_is_recorded_once_with_what_to_do(
+    here: Organisation, came_back: bool, found_by_release: bool
+) -> None:
+    _, _, first = here.promoted()
+    deployment = _released(here, first)
+    second = here.again(first)
+    planned = {"deployment": deployment | {"model_package_arn": second}}
+    release = _serves(here, second, "CandidateInService", **planned)
+    asked = (
+        _found_alarm(here, second, release, deployment)
+        if found_by_release
+        else _went_off(here, "errors")["event"]
+    )
+    event = _stopped(asked)
+    execution_arn = event["detail"]["executionArn"]
+    # Another run has claimed the alarm, or none has yet.
     assert here.call("record_unfinished_run", **event) == {"outcome": "ignored"}
+    claimed = here.call(
+        "claim_rollback", workflow="rollback_model", execution_arn=execution_arn, event=asked
+    )
+    assert claimed["outcome"] == "claimed"
+    if came_back:
+        # It was stopped after the endpoint had gone back: the alarm's version serves no more.
+        here.call(
+            "record",
+            kind="CandidateInService",
+            promotion=claimed["promotion"],
+            model_package_arn=first,
+            stage="Prod",
+            stage_status="Releasing",
+            deployment=deployment,
+        )
+    for _ in range(2):
+        assert here.call("record_unfinished_run", **event)["outcome"] == "recorded"
+    (told,) = [e for e in _story_of(here, second) if e["kind"] == "RunUnfinished"]
+    assert (told["workflow"], told["execution_arn"]) == ("rollback_model", execution_arn)
+    assert told["claim_id"] == claimed["promotion"]["claim_id"]
+    assert told["failure"]["Error"] == "RunAborted"
+    assert "`govern rollback` the endpoint: an alarm does not ask again" in told["reason"]
+    assert told["endpoint"]["account"] == here.directory_entry["accounts"]["prod"]
+
+
+def test_what_was_started_by_an_alarm_of_nobodys_endpoint_is_left(here: Organisation) -> None:
+    asked = _went_off(here, "errors")["event"]
+    (metric,) = asked["detail"]["configuration"]["metrics"]
+    metric["metricStat"]["metric"]["dimensions"]["EndpointName"] = "nobodys"
+    assert here.call("record_unfinished_run", **_stopped(asked)) == {"outcome": "ignored"}
+    # As somebody may start one by hand.
+    assert here.call("record_unfinished_run", **_stopped({})) == {"outcome": "ignored"}
+
+
+def _stopped(asked: dict[str, Any]) -> dict[str, Any]:
+    """The end of a rollback that this event has started, and that somebody has stopped."""
+    event = events.example("step-functions-execution-status-change.validation-aborted")
+    start = event["detail"]["executionArn"].partition(":execution:")[0]
+    execution_arn = f"{start}:execution:governed-path-rollback-model:{uuid4()}"
+    event["detail"] |= {"executionArn": execution_arn, "input": json.dumps(asked)}
+    return event
 
 
 def _story_of(here: Organisation, arn: str) -> list[dict[str, Any]]:
