@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
 from governance.adapters import waits
-from governance.domain import clearance, definitions, errors, locks
+from governance.domain import clearance, definitions, errors, guardrails, locks
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "statemachines").glob("*.asl.json"))
@@ -481,6 +482,45 @@ def test_a_release_may_take_as_long_as_its_longest_trial() -> None:
     assert (
         machine["TimeoutSeconds"] >= definitions.LONGEST_TRIAL + definitions.LONGEST_SHIFT + at_most
     )
+
+
+def waited(state: dict[str, Any]) -> float:
+    """Seconds for which a state is tried again after a TransientError."""
+    (retry,) = (one for one in state["Retry"] if one["ErrorEquals"] == ["TransientError"])
+    waits_ = (retry["IntervalSeconds"] * retry["BackoffRate"] ** n for n in range(99))
+    longest = retry["MaxDelaySeconds"]
+    short = list(takewhile(lambda seconds: seconds < longest, waits_))
+    return sum(short) + longest * (retry["MaxAttempts"] - len(short))
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        ("deploy_endpoint", "WatchEndpointAfterError"),
+        ("release_to_prod", "CheckServedConfigAfterError"),
+        ("rollback_model", "CheckServedConfigAfterError"),
+    ],
+)
+def test_an_endpoint_is_looked_at_until_no_deployment_of_a_broken_run_can_go_on(
+    machine: str, name: str
+) -> None:
+    """What comes to serve later would do so without an entry, or with nobody's alarms."""
+    state = json.loads((ROOT / "statemachines" / f"{machine}.asl.json").read_text())["States"][name]
+    assert waited(state) >= guardrails.LONGEST
+    asked = state["Arguments"]["Payload"]
+    assert name == "WatchEndpointAfterError" or asked["at_rest"] is True
+
+
+def test_a_rollback_has_the_time_to_see_what_comes_up_after_it_broke() -> None:
+    """A machine that times out records nothing."""
+    machine = json.loads((ROOT / "statemachines" / "rollback_model.asl.json").read_text())
+    found = machine["States"]
+    at_most = (
+        waited(found["LockEndpoint"])
+        + found["DeployToProd"]["TimeoutSeconds"]
+        + waited(found["CheckServedConfigAfterError"])
+    )
+    assert machine["TimeoutSeconds"] >= at_most + 3600  # for all the functions
 
 
 def test_a_wait_lives_as_long_as_the_task_that_waits() -> None:

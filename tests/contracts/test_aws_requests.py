@@ -307,6 +307,11 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert "p95 was greater" in served["taken_back"]
     assert served["versions"] == [samples.version_arn(version=2)]
     assert served["candidate_id"] == "c" * 64
+    # It names that config still, and answers nobody.
+    before, aws.endpoint = aws.endpoint, {**(aws.endpoint or {}), "EndpointStatus": "Failed"}
+    failed = aws.handler("check_served_config")({"deployment": again})["served"]
+    assert (failed["versions"], failed["candidate_id"]) == ([], None)
+    aws.endpoint = before
     # A config of another model of this account: its own ledger is not this one.
     elsewhere = {**again, "tags": {**again["tags"], "model": "another"}}
     assert aws.handler("check_served_config")({"deployment": elsewhere})["served"] == {

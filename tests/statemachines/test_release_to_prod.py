@@ -379,6 +379,16 @@ def test_a_trial_that_cannot_be_held_or_ended_alarms(
     assert cause in str(ended.cause)
 
 
+@pytest.mark.parametrize("case", ["ComesUpLate"])
+def test_a_version_that_comes_up_hours_after_its_run_broke_serves_with_an_entry(
+    run: Callable[[str], Run], case: str
+) -> None:
+    """As a first release does: there is nothing that it could be taken back to."""
+    ended = run(case)
+    assert ended.states == errored(until("DeployToProd"), serves=True)
+    assert (ended.error, ended.tries["CheckServedConfigAfterError"]) == ("States.TaskFailed", 101)
+
+
 @pytest.mark.parametrize(
     ("case", "states", "serves"),
     [

@@ -267,6 +267,15 @@ def test_a_rollback_that_does_not_serve_alarms(
     assert cause in str(ended.cause)
 
 
+@pytest.mark.parametrize("case", ["ComesUpLate"])
+def test_what_comes_to_serve_again_hours_after_the_run_broke_does_so_with_an_entry(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert ended.states == errored(until("DeployToProd"))
+    assert (ended.error, ended.tries["CheckServedConfigAfterError"]) == ("States.TaskFailed", 101)
+
+
 @pytest.mark.parametrize(
     ("case", "states", "cause"),
     [

@@ -93,6 +93,44 @@ def test_an_endpoint_heads_for_what_it_serves_or_is_moving_to() -> None:
     assert not outcomes.is_heading_for(_endpoint("Deleting", "old"), "old")
 
 
+@pytest.mark.parametrize(
+    ("status", "served", "pending", "on_its_way"),
+    [
+        ("Creating", "new", "new", True),
+        ("Creating", "new", None, True),
+        ("Updating", "old", "new", True),
+        ("RollingBack", "old", "new", True),
+        # It has arrived: its instances are scaled, or somebody puts another config there.
+        ("Updating", "new", None, False),
+        ("Updating", "new", "by-hand", False),
+        # It comes no more, or something else does.
+        ("InService", "old", None, False),
+        ("FAILED", "new", None, False),
+        ("Deleting", "new", None, False),
+        ("Updating", "old", "by-hand", False),
+        ("Absent", None, None, False),
+    ],
+)
+def test_what_may_still_come_to_serve_is_known(
+    status: str, served: str | None, pending: str | None, on_its_way: bool
+) -> None:
+    endpoint = {"EndpointStatus": status}
+    endpoint |= {"EndpointConfigName": served} if served else {}
+    endpoint |= {"PendingDeploymentSummary": {"EndpointConfigName": pending}} if pending else {}
+    assert outcomes.is_on_its_way_to(endpoint, "new") is on_its_way
+
+
+@pytest.mark.parametrize(
+    ("status", "silent"),
+    [
+        *((status, True) for status in ("Absent", "Creating", "FAILED", "OutOfService")),
+        *((status, False) for status in ("InService", "UPDATING", "UpdateRollbackFailed")),
+    ],
+)
+def test_an_endpoint_that_answers_nobody_serves_nothing(status: str, silent: bool) -> None:
+    assert outcomes.answers_nobody(status) is silent
+
+
 @pytest.mark.parametrize("status", ["Failed", "FAILED", "UpdateRollbackFailed"])
 def test_what_served_before_is_asked_for_anew_when_the_endpoint_has_failed(status: str) -> None:
     """It names the champion's config still; a deployment of our own is not begun twice."""

@@ -143,6 +143,7 @@ def _requests() -> dict[str, dict[str, Any]]:
                 **only_deployment,
                 **only_promotion,
                 "after_bake": True,
+                "at_rest": True,
                 "since": None,
             },
             "watch_endpoint": {**only_deployment, "unrecorded": True, "take_back": True},

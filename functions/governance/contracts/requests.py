@@ -260,7 +260,12 @@ REQUESTS: dict[str, dict[str, Any]] = {
     # Only the second look of a release comes after its bake, and asks for its approval too.
     "check_served_config": _closed(
         {"deployment": _DEPLOYMENT},
-        {"after_bake": {"type": "boolean"}, "since": _OPTIONAL_TEXT, "promotion": _PROMOTION},
+        {
+            "after_bake": {"type": "boolean"},
+            "at_rest": {"type": "boolean"},
+            "since": _OPTIONAL_TEXT,
+            "promotion": _PROMOTION,
+        },
     ),
     "watch_endpoint": _closed(
         {"deployment": _DEPLOYMENT},

@@ -20,7 +20,8 @@ METRICS = "AWS/SageMaker"
 # Nobody publishes it: the alarm on it has the state that somebody gives it.
 _STOP_NAMESPACE, _STOP_METRIC = "GovernedPath", "StopRequested"
 _LONGEST_TERMINATION = 3600  # seconds; SageMaker keeps the old instances no longer
-_SHORTEST, _LONGEST, _TO_START = 600, 28_800, 1800  # seconds of a whole deployment
+# Seconds of a whole deployment; SageMaker gives none more.
+_SHORTEST, LONGEST, _TO_START = 600, 28_800, 1800
 _LONGEST_REASON = 300  # characters of what CloudWatch says of one alarm
 
 
@@ -92,7 +93,7 @@ def deployment_config(deployment: Deployment) -> dict[str, Any] | None:
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": _routing(strategy),
             "TerminationWaitInSeconds": wait,
-            "MaximumExecutionTimeoutInSeconds": min(_LONGEST, max(_SHORTEST, total + _TO_START)),
+            "MaximumExecutionTimeoutInSeconds": min(LONGEST, max(_SHORTEST, total + _TO_START)),
         },
         "AutoRollbackConfiguration": {
             "Alarms": [{"AlarmName": name} for name in alarm_names(deployment)]

@@ -12,6 +12,7 @@ FAILED = "failed"
 ROLLED_BACK = "rolled_back"
 
 _FAILED = {"Failed", "UpdateRollbackFailed", "OutOfService"}
+_SILENT = {"Absent", "Creating", "Deleting", "Failed", "OutOfService"}
 
 
 def endpoint_change(event: Mapping[str, Any]) -> tuple[str, str]:
@@ -50,6 +51,14 @@ def is_serving(status: str) -> bool:
     return pascal_status(status) in {"InService", "Updating", "SystemUpdating"}
 
 
+def answers_nobody(status: str) -> bool:
+    """True if an endpoint with this status (either spelling) serves nothing, whatever it names.
+
+    "Absent" stands for one that is not there.
+    """
+    return pascal_status(status) in _SILENT
+
+
 def is_heading_for(endpoint: Mapping[str, Any], config_name: str) -> bool:
     """True if the endpoint serves this config or is on its way to it (DescribeEndpoint).
 
@@ -59,6 +68,14 @@ def is_heading_for(endpoint: Mapping[str, Any], config_name: str) -> bool:
         return False
     pending = endpoint.get("PendingDeploymentSummary") or {}
     return config_name in {endpoint.get("EndpointConfigName"), pending.get("EndpointConfigName")}
+
+
+def is_on_its_way_to(endpoint: Mapping[str, Any], config_name: str) -> bool:
+    """True if the endpoint, a new one or not, may still come to serve this config, or fail to."""
+    status = str(endpoint["EndpointStatus"])
+    if may_be_final(status) or not is_heading_for(endpoint, config_name):
+        return False
+    return endpoint.get("EndpointConfigName") != config_name or not is_serving(status)
 
 
 def is_moving_to(endpoint: Mapping[str, Any], config_name: str) -> bool:

@@ -11,6 +11,7 @@ from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
 from governance.adapters.sessions import Sessions
 from governance.domain import clearance, guardrails, outcomes
+from governance.domain.errors import TransientError
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -25,7 +26,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     is that of a version which serves alone instead, if we deployed it; `moving_to` the config that
     the endpoint is on its way to. With `after_bake` it had come into service before;
     `since` is when the alarms were set back for this deployment. With a `promotion`, `withdrawn`
-    says what of its approval was taken back since, by the ledger.
+    says what of its approval was taken back since, by the ledger. With `at_rest`, TransientError
+    while the endpoint is on its way to the intended config.
     """
     request = contracts.request("check_served_config", event)
     deployment = request["deployment"]
@@ -33,13 +35,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     endpoints = Endpoints(session)
     endpoint = endpoints.find(deployment["endpoint_name"]) or {"EndpointStatus": "Absent"}
     status = outcomes.pascal_status(endpoint["EndpointStatus"])
+    if request.get("at_rest") and outcomes.is_on_its_way_to(endpoint, deployment["config_name"]):
+        raise TransientError(
+            f"endpoint {deployment['endpoint_name']} is {status}, on its way to "
+            f"{deployment['config_name']}; what serves is known when it has come to rest"
+        )
     served = endpoint.get("EndpointConfigName")
     intended = served == deployment["config_name"] and outcomes.is_serving(status)
     pending = (endpoint.get("PendingDeploymentSummary") or {}).get("EndpointConfigName")
     raised: list[dict[str, str]] = []
     versions, candidate_id = [deployment["model_package_arn"]], deployment["candidate_id"]
     if not intended:
-        versions, candidate_id = _instead(endpoints, served, deployment["tags"].get("model"))
+        named = None if outcomes.answers_nobody(status) else served
+        versions, candidate_id = _instead(endpoints, named, deployment["tags"].get("model"))
     if not intended and deployment["release"]:
         names = guardrails.alarm_names(deployment)
         since = request.get("since") or endpoints.made_at(deployment["config_name"])

@@ -332,6 +332,40 @@ def test_a_release_that_nobody_goes_on_with_is_taken_back(there: Prod) -> None:
     assert there.server.settled(NAME)["EndpointConfigName"] == next_["config_name"]
 
 
+def test_a_first_release_that_nobody_goes_on_with_is_waited_for_until_it_serves(
+    there: Prod,
+) -> None:
+    """There is nothing to take it back to, so it comes to serve, and has to be known to."""
+    killed = there.plan("killed", SLOWLY, **NEW)
+    there.begin(killed)
+    broken = {"unrecorded": True, "take_back": True}
+    with pytest.raises(TransientError, match="is Creating; what serves is known when"):
+        there.call("watch_endpoint", killed, **broken)
+    with pytest.raises(TransientError, match="is Creating, on its way to"):
+        there.call("check_served_config", killed, at_rest=True)
+    # Nobody is answered yet, although the endpoint names the config.
+    early = there.call("check_served_config", killed)["served"]
+    assert (early["config_name"], early["versions"]) == (killed["config_name"], [])
+    there.server.settled(NAME)
+    assert there.call("watch_endpoint", killed, **broken)["alarms"] != []
+    served = there.call("check_served_config", killed, at_rest=True)["served"]
+    assert (served["intended"], served["versions"]) == (True, [killed["model_package_arn"]])
+
+
+def test_what_a_rollback_has_begun_is_waited_for_until_it_serves(there: Prod) -> None:
+    there.release(there.plan("old", **OLD))
+    back = there.plan("back", SLOWLY, **NEW)
+    there.begin(back)
+    with pytest.raises(TransientError, match="is Updating, on its way to"):
+        there.call("check_served_config", back, at_rest=True)
+    there.server.settled(NAME)
+    assert there.call("check_served_config", back, at_rest=True)["served"]["intended"]
+    # What is not on its way to it is nothing to wait for.
+    other = {**back, "config_name": "another"}
+    there.begin(there.plan("next", SLOWLY, **NEW))
+    assert not there.call("check_served_config", other, at_rest=True)["served"]["intended"]
+
+
 def test_a_champion_that_serves_until_a_trial_comes_is_put_back_after_it(there: Prod) -> None:
     old = there.plan("old", alarms=[ERRORS])
     there.release(old)
