@@ -122,6 +122,9 @@ class Stored:
     def read(self, location: Mapping[str, Any], limit: int = 0) -> bytes:
         return self.objects[location["key"]]
 
+    def open(self, location: Mapping[str, Any], limit: int = 0) -> io.BytesIO:
+        return io.BytesIO(self.read(location))
+
     def read_json(self, location: Mapping[str, Any], limit: int = 0) -> Any:
         return json.loads(self.read(location))
 
@@ -140,7 +143,7 @@ def parameters(suite: str, **changed: Any) -> dict[str, Any]:
 def score(bench: Bench, size: int = 100) -> list[dict[str, Any]]:
     """Every shard of the holdout, scored and stored."""
     shards: list[dict[str, Any]] = []
-    for rows in suite_plans.shards(len(holdout.rows_of(bench.artifacts, bench.objects)), size):
+    for rows in suite_plans.shards(holdout.count(bench.artifacts, bench.objects), size):
         document = holdout.score(bench, CANDIDATE, rows["from"], rows["to"])
         if isinstance(document, str):
             shards.append({**rows, "problems": document})

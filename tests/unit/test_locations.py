@@ -51,6 +51,25 @@ def test_parts_cover_an_object_without_gap_or_overlap(sizes: list[int]) -> None:
     assert [first for _, first, _ in parts] == [0, *(last + 1 for _, _, last in parts[:-1])]
 
 
+@given(SIZES, SIZES)
+def test_bytes_that_come_piece_by_piece_have_the_same_digest(
+    parts: list[int], pieces: list[int]
+) -> None:
+    body = bytes(number % 251 for number in range(sum(parts)))
+    for location in (
+        {"sha256": "0"},
+        {"sha256": "0-1", "part_sizes": locations.run_lengths(parts)},
+    ):
+        digest, rest = locations.Digest(location), body
+        for size in pieces:
+            digest.update(rest[:size])
+            rest = rest[size:]
+        if rest:
+            assert digest.hexdigest() != locations.digest_of(body, location)
+        digest.update(rest)
+        assert digest.hexdigest() == locations.digest_of(body, location)
+
+
 @given(SIZES, st.randoms(use_true_random=False))
 def test_bytes_have_the_digest_that_their_location_would_have(sizes: list[int], dice: Any) -> None:
     body = bytes(dice.randrange(256) for _ in range(sum(sizes)))

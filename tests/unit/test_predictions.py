@@ -30,9 +30,9 @@ def test_shards_in_any_order_are_the_whole(parts: list[list[int]]) -> None:
     documents = [shard(start, part) for start, part in zip(starts, parts, strict=True)]
     labels = [label for part in parts for label in part]
     found = predictions.merged(list(reversed(documents)), "a" * 64, len(labels))
-    assert found.labels == labels
-    assert found.decisions == [bool(label) for label in labels]
-    assert found.probabilities == [0.5 + label / 10 for label in labels]
+    assert list(found.labels) == labels
+    assert list(found.decisions) == [bool(label) for label in labels]
+    assert list(found.probabilities) == [0.5 + label / 10 for label in labels]
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,9 @@ def test_what_is_not_the_whole_is_refused(
 
 
 def test_groups_are_values_or_bands() -> None:
-    rows = [{"sex": "f", "age": "61"}, {"sex": "m", "age": "20"}, {"sex": "f", "age": "60"}]
-    assert predictions.groups(rows, [{"name": "sex", "column": "sex"}, BANDS]) == [
+    columns = {"sex": ["f", "m", "f"], "age": ["61", "20", "60"]}
+    found = predictions.groups(columns, [{"name": "sex", "column": "sex"}, BANDS])
+    assert [(name, value, list(rows)) for name, value, rows in found] == [
         ("sex", "f", [0, 2]),
         ("sex", "m", [1]),
         ("age_band", "old", [0, 2]),
@@ -66,20 +67,20 @@ def test_groups_are_values_or_bands() -> None:
 @pytest.mark.parametrize("age", ["-1", "unknown", ""])
 def test_a_row_in_no_band_is_named(age: str) -> None:
     with pytest.raises(InvalidInputError, match=r"row 2.*column age"):
-        predictions.groups([{"age": "1"}, {"age": age}], [BANDS])
+        predictions.groups({"age": ["1", age]}, [BANDS])
 
 
 def test_an_attribute_with_too_many_values_is_named() -> None:
-    rows = [{"patient": str(number)} for number in range(21)]
+    patients = [str(number) for number in range(21)]
     attribute = {"name": "patient", "column": "patient"}
-    assert len(predictions.groups(rows[:20], [attribute])) == 20
+    assert len(predictions.groups({"patient": patients[:20]}, [attribute])) == 20
     with pytest.raises(InvalidInputError, match=r"21 values.*bands"):
-        predictions.groups(rows, [attribute])
+        predictions.groups({"patient": patients}, [attribute])
 
 
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(InvalidInputError, match="no column age"):
-        predictions.groups([{"sex": "f"}], [BANDS])
+        predictions.groups({"sex": ["f"]}, [BANDS])
 
 
 def test_attributes_are_the_definitions_or_as_registered_or_columns() -> None:

@@ -98,6 +98,29 @@ def test_a_holdout_without_rows_is_still_asked_for() -> None:
     assert suite_plans.shards(0, 100) == [{"from": 0, "to": 0}]
 
 
+@pytest.mark.parametrize(
+    ("rows", "per_shard", "says"),
+    [
+        (suite_plans.MOST_ROWS + 1, 10_000, "500,001 rows; at most 500,000.*sample"),
+        (suite_plans.MOST_ROWS, 1_999, "is 1,999.*251 shards.*at most 250"),
+        (100, 50_001, "is 50,001.*at most 50,000"),
+    ],
+)
+def test_a_holdout_that_no_function_could_judge_is_refused(
+    rows: int, per_shard: int, says: str
+) -> None:
+    quality = [{"name": "quality", "parameters": {"rows_per_shard": per_shard}}]
+    with pytest.raises(InvalidInputError, match=says):
+        plan(chosen=quality, rows=rows)
+    assert plan(chosen=[{"name": "contract"}], rows=rows)["shards"] == []
+
+
+def test_the_largest_holdout_is_planned() -> None:
+    quality = [{"name": "quality", "parameters": {"rows_per_shard": 2_000}}]
+    found = plan(chosen=quality, rows=suite_plans.MOST_ROWS)["shards"]
+    assert (len(found), found[-1]["to"]) == (suite_plans.MOST_SHARDS, suite_plans.MOST_ROWS)
+
+
 def test_a_project_is_never_held_to_less_than_its_tier() -> None:
     tier = {"auc_min": 0.75, "latency_p95_ms_max": 500.0}
     own = {"auc_min": 0.7, "latency_p95_ms_max": 200.0, "throughput_rps_min": 3.0}

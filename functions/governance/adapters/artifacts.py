@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST_REPORT = 1024**2  # bytes; what we read of a report, a policy or a manifest
 LARGEST_LISTING = 64 * 1024**2  # bytes; of the objects of one prefix, some 200,000
+_CHUNK = 1024**2  # bytes
 
 
 class Artifacts:
@@ -227,24 +229,25 @@ class Artifacts:
 
         InvalidInputError if it is larger than `limit` bytes, IntegrityError if the digest differs.
         """
+        with self.open(location, limit) as body:
+            return body.read()
+
+    def open(self, location: Mapping[str, Any], limit: int) -> io.BufferedReader:
+        """The same as a file, of which nobody has to keep more than he needs.
+
+        Raises what `read` does; IntegrityError at the end of the file: until then nothing proves
+        what was read, so nothing may be done with it.
+        """
         bucket, key, version_id = location["bucket"], location["key"], location.get("version_id")
         name = _name(bucket, key, version_id)
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
         with errors.translated(f"read {name}"):
             answer = self._s3.get_object(Bucket=bucket, Key=key, **version)
-            if answer["ContentLength"] > limit:
-                raise InvalidInputError(
-                    f"{name} has {answer['ContentLength']} bytes; at most {limit} are read"
-                )
-            body = answer["Body"].read()
-        expected = location.get("sha256")
-        found = locations.digest_of(body, location) if expected else None
-        if found != expected:
-            raise IntegrityError(
-                f"{name} has sha256 {found}, recorded is {expected}; "
-                "the object was replaced after it was recorded"
+        if answer["ContentLength"] > limit:
+            raise InvalidInputError(
+                f"{name} has {answer['ContentLength']} bytes; at most {limit} are read"
             )
-        return bytes(body)
+        return io.BufferedReader(_Verified(answer["Body"], location, name), _CHUNK)
 
     def read_json(self, location: Mapping[str, Any], limit: int = LARGEST_REPORT) -> Any:
         """The JSON value in a small object; InvalidInputError if it is not JSON."""
@@ -343,6 +346,49 @@ class Artifacts:
                 "it was not written by the copy"
             )
         return _location(bucket, key, head, _stored_digest(head, name, declared_sha256))
+
+
+class _Verified(io.RawIOBase):
+    """What S3 answers, held against the location's `sha256`, if it has one, when it has ended."""
+
+    def __init__(self, body: Any, location: Mapping[str, Any], name: str) -> None:
+        self._body, self._name = body, name
+        self._expected = location.get("sha256") or None
+        self._digest = locations.Digest(location) if self._expected else None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._take(len(buffer))
+        buffer[: len(chunk)] = chunk
+        if not chunk:
+            self._verify()
+        return len(chunk)
+
+    def readall(self) -> bytes:
+        body = self._take(None)
+        self._verify()
+        return body
+
+    def _take(self, most: int | None) -> bytes:
+        with errors.translated(f"read {self._name}"):
+            chunk: bytes = self._body.read(most)
+        if self._digest is not None:
+            self._digest.update(chunk)
+        return chunk
+
+    def _verify(self) -> None:
+        found = self._digest.hexdigest() if self._digest is not None else None
+        if found != self._expected:
+            raise IntegrityError(
+                f"{self._name} has sha256 {found}, recorded is {self._expected}; "
+                "the object was replaced after it was recorded"
+            )
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
 
 
 def of_role(objects: Sequence[Mapping[str, Any]], role: str) -> Mapping[str, Any]:

@@ -7,8 +7,10 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from typing import Any
 
 from governance.adapters import statistics
@@ -23,18 +25,60 @@ LARGEST_SHARD = 16 * 1024**2
 ROWS_PER_CALL = 100
 
 Location = Mapping[str, Any]
+Groups = list[tuple[str, str, Sequence[int]]]
 
 
-def rows_of(artifacts: Artifacts, objects: Sequence[Location]) -> list[dict[str, str]]:
-    """The rows of the fixed holdout, by column name."""
-    body = artifacts.read(of_role(objects, "holdout"), LARGEST_HOLDOUT)
-    return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
+def count(artifacts: Artifacts, objects: Sequence[Location]) -> int:
+    """How many rows the fixed holdout has; none of them is kept."""
+    return max(0, sum(1 for _ in _lines(artifacts, objects)) - 1)
+
+
+def rows_of(
+    artifacts: Artifacts, objects: Sequence[Location], first: int, last: int
+) -> list[dict[str, str]]:
+    """The rows `first` to `last` of the fixed holdout, by column name; no others are kept."""
+    lines = _lines(artifacts, objects)
+    names = next(lines, [])
+    rows = [
+        dict(zip_longest(names, row[: len(names)], fillvalue=""))
+        for row in islice(lines, first, last)
+    ]
+    deque(lines, maxlen=0)  # only at its end the file is proven to be the registered one
+    return rows
+
+
+def groups_of(bench: Bench, chosen: Sequence[Any]) -> tuple[int, Groups]:
+    """(rows of the fixed holdout, its subgroups); only the values that these are of are kept.
+
+    `chosen` are the definition's attributes; without any, those that were registered.
+    """
+    lines = _lines(bench.artifacts, bench.objects)
+    names = next(lines, [])
+    attributes = predictions.attributes_of(chosen, bench.report(), names)
+    wanted = {str(one["column"]) for one in attributes}
+    places = [(names.index(name), name) for name in sorted(wanted.intersection(names))]
+    columns: dict[str, list[str]] = {name: [] for _, name in places}
+    known: dict[str, str] = {}  # one text for all rows that say the same
+    rows = 0
+    for row in lines:
+        rows += 1
+        for place, name in places:
+            text = row[place] if place < len(row) else ""
+            columns[name].append(known.setdefault(text, text))
+    return rows, predictions.groups(columns, attributes)
+
+
+def _lines(artifacts: Artifacts, objects: Sequence[Location]) -> Iterator[list[str]]:
+    """The columns' names, then row by row; IntegrityError after the last if they are others."""
+    with artifacts.open(of_role(objects, "holdout"), LARGEST_HOLDOUT) as body:
+        text = io.TextIOWrapper(body, encoding="utf-8-sig", newline="")
+        yield from (line for line in csv.reader(text) if line)
 
 
 def score(bench: Bench, candidate_id: str, first: int, last: int) -> dict[str, Any] | str:
     """The shard of rows `first` to `last`, or what is wrong with the endpoint's answers."""
     location = of_role(bench.objects, "holdout")
-    rows = rows_of(bench.artifacts, bench.objects)[first:last]
+    rows = rows_of(bench.artifacts, bench.objects, first, last)
     instances, labels = probes.instances_from_rows(rows, bench.sample())
     batches = [
         instances[start : start + ROWS_PER_CALL]
@@ -86,7 +130,8 @@ class Judge:
     bench: Bench
     shards: Sequence[Location]
     champion: Mapping[str, Any] | None = None
-    _rows: list[dict[str, str]] = field(default_factory=list)
+    _predictions: list[Predictions] = field(default_factory=list)
+    _read: dict[str, tuple[int, Groups]] = field(default_factory=dict)
     _subgroups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, suite: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +159,7 @@ class Judge:
         return max((int(shard["to"]) for shard in self.shards), default=0)
 
     def _quality(self, parameters: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-        ours, report = self._ours(), self.bench.report()
+        ours, report = self._ours([]), self.bench.report()
         measured = statistics.metrics(ours.labels, ours.probabilities)
         subgroups = self._subgroups_by(parameters, [])
         registered = [
@@ -152,7 +197,7 @@ class Judge:
         champion = self.champion
         if champion is None:
             raise InvalidInputError("suite comparison was planned without a champion")
-        ours, theirs = self._ours(), self._merged(champion["shards"])
+        ours, theirs = self._ours([]), self._merged(champion["shards"])
         resamples, confidence = parameters["resamples"], parameters["confidence"]
 
         def paired(chosen: Sequence[int]) -> dict[str, Any]:
@@ -186,12 +231,15 @@ class Judge:
         checks = suites.comparison_checks(overall, subgroups, self.bench.thresholds)
         return checks, metrics, details
 
-    def _ours(self) -> Predictions:
-        return self._merged(self.shards, len(self._read_rows()))
+    def _ours(self, chosen: Sequence[Any]) -> Predictions:
+        if not self._predictions:
+            rows, _ = self._holdout(chosen)
+            self._predictions.append(self._merged(self.shards, rows))
+        return self._predictions[0]
 
     def _merged(self, shards: Sequence[Location], rows: int | None = None) -> Predictions:
         location = of_role(self.bench.objects, "holdout")
-        documents = [self._document(shard) for shard in shards]
+        documents = (self._document(shard) for shard in shards)
         return predictions.merged(documents, location["sha256"], rows)
 
     def _document(self, shard: Location) -> Any:
@@ -201,15 +249,14 @@ class Judge:
             {"bucket": bucket, "key": key, **named}, LARGEST_SHARD
         )
 
-    def _read_rows(self) -> list[dict[str, str]]:
-        if not self._rows:
-            self._rows = rows_of(self.bench.artifacts, self.bench.objects)
-        return self._rows
+    def _groups(self, chosen: Sequence[Any]) -> Groups:
+        return self._holdout(chosen)[1]
 
-    def _groups(self, chosen: Sequence[Any]) -> list[tuple[str, str, list[int]]]:
-        rows = self._read_rows()
-        attributes = predictions.attributes_of(chosen, self.bench.report(), list(rows[0]))
-        return predictions.groups(rows, attributes)
+    def _holdout(self, chosen: Sequence[Any]) -> tuple[int, Groups]:
+        key = json.dumps(chosen)
+        if key not in self._read:
+            self._read[key] = groups_of(self.bench, chosen)
+        return self._read[key]
 
     def _subgroups_by(
         self, parameters: Mapping[str, Any], chosen: Sequence[Any]
@@ -217,7 +264,7 @@ class Judge:
         settings = (parameters["resamples"], parameters["confidence"])
         key = json.dumps([settings, chosen])
         if key not in self._subgroups:
-            ours = self._ours()
+            ours = self._ours(chosen)
             self._subgroups[key] = [
                 {
                     "attribute": attribute,

@@ -77,7 +77,7 @@ def intervals(
 def subgroup(
     labels: Sequence[int],
     probabilities: Sequence[float],
-    decisions: Sequence[bool],
+    decisions: Sequence[int],
     resamples: int = 999,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def paired(
 
 
 def decisions(
-    labels: Sequence[int], champion: Sequence[bool], challenger: Sequence[bool], confidence: float
+    labels: Sequence[int], champion: Sequence[int], challenger: Sequence[int], confidence: float
 ) -> dict[str, Any]:
     """McNemar's exact test of who decides rightly where the two differ."""
     from scipy import stats

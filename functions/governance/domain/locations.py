@@ -75,16 +75,42 @@ def part_ranges(part_sizes: Iterable[Sequence[int]]) -> Iterator[tuple[int, int,
             number, first = number + 1, first + size
 
 
+class Digest:
+    """The digest of bytes that come piece by piece, taken as the location's was."""
+
+    def __init__(self, location: Mapping[str, Any]) -> None:
+        in_parts = is_in_parts(location)
+        self._sizes = iter(
+            [size for count, size in location["part_sizes"] for _ in range(count)]
+            if in_parts
+            else []
+        )
+        self._parts: list[str] | None = [] if in_parts else None
+        self._room = next(self._sizes, None)  # bytes until the part ends
+        self._hash = hashlib.sha256()
+
+    def update(self, body: bytes) -> None:
+        """Take the next bytes."""
+        view = memoryview(body)
+        while self._parts is not None and self._room is not None and len(view) >= self._room:
+            self._hash.update(view[: self._room])
+            self._parts.append(self._hash.hexdigest())
+            view, self._hash = view[self._room :], hashlib.sha256()
+            self._room = next(self._sizes, None)
+        self._hash.update(view)
+        if self._room is not None:
+            self._room -= len(view)
+
+    def hexdigest(self) -> str:
+        """Of all bytes so far; of one in parts, of those parts that are complete."""
+        return self._hash.hexdigest() if self._parts is None else composite(self._parts)
+
+
 def digest_of(body: bytes, location: Mapping[str, Any]) -> str:
     """The digest of bytes, taken as the location's was."""
-    if not is_in_parts(location):
-        return hashlib.sha256(body).hexdigest()
-    return composite(
-        [
-            hashlib.sha256(body[first : last + 1]).hexdigest()
-            for _, first, last in part_ranges(location["part_sizes"])
-        ]
-    )
+    digest = Digest(location)
+    digest.update(body)
+    return digest.hexdigest()
 
 
 def prefix_of(

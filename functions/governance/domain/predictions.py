@@ -6,7 +6,8 @@ from 0, and `to` is the first that is not in it. `holdout` {uri, version_id, sha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,14 @@ SCHEMA = "governed-path/predictions/v1"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Labels (0 or 1), probabilities and decisions of all rows, in the holdout's order."""
+    """Labels, probabilities and decisions of all rows, in the holdout's order.
 
-    labels: Sequence[int]
-    probabilities: Sequence[float]
-    decisions: Sequence[bool]
+    Arrays, since there may be millions: labels and decisions of 0 or 1, in a byte each.
+    """
+
+    labels: array[int]
+    probabilities: array[float]
+    decisions: array[int]
 
 
 def shard(
@@ -46,55 +50,69 @@ def shard(
 
 
 def merged(
-    documents: Sequence[Mapping[str, Any]], holdout_sha256: str, rows: int | None = None
+    documents: Iterable[Mapping[str, Any]], holdout_sha256: str, rows: int | None = None
 ) -> Predictions:
-    """All shards as one. IntegrityError if they are of another holdout, or rows are missing."""
-    ordered = sorted(documents, key=lambda document: int(document["from"]))
+    """All shards as one. IntegrityError if they are of another holdout, or rows are missing.
+
+    The documents are taken one at a time, in any order, and none is kept.
+    """
+    ordered = sorted((_part(one, holdout_sha256) for one in documents), key=lambda part: part[0])
+    whole = Predictions(array("b"), array("d"), array("b"))
     expected = 0
-    for document in ordered:
-        if document["schema"] != SCHEMA or document["holdout"]["sha256"] != holdout_sha256:
-            raise IntegrityError(
-                f"predictions of rows {document['from']} to {document['to']} are "
-                f"{document['schema']} of holdout {document['holdout']['sha256']}; expected "
-                f"{SCHEMA} of {holdout_sha256}"
-            )
-        if document["from"] != expected or len(document["labels"]) != document["to"] - expected:
+    for first, after, part in ordered:
+        if first != expected or len(part.labels) != after - expected:
             raise IntegrityError(f"predictions of row {expected} and later are missing")
-        expected = int(document["to"])
+        whole.labels.extend(part.labels)
+        whole.probabilities.extend(part.probabilities)
+        whole.decisions.extend(part.decisions)
+        expected = after
     if rows is not None and expected != rows:
         raise IntegrityError(f"there are predictions of {expected} rows; the holdout has {rows}")
-    return Predictions(
-        labels=[label for one in ordered for label in one["labels"]],
-        probabilities=[value for one in ordered for value in one["probabilities"]],
-        decisions=[value for one in ordered for value in one["decisions"]],
+    return whole
+
+
+def _part(document: Mapping[str, Any], holdout_sha256: str) -> tuple[int, int, Predictions]:
+    if document["schema"] != SCHEMA or document["holdout"]["sha256"] != holdout_sha256:
+        raise IntegrityError(
+            f"predictions of rows {document['from']} to {document['to']} are "
+            f"{document['schema']} of holdout {document['holdout']['sha256']}; expected "
+            f"{SCHEMA} of {holdout_sha256}"
+        )
+    found = Predictions(
+        labels=array("b", document["labels"]),
+        probabilities=array("d", document["probabilities"]),
+        decisions=array("b", document["decisions"]),
     )
+    return int(document["from"]), int(document["to"]), found
 
 
 def groups(
-    rows: Sequence[Mapping[str, str]],
+    columns: Mapping[str, Sequence[str]],
     attributes: Sequence[Mapping[str, Any]],
-) -> list[tuple[str, str, list[int]]]:
+) -> list[tuple[str, str, Sequence[int]]]:
     """[(attribute, value, numbers of its rows)] by the attributes [{name, column, bands?}].
 
-    Bands are [{value, from}], each from its first number on. InvalidInputError names the column
-    or the row that does not fit, or an attribute with too many values.
+    `columns` are the holdout's values by column, of the attributes' columns at least. Bands are
+    [{value, from}], each from its first number on. InvalidInputError names the column or the row
+    that does not fit, or an attribute with too many values.
     """
-    found = []
+    found: list[tuple[str, str, Sequence[int]]] = []
     for attribute in attributes:
         column = attribute["column"]
-        if rows and column not in rows[0]:
+        if column not in columns:
             raise InvalidInputError(
                 f"the holdout has no column {column}, which attribute {attribute['name']} is of"
             )
-        members: dict[str, list[int]] = {}
-        for number, row in enumerate(rows):
-            members.setdefault(_value(row[column], attribute, number), []).append(number)
+        values = [_value(text, attribute, row) for row, text in enumerate(columns[column])]
+        members = {value: array("L") for value in sorted(set(values))}
         if len(members) > MOST_SUBGROUPS:
             raise InvalidInputError(
                 f"attribute {attribute['name']} has {len(members)} values in column {column}; at "
                 f"most {MOST_SUBGROUPS} are told apart: give it bands"
             )
-        found += [(str(attribute["name"]), value, members[value]) for value in sorted(members)]
+        for row, value in enumerate(values):
+            members[value].append(row)
+        found += [(str(attribute["name"]), value, rows) for value, rows in members.items()]
     return found
 
 

@@ -25,6 +25,10 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "fairness": {"resamples": 499, "confidence": 0.95, "attributes": []},
     "comparison": {"resamples": 499, "confidence": 0.99},
 }
+# What one function judges in its time and memory; the bootstrap is what takes both.
+MOST_ROWS = 500_000
+LARGEST_SHARD = 50_000  # rows
+MOST_SHARDS = 250  # the list of them, and of the champion's, pass through the workflow
 _OWN = re.compile(
     r"(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?"
     r"governed-path-suite-[A-Za-z0-9_-]{1,40}(:[A-Za-z0-9_$-]{1,128})?"
@@ -53,11 +57,11 @@ def plan(
     kept = {name: one for name, one in wanted.items() if name not in left}
     judged = [kept[name] for name in ON_HOLDOUT if name in kept]
     own = [one for name, one in kept.items() if name not in BUILT_IN]
-    per_shard = wanted.get("quality", {"parameters": PARAMETERS["quality"]})["parameters"]
+    quality = wanted.get("quality", {"parameters": PARAMETERS["quality"]})["parameters"]
     return {
         "suites": [*(kept[name] for name in LIVE if name in kept), *own],
         "holdout_suites": judged,
-        "shards": shards(rows, per_shard["rows_per_shard"]) if judged else [],
+        "shards": _fitting(rows, quality["rows_per_shard"]) if judged else [],
         "champion": dict(champion) if champion and "comparison" in kept else None,
         "omitted": [{"suite": name, "reason": reason} for name, reason in left.items()],
     }
@@ -77,6 +81,22 @@ def shards(rows: int, size: int) -> list[dict[str, int]]:
     return [
         {"from": start, "to": min(start + size, rows)} for start in range(0, max(rows, 1), size)
     ]
+
+
+def _fitting(rows: int, size: int) -> list[dict[str, int]]:
+    if rows > MOST_ROWS:
+        raise InvalidInputError(
+            f"the holdout has {rows:,} rows; at most {MOST_ROWS:,} are judged: register a version "
+            "with a random sample of them as its holdout"
+        )
+    found = shards(rows, size)
+    if size > LARGEST_SHARD or len(found) > MOST_SHARDS:
+        raise InvalidInputError(
+            f"parameter rows_per_shard of suite quality is {size:,}, which cuts {rows:,} rows into "
+            f"{len(found):,} shards; expected at most {LARGEST_SHARD:,}, and at most {MOST_SHARDS} "
+            "shards"
+        )
+    return found
 
 
 def _wanted(

@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     plan = suite_plans.plan(
         tier["required_suites"],
         definition.get("suites"),
-        rows=len(holdout.rows_of(artifacts, objects)),
+        rows=holdout.count(artifacts, objects),
         golden=bool(report.get("golden")),
         champion=champion,
         no_comparison=nobody,
