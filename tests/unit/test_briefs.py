@@ -245,7 +245,10 @@ def _compared(with_: Side) -> dict[str, Any]:
         },
         "subgroups": [
             {"attribute": "sex", "value": "male", "rows": 40, "auc_difference": bounds},
-            {"attribute": "sex", "value": "female", "rows": 40, "auc_difference": None},
+            {
+                **{"attribute": "sex", "value": "female", "rows": 40, "positives": 3},
+                "auc_difference": {"value": -0.2, "low": None, "high": None},
+            },
         ],
     }
     checks = [{"name": "AUC", "passed": True, "observed": "", "expected": ""}]
@@ -260,6 +263,9 @@ def test_differences_have_the_intervals_that_the_tests_found() -> None:
     assert rows["brier"] is None
     groups = {row["value"]: row["interval"] for row in compared["subgroups"]}
     assert groups == {"male": {"low": -0.01, "high": 0.07}, "female": None}
+    few = "sex female has too few rows (3 positive, 37 negative)"
+    left = {row["value"]: row["not_judged"] for row in compared["subgroups"]}
+    assert left == {"male": None, "female": few}
     assert "99% intervals" in compared["uncertainty"]
     assert "candidate's 5 and the champion's 2" in compared["uncertainty"]
 
@@ -268,6 +274,15 @@ def test_intervals_against_another_version_than_the_champion_are_not_shown() -> 
     compared = brief(second(), replace(NEW, tests=_compared(NEW)), OLD)["comparison"]
     assert {row["interval"] for row in compared["metrics"]} == {None}
     assert compared["uncertainty"] == comparisons.NO_INTERVAL
+
+
+def test_a_subgroup_that_could_not_be_judged_is_a_risk() -> None:
+    found = brief(second(), replace(NEW, tests=_compared(OLD)), OLD)
+    said = {risk["what"]: risk["detail"] for risk in found["risks"]}
+    few = said["Nothing tells whether it is worse for some subgroups"]
+    assert few == "sex female has too few rows (3 positive, 37 negative)"
+    unknown = brief(second(), NEW, OLD)
+    assert "Nothing tells whether it is worse for some subgroups" not in risks(unknown)
 
 
 def test_what_is_worse_on_one_holdout_is_a_risk() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from governance.contracts import documents
 from governance.domain import gates, suites, thresholds
 from governance.domain.explanations import EXPLANATIONS
 from governance.domain.facts import Facts
@@ -112,6 +113,14 @@ def evaluate(facts: Facts, policy: Policy = POLICY) -> Verdict:
         approver = {"session_arn": "arn:aws:sts::444455556666:assumed-role/r/s", **facts.approver}
         facts = replace(facts, approver=approver, confirmation={"approver": approver})
     return gates.evaluate(facts, policy, policies.decide(policy))
+
+
+def test_a_tier_may_demand_what_only_the_suites_compare() -> None:
+    """No rule asks about it, and Cedar still knows the tier."""
+    limits = {**TIER["thresholds"], "subgroups_not_judged_max": 0}
+    demanding = replace(POLICY, tier={**TIER, "thresholds": limits})
+    assert documents.tier_problems(demanding.tier) == []
+    assert evaluate(_good("Prod"), demanding).allowed
 
 
 def _good(stage: str) -> Facts:

@@ -32,7 +32,10 @@ def report(**changed: Any) -> dict[str, Any]:
             "brier_difference": difference,
             "decisions": {"only_challenger_right": 4, "only_champion_right": 3, "p_value": 1.0},
         },
-        "subgroups": [{**GROUP, "auc_difference": None}],
+        "subgroups": [
+            {**GROUP, "positives": 15, "auc_difference": difference},
+            {**GROUP, "value": "m", "positives": 3, "auc_difference": {**difference, "low": None}},
+        ],
     }
     passed, failed = (
         suites.check("auc meets the threshold", ok, 0.81, HOSTILE) for ok in (True, False)
@@ -100,6 +103,12 @@ def test_what_was_not_measured_is_said_and_not_drawn() -> None:
     page = report_pages.page(report())
     assert "not measured" in page
     assert "nan" not in page.lower().replace("governance", "")
+
+
+def test_a_subgroup_with_too_few_rows_is_said_not_to_be_judged() -> None:
+    text = outline(report_pages.page(report())).text
+    assert text.count("not judged") == 1
+    assert "AUC, sex mnot judged: sex m has too few rows (3 positive, 37 negative)" in text
 
 
 def test_marks_stay_on_their_scale() -> None:

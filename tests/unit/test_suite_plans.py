@@ -38,6 +38,11 @@ def test_what_the_tier_requires_runs_whatever_was_chosen() -> None:
     assert found["champion"] is None
 
 
+def test_a_project_may_have_smaller_subgroups_judged() -> None:
+    found = plan(chosen=[{"name": "comparison", "parameters": {"rows_per_label": 5}}])
+    assert found["holdout_suites"][0]["parameters"]["rows_per_label"] == 5
+
+
 def test_suites_of_a_teams_own_come_after_ours() -> None:
     function = "arn:aws:lambda:us-east-1:111122223333:function:governed-path-suite-drift:live"
     found = plan(chosen=[{"name": "drift", "entry_point": function}, {"name": "latency"}])
@@ -57,6 +62,9 @@ def test_suites_of_a_teams_own_come_after_ours() -> None:
         ([{"name": "latency", "parameters": {"calls": True}}], "calls.* is True"),
         ([{"name": "quality", "parameters": {"confidence": 1}}], "confidence.*between 0 and 1"),
         ([{"name": "golden", "parameters": {"cases": {}}}], "cases.*a list"),
+        # A project may have more of its subgroups judged, and not fewer.
+        ([{"name": "comparison", "parameters": {"rows_per_label": 16}}], "is 16.*at most 15"),
+        ([{"name": "comparison", "parameters": {"rows_per_label": 0}}], "is 0.*at least 1"),
         ([{"name": "quality", "entry_point": "governed-path-suite-x"}], "cannot be replaced"),
         ([{"name": "mine", "entry_point": "governed-path-record"}], "governed-path-suite-"),
         ([{"name": "mine", "entry_point": "governed-path-suite-a/../b"}], "governed-path-suite-"),

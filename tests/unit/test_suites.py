@@ -334,6 +334,66 @@ def test_a_subgroup_that_is_too_small_for_an_interval_proves_nothing(positives: 
     assert [name.partition(" is not")[0] for name in found] == ["AUC"]
 
 
+def test_too_few_rows_are_named_and_fail_only_where_they_must_be_judged() -> None:
+    same = _difference(0, 0)
+    overall = {"auc_difference": same, "brier_difference": same, "decisions": _DECISIONS}
+    numbers = {"attribute": "ward", "rows": 40}
+    few = {**numbers, "value": "7", "positives": 3, "auc_difference": {**same, "low": None}}
+    none = {**numbers, "value": "8", "positives": 0, "auc_difference": None}
+    enough = {**numbers, "value": "9", "positives": 20, "auc_difference": same}
+    groups = [few, none, enough]
+    assert [suites.is_judged(one) for one in groups] == [False, False, True]
+    assert _failed(suites.comparison_checks(overall, groups, {})) == []
+    assert _failed(suites.comparison_checks(overall, groups, {"subgroups_not_judged_max": 2})) == []
+    (missed,) = (
+        check
+        for check in suites.comparison_checks(overall, groups, {"subgroups_not_judged_max": 1})
+        if not check["passed"]
+    )
+    assert missed["name"] == "subgroups have enough rows to be judged"
+    assert "ward 7 has too few rows (3 positive, 37 negative); ward 8 has" in missed["observed"]
+    assert suites.too_few_rows({"attribute": "sex", "value": "f"}) == "sex f has too few rows"
+
+
+def _found_worse(positives: int, comparisons: int = 80) -> float:
+    """How often equals are proven to be worse with that many positive rows and 150 negative ones.
+
+    Two models of the same AUC, which err in different rows.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(20240501)
+    labels = [1] * positives + [0] * 150
+    worse = 0
+    for _ in range(comparisons):
+        risk = np.array(labels) * 2.6 + random.normal(size=len(labels))
+        champion, challenger = (risk + random.normal(0, 2, len(labels)) for _ in range(2))
+        found = statistics.paired(labels, champion, challenger, 499, 0.99)["auc_difference"]
+        assert found
+        worse += found["high"] < 0
+    return worse / comparisons
+
+
+def test_from_the_least_number_of_rows_on_equals_are_hardly_ever_found_to_be_worse() -> None:
+    """Meant is one time in two hundred."""
+    assert _found_worse(suites.ROWS_PER_LABEL) <= 0.02
+    assert _found_worse(3) > 0.05
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_with_fewer_rows_of_a_label_there_is_no_interval(label: int) -> None:
+    least = suites.ROWS_PER_LABEL
+    for rows, judged in ((least - 1, False), (least, True)):
+        labels = [label] * rows + [1 - label] * 40
+        scores = [number / 60 for number in range(len(labels))]
+        found = statistics.paired(labels, scores, scores[::-1], 99, least=least)["auc_difference"]
+        assert found
+        assert found["value"]
+        assert (found["low"] is not None) is judged
+        shown = statistics.subgroup(labels, scores, [True] * len(labels), 99, least=least)["auc"]
+        assert (shown["low"] is not None) is judged
+
+
 def test_one_other_answer_is_not_the_same_answer() -> None:
     same = [0.1, 0.2]
     assert _failed(suites.determinism_checks([same, list(same)])) == []

@@ -200,13 +200,14 @@ class Judge:
         ours, theirs = self._ours([]), self._merged(champion["shards"])
         resamples, confidence = parameters["resamples"], parameters["confidence"]
 
-        def paired(chosen: Sequence[int]) -> dict[str, Any]:
+        def paired(chosen: Sequence[int], **least: int) -> dict[str, Any]:
             found = statistics.paired(
                 [ours.labels[row] for row in chosen],
                 [theirs.probabilities[row] for row in chosen],
                 [ours.probabilities[row] for row in chosen],
                 resamples,
                 confidence,
+                **least,
             )
             return statistics.rounded(found)
 
@@ -217,7 +218,13 @@ class Judge:
             ),
         }
         subgroups = [
-            {"attribute": attribute, "value": value, "rows": len(chosen), **paired(chosen)}
+            {
+                "attribute": attribute,
+                "value": value,
+                "rows": len(chosen),
+                "positives": sum(ours.labels[row] for row in chosen),
+                **paired(chosen, least=parameters["rows_per_label"]),
+            }
             for attribute, value, chosen in self._groups([])
         ]
         details = {
@@ -227,7 +234,10 @@ class Judge:
             "subgroups": subgroups,
         }
         difference = overall["auc_difference"]
-        metrics = {"champion_auc_difference": difference and difference["value"]}
+        metrics = {
+            "champion_auc_difference": difference and difference["value"],
+            "subgroups_not_judged": sum(not suites.is_judged(one) for one in subgroups),
+        }
         checks = suites.comparison_checks(overall, subgroups, self.bench.thresholds)
         return checks, metrics, details
 
@@ -275,6 +285,7 @@ class Judge:
                             [ours.probabilities[row] for row in rows],
                             [ours.decisions[row] for row in rows],
                             *settings,
+                            least=suites.ROWS_PER_LABEL,
                         )
                     ),
                 }

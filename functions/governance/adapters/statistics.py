@@ -44,10 +44,12 @@ def intervals(
     probabilities: Sequence[float],
     resamples: int = 999,
     confidence: float = 0.95,
+    least: int = 2,
 ) -> dict[str, Interval]:
     """{auc, brier, calibration_error}, each {value, low, high}; None where it cannot be told.
 
-    Rows are resampled; for the AUC, those of each label by themselves.
+    Rows are resampled; for the AUC, those of each label by themselves. With fewer than `least` of
+    these there is no interval.
     """
     import numpy as np
 
@@ -56,7 +58,7 @@ def intervals(
     values = metrics(labels, probabilities)
     positive, negative = predicted[truth == 1], predicted[truth == 0]
     rows = np.arange(len(truth))
-    settings = (resamples, confidence)
+    settings = (resamples, confidence, least)
     return {
         "auc": _interval(values["auc"], (positive, negative), _auc, *settings),
         "brier": _interval(
@@ -80,6 +82,7 @@ def subgroup(
     decisions: Sequence[int],
     resamples: int = 999,
     confidence: float = 0.95,
+    least: int = 2,
 ) -> dict[str, Any]:
     """What is measured of one subgroup: intervals, rates, and mean against observed."""
     positives = sum(labels)
@@ -88,7 +91,7 @@ def subgroup(
     return {
         "rows": rows,
         "positives": positives,
-        **intervals(labels, probabilities, resamples, confidence),
+        **intervals(labels, probabilities, resamples, confidence, least),
         "mean_probability": math.fsum(probabilities) / rows,
         "observed": positives / rows,
         "selection_rate": sum(decisions) / rows,
@@ -117,10 +120,13 @@ def paired(
     challenger: Sequence[float],
     resamples: int = 999,
     confidence: float = 0.99,
+    least: int = 2,
 ) -> dict[str, Interval | None]:
     """{auc_difference, brier_difference} of challenger minus champion on the same rows.
 
-    Each row is resampled with both answers to it. The AUC's is None where one label is missing.
+    Each row is resampled with both answers to it. The AUC's is None where one label is missing, and
+    with fewer than `least` rows of one it has no interval: of a few rows the bootstrap makes a
+    narrower one than it says.
     """
     import numpy as np
 
@@ -133,7 +139,7 @@ def paired(
 
     errors = (new - truth) ** 2 - (old - truth) ** 2
     both = len(positive) and len(negative)
-    settings = (resamples, confidence)
+    settings = (resamples, confidence, least)
     return {
         "auc_difference": _interval(
             float(difference(positive, negative)), (positive, negative), difference, *settings
@@ -193,13 +199,14 @@ def _interval(
     statistic: Callable[..., Any],
     resamples: int,
     confidence: float,
+    least: int,
 ) -> Interval:
     """{value, low, high}; the bounds are None where there is too little to resample."""
     import numpy as np
     from scipy import stats
 
     nothing = {"value": value, "low": None, "high": None}
-    if value is None or any(len(sample) < 2 for sample in samples):
+    if value is None or any(len(sample) < max(least, 2) for sample in samples):
         return nothing
     rows = sum(len(sample) for sample in samples)
     found = stats.bootstrap(

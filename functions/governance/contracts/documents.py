@@ -217,6 +217,13 @@ TIER_POLICY: Mapping[str, Any] = {
                     "challenger may be proven to be.",
                     **_SHARE,
                 },
+                "subgroups_not_judged_max": {
+                    "description": "How many subgroups may have too few rows of a label to be "
+                    "compared with the champion; without it any number, named in the report.",
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 1000,
+                },
             },
         },
         "required_suites": {

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from governance.domain import evaluation, locations, policy_request
+from governance.domain import evaluation, locations, policy_request, suites
 from governance.domain.thresholds import limit_of, threshold_misses
 
 METRICS = ("auc", "brier", "calibration_error", "subgroup_auc_gap")
@@ -218,9 +218,10 @@ def against(name: str, value: float | None, thresholds: Mapping[str, float]) -> 
 def _subgroups(
     side: Side, other: Side | None, paired: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """[{attribute, value, rows, candidate, champion, difference, interval}] of AUCs.
+    """[{attribute, value, rows, candidate, champion, difference, interval, not_judged}] of AUCs.
 
-    The champion's only of equal groups, the interval only where the tests compared them.
+    The champion's only of equal groups, the interval only where the tests compared them;
+    `not_judged` says of one for which they could not that it has too few rows, None otherwise.
     """
     if not side.evaluation:
         return []
@@ -229,6 +230,11 @@ def _subgroups(
         for group in (other.evaluation["subgroups"] if other else ())
     }
     bounds = {(one["attribute"], one["value"]): _bounds(one["auc_difference"]) for one in paired}
+    left = {
+        (one["attribute"], one["value"]): suites.too_few_rows(one)
+        for one in paired
+        if not suites.is_judged(one)
+    }
     found = []
     for group in side.evaluation["subgroups"]:
         before = theirs.get((group["attribute"], group["value"], group["rows"]))
@@ -242,6 +248,7 @@ def _subgroups(
                 "champion": before,
                 "difference": group["auc"] - before if known else None,
                 "interval": bounds.get((group["attribute"], group["value"])) if known else None,
+                "not_judged": left.get((group["attribute"], group["value"])),
             }
         )
     return found

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from governance.domain.comparisons import bound, number, words
+from governance.domain.suites import is_judged, too_few_rows
 from governance.domain.thresholds import limit_of
 
 _STYLE = """
@@ -101,7 +102,10 @@ def _quality(result: Mapping[str, Any] | None) -> str:
         (_text(name), str(count), *(_interval(found[metric]) for metric in ("auc", "brier")))
         for name, count, found in groups
     ]
-    said = f"Lines are {details['confidence']:.0%} intervals, by bootstrap; the scale is 0 to 1."
+    said = (
+        f"Lines are {details['confidence']:.0%} intervals, by bootstrap; the scale is 0 to 1. A "
+        "subgroup with too few rows has none."
+    )
     table = _table(("", "rows", "AUC", "Brier score"), rows)
     dots = "".join(
         f'<b style="left:{_percent(one["predicted"])};bottom:{_percent(one["observed"])}"></b>'
@@ -120,15 +124,19 @@ def _comparison(result: Mapping[str, Any] | None) -> str:
         return ""
     champion = details["champion"]["model_package_arn"]
     overall = details["overall"]
-    differences = [
-        ("AUC", overall["auc_difference"]),
-        ("Brier score", overall["brier_difference"]),
+    rows = [
+        ("AUC", _interval(overall["auc_difference"], -1.0)),
+        ("Brier score", _interval(overall["brier_difference"], -1.0)),
         *(
-            (f"AUC, {one['attribute']} {one['value']}", one["auc_difference"])
+            (
+                _text(f"AUC, {one['attribute']} {one['value']}"),
+                _interval(one["auc_difference"], -1.0)
+                if is_judged(one)
+                else f"<span class=failed>not judged</span>: {_text(too_few_rows(one))}",
+            )
             for one in details["subgroups"]
         ),
     ]
-    rows = [(_text(name), _interval(found, -1.0)) for name, found in differences]
     decided = overall["decisions"]
     said = (
         f"Challenger minus champion <code>{_text(champion)}</code> on the same rows, with "

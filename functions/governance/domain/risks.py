@@ -30,6 +30,7 @@ def risks(found: Mapping[str, Any], facts: Facts, about: Sequence[Entry]) -> lis
         lambda: _comparability(found),
         lambda: _training_data(found["lineage"]),
         lambda: _weakest(found["comparison"]),
+        lambda: _not_judged(found["comparison"]),
         lambda: _documents(found, facts),
         lambda: _expiring(found, facts),
         lambda: _people(found),
@@ -114,6 +115,13 @@ def _weakest(compared: Mapping[str, Any]) -> Iterable[Risk]:
     if unknown:
         names = ", ".join(f"{one['attribute']} {one['value']}" for one in unknown)
         yield _risk("medium", "Not measured for some subgroups", f"one label only: {names}")
+
+
+def _not_judged(compared: Mapping[str, Any]) -> Iterable[Risk]:
+    left = [group["not_judged"] for group in compared["subgroups"] if group["not_judged"]]
+    if left:
+        what = "Nothing tells whether it is worse for some subgroups"
+        yield _risk("medium", what, "; ".join(left))
 
 
 def _documents(found: Mapping[str, Any], facts: Facts) -> Iterable[Risk]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain.errors import InvalidInputError
-from governance.domain.suites import BUILT_IN, LIVE, ON_HOLDOUT
+from governance.domain.suites import BUILT_IN, LIVE, ON_HOLDOUT, ROWS_PER_LABEL
 
 # Numbers that decide how long a suite takes; a definition may set others.
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -23,12 +23,14 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "latency": {"warm_up": 10, "calls": 60, "concurrency": 4},
     "quality": {"resamples": 499, "confidence": 0.95, "rows_per_shard": 10_000},
     "fairness": {"resamples": 499, "confidence": 0.95, "attributes": []},
-    "comparison": {"resamples": 499, "confidence": 0.99},
+    "comparison": {"resamples": 499, "confidence": 0.99, "rows_per_label": ROWS_PER_LABEL},
 }
 # What one function judges in its time and memory; the bootstrap is what takes both.
 MOST_ROWS = 500_000
 LARGEST_SHARD = 50_000  # rows
 MOST_SHARDS = 250  # the list of them, and of the champion's, pass through the workflow
+# A definition may have smaller subgroups judged; more rows would only leave more of them out.
+_MOST: Mapping[str, int] = {"rows_per_label": ROWS_PER_LABEL}
 _OWN = re.compile(
     r"(arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:)?"
     r"governed-path-suite-[A-Za-z0-9_-]{1,40}(:[A-Za-z0-9_$-]{1,128})?"
@@ -134,6 +136,12 @@ def item(one: Mapping[str, Any]) -> dict[str, Any]:
                 f"suite {name} has no parameter {parameter!r}; it has {', '.join(known) or 'none'}"
             )
         _require_fitting(name, parameter, value, known[parameter])
+        most = _MOST.get(parameter)
+        if most is not None and value > most:
+            raise InvalidInputError(
+                f"parameter {parameter} of suite {name} is {value}; expected at most {most}: "
+                "more would leave out subgroups that can be judged"
+            )
     return {"suite": name, "parameters": {**known, **given}}
 
 

@@ -24,6 +24,9 @@ BEFORE_SUMMARIES = ("contract", "quality", "latency")
 # The endpoint runs the registered bytes on the registered rows, so its metrics are the registered
 # ones but for the rounding of floats that JSON and other library versions bring.
 TOLERANCE = 0.005
+# Rows of each label from which on a subgroup is judged. With that many, equals are found to be
+# worse about as often as with many more; with ten twice, with two ten times (docs/suites.md).
+ROWS_PER_LABEL = 15
 _MOST_OWN_METRICS = 10
 
 Interval = Mapping[str, Any]
@@ -213,10 +216,11 @@ def comparison_checks(
 ) -> list[dict[str, Any]]:
     """Checks that the challenger is not proven to be worse than the champion.
 
-    `overall` {auc_difference, brier_difference, decisions}, `subgroups` [{attribute, value,
-    auc_difference}]: challenger minus champion with its interval. How much worse than the champion
-    a challenger may be is the tier's champion_loss_max, 0 if it sets none. A subgroup with too few
-    rows of a label for an interval proves nothing; with too few in all, nothing was compared.
+    `overall` {auc_difference, brier_difference, decisions}, `subgroups` [{attribute, value, rows,
+    positives, auc_difference}]: challenger minus champion with its interval. How much worse than
+    the champion a challenger may be is the tier's champion_loss_max, 0 if it sets none. A subgroup
+    with too few rows of a label for an interval is not judged, which fails only where there are
+    more of them than subgroups_not_judged_max; with too few in all, nothing was compared.
     """
     allowed = thresholds.get("champion_loss_max", 0.0)
     checks = [
@@ -231,8 +235,19 @@ def comparison_checks(
             good_when_large=True,
         )
         for one in subgroups
-        if one["auc_difference"] is not None and one["auc_difference"]["low"] is not None
+        if is_judged(one)
     ]
+    most = thresholds.get("subgroups_not_judged_max")
+    if most is not None:
+        left = [too_few_rows(one) for one in subgroups if not is_judged(one)]
+        checks.append(
+            check(
+                "subgroups have enough rows to be judged",
+                len(left) <= most,
+                f"not judged: {'; '.join(left) or 'none'}",
+                f"at most {most:g} that are not judged",
+            )
+        )
     decisions = overall["decisions"]
     worse = decisions["only_champion_right"] > decisions["only_challenger_right"]
     return [
@@ -245,6 +260,21 @@ def comparison_checks(
             f"p at least {decisions['alpha']:.3g}, or more right than the champion",
         ),
     ]
+
+
+def is_judged(subgroup: Mapping[str, Any]) -> bool:
+    """True if the comparison of a subgroup has an interval, so that it could be proven worse."""
+    difference = subgroup["auc_difference"]
+    return difference is not None and difference["low"] is not None
+
+
+def too_few_rows(subgroup: Mapping[str, Any]) -> str:
+    """Which subgroup it is, and how many rows of each label it has, where the report says that."""
+    said = f"{subgroup['attribute']} {subgroup['value']} has too few rows"
+    positives = subgroup.get("positives")
+    if positives is None:
+        return said
+    return f"{said} ({positives} positive, {subgroup['rows'] - positives} negative)"
 
 
 def _not_worse(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from botocore.stub import Stubber
 
 from governance.adapters import generated, statistics
 from governance.adapters.bench import Bench, sample_check
+from governance.adapters.holdout import Judge
 from governance.adapters.runtime import Runtime
 from governance.domain import probes, suites
 from governance.domain.errors import (
@@ -23,11 +25,14 @@ from tests.benches import (
     Served,
     Stored,
     as_csv,
+    champion,
     failed,
     measured,
+    parameters,
     risk,
     rows,
     run,
+    score,
 )
 
 THRESHOLDS = {
@@ -122,6 +127,46 @@ def test_a_model_that_is_better_than_registered_is_not_the_registered_one(
     labels = iter([row["high_risk"] for row in rows()])
     result = run(bench(Served(lambda instance: float(next(labels)))), "quality")
     assert "brier is what was registered" in failed(result)
+
+
+def _wards(rows_per_label: int) -> list[dict[str, Any]]:
+    """The rows, of which so many of each label are of ward 7."""
+    found, counted = rows(), [0, 0]
+    for row in found:
+        label = row["high_risk"]
+        counted[label] += 1
+        row["ward"] = "7" if counted[label] <= rows_per_label else "8"
+    return found
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_subgroup_is_judged_with_enough_rows_and_otherwise_said_not_to_be(
+    bench: Callable[..., Bench], few: bool
+) -> None:
+    wards = _wards(suites.ROWS_PER_LABEL - few)
+    ours = {round(row["age"], 3) for row in wards if row["ward"] == "7"}
+
+    def worse(instance: Instance) -> float:
+        known = risk(instance)
+        return 1 - known if round(instance["age"], 3) in ours else known
+
+    attributes = [{"name": "ward", "column": "ward"}]
+    report = json.dumps({**measured(wards), "attributes": attributes}).encode()
+    stored = {"holdout": as_csv(wards), "evaluation": report}
+    good, bad = bench(Served(), **stored), bench(Served(worse), **stored)
+    # What the suite says, and what a policy that wants every subgroup judged makes of it.
+    limits: dict[str, Any] = {"champion_loss_max": 0.02, "subgroups_not_judged_max": 0}
+    shards, theirs = score(bad), champion(score(good))
+    bad.artifacts.objects.update(good.artifacts.objects)  # type: ignore[attr-defined]
+    judge = Judge(replace(bad, thresholds=limits), shards, theirs)
+    result = judge.run("comparison", parameters("comparison"))
+    missed = failed(result)
+    assert ("ward 7: AUC is not proven to be worse than the champion's" in missed) is not few
+    assert ("subgroups have enough rows to be judged" in missed) is few
+    assert result["metrics"]["subgroups_not_judged"] == int(few)
+    said = result["details"]["subgroups"][0]
+    assert (said["value"], said["positives"]) == ("7", suites.ROWS_PER_LABEL - few)
+    assert said["auc_difference"]["value"] < -0.3
 
 
 def test_a_model_that_cannot_score_a_row_fails_quality(bench: Callable[..., Bench]) -> None:
