@@ -649,9 +649,9 @@ def doctor(options: Options, model: str | None, project: str | None) -> int:
     The hub's own function makes them, with its roles, as the first step of every promotion does:
     assume the hub's roles, read the project's bucket and decrypt it, use Central's key, look at
     registries, images, rules and the hub's bus. Nothing is changed. For every failure it says the
-    statement that is missing, and the stack and parameter that add it. Not tried are iam:PassRole,
-    what an endpoint's execution role may do, layers of images in a registry of others, and whether
-    a trail logs management events.
+    statement that is missing, and the stack and parameter, or the command, that add it. Not tried
+    are iam:PassRole, what an endpoint's execution role may do, layers of images in a registry of
+    others, and whether a trail logs management events.
 
     \b
     Examples:

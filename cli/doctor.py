@@ -124,8 +124,10 @@ def _tried(
         "statement": {"Effect": "Allow", "Action": call, "Resource": "*"},
         "stack": CENTRAL_STACK,
         "parameter": "",
+        "command": "",
         "status": PASSED,
         "detail": "",
+        "remedy": f"deploy {CENTRAL_STACK} in account {account}",
     }
     try:
         attempt()

@@ -327,14 +327,13 @@ def examination(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _missing(check: Mapping[str, Any]) -> Text:
-    by = f"  deploy    {check['stack']} in account {check['account']}"
-    by += f" with {check['parameter']}" if check["parameter"] else ""
     if check["status"] == "not tried":
         return Text(f"{check['name']}: {check['detail']}", style="yellow")
     statement = json.dumps(check["statement"], indent=2).replace("\n", "\n            ")
     return Text.assemble(
         (f"{check['name']}", "red"),
-        f": {check['means']}\n  AWS says  {check['detail']}\n  missing   {statement}\n{by}\n",
+        f": {check['means']}\n  AWS says  {check['detail']}\n  missing   {statement}\n"
+        f"  next      {check['remedy']}\n",
     )
 
 

@@ -23,7 +23,12 @@ PLACE = preflight.Place(
     key_arn=f"arn:aws:kms:us-east-1:{CENTRAL}:key/k",
     bus="governed-path",
 )
-PROJECT = {"accounts": {"dev": DEV, "test": TEST, "prod": PROD}, "endpoint_name": "risk"}
+PROJECT = {
+    "project": "cardiology",
+    "risk_tier": "high",
+    "accounts": {"dev": DEV, "test": TEST, "prod": PROD},
+    "endpoint_name": "risk",
+}
 EVERY = ("dev", "test", "prod")
 
 
@@ -65,8 +70,40 @@ def test_every_check_says_what_is_missing_and_where(name: str) -> None:
     assert (
         f"check {name}: {check.call} in account {check.account} failed (AccessDenied: no)" in said
     )
-    assert f"deploy {check.stack} in account {check.account}" in said
+    assert said.endswith(preflight.remedy(check))
+    if check.stack:
+        assert f"deploy {check.stack} in account {check.account}" in said
     assert check.parameter in said
+    assert check.command in said
+    assert check.stack or check.command
+
+
+def test_what_no_deployment_adds_is_an_admins_command() -> None:
+    """The entry, the group and its policy are made by `govern provision`, the last in Central."""
+    found = {name: check for name, check in _checks(*EVERY).items() if check.command}
+    assert found.keys() == {"project-directory", "registry-group", "prod-versions"}
+    assert {check.command for check in found.values()} == {
+        f"govern provision {MODEL} --project cardiology --tier high --dev {DEV} --test {TEST} "
+        f"--prod {PROD} --endpoint-name risk --as admin"
+    }
+    directory = preflight.remedy(found["project-directory"])
+    assert directory == f"run `{found['project-directory'].command}`"
+    sharing = found["prod-versions"]
+    assert f"the policy of group {MODEL} in account {CENTRAL}" in sharing.means
+    # The group lets Prod in, and Prod's own role has to be allowed to ask.
+    assert preflight.remedy(sharing) == (
+        f"run `{sharing.command}`; if that changes nothing, deploy stacks/member.yaml in account "
+        f"{PROD} with Stage=Prod HubAccountId={CENTRAL}"
+    )
+
+
+def test_what_nobody_knows_of_a_model_is_left_to_the_admin() -> None:
+    commands = {check.command for check in preflight.checks(None, MODEL, PLACE, EVERY)}
+    assert commands == {
+        "",
+        f"govern provision {MODEL} --project NAME --tier TIER --dev ID --test ID --prod ID "
+        "--endpoint-name NAME --as admin",
+    }
 
 
 def test_the_calls_cover_what_crosses_accounts() -> None:

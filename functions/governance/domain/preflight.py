@@ -7,6 +7,7 @@ of which stack, by which parameter, puts it right. adapters/preflight.py tries t
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -51,7 +52,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One call. `needs` is the check of the role it is made with; "" for the function's own."""
+    """One call. `needs` is the check of the role it is made with; "" for the function's own.
+
+    `command` is what an admin runs where no deployment adds what is missing; "" where one does.
+    `stack` is "" where only the command adds it.
+    """
 
     name: str
     account: str
@@ -62,6 +67,7 @@ class Check:
     stack: str
     parameter: str
     needs: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,13 @@ class Outcome:
     detail: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The check's fields with status and detail, as JSON values."""
-        return {**asdict(self.check), "status": self.status, "detail": self.detail}
+        """The check's fields with status, detail and remedy, as JSON values."""
+        return {
+            **asdict(self.check),
+            "status": self.status,
+            "detail": self.detail,
+            "remedy": remedy(self.check),
+        }
 
 
 def checks(
@@ -85,7 +96,8 @@ def checks(
     `project` is the model's entry in the directory, None if it has none: nothing more can be
     checked then than that.
     """
-    found = [_directory(model, place), *_central(model, place)]
+    provision = _provision(model, project)
+    found = [_directory(model, place, provision), *_central(model, place, provision)]
     if project is None:
         return found
     for stage in stages:
@@ -127,27 +139,46 @@ def sentence(outcome: Outcome) -> str:
 
 
 def remedy(check: Check) -> str:
-    """Which stack and parameter add what is missing."""
+    """Which command, or which stack and parameter, add what is missing."""
     by = f" with {check.parameter}" if check.parameter else ""
-    return f"deploy {check.stack} in account {check.account}{by}"
+    deploy = f"deploy {check.stack} in account {check.account}{by}"
+    if not check.command:
+        return deploy
+    run = f"run `{check.command}`"
+    return f"{run}; if that changes nothing, {deploy}" if check.stack else run
 
 
-def _directory(model: str, place: Place) -> Check:
+def _provision(model: str, project: Mapping[str, Any] | None) -> str:
+    """The command that makes Central ready for the model; capitals stand for what nobody knows."""
+    known = project or {}
+    accounts = known.get("accounts") or {}
+    options = {
+        "project": known.get("project") or "NAME",
+        "tier": known.get("risk_tier") or "TIER",
+        **{stage: accounts.get(stage) or "ID" for stage in ("dev", "test", "prod")},
+        "endpoint-name": known.get("endpoint_name") or "NAME",
+    }
+    said = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
+    return f"govern provision {model} {said} --as admin"
+
+
+def _directory(model: str, place: Place, provision: str) -> Check:
     return Check(
         name="project-directory",
         account=place.hub,
         call="dynamodb:GetItem",
         target=model,
-        means=f"nothing says which accounts and policy model {model} has: `govern provision` it",
+        means=f"nothing says which accounts and policy model {model} has",
         statement=_allow(
             "dynamodb:GetItem", place.arn("dynamodb", place.hub, "table/governed-path-*")
         ),
-        stack=CENTRAL_STACK,
+        stack="",
         parameter="",
+        command=provision,
     )
 
 
-def _central(model: str, place: Place) -> list[Check]:
+def _central(model: str, place: Place, provision: str) -> list[Check]:
     group = place.arn("sagemaker", place.registry, f"model-package-group/{model}")
     registry = Check(
         name="registry-role",
@@ -167,11 +198,12 @@ def _central(model: str, place: Place) -> list[Check]:
             account=place.registry,
             call="sagemaker:DescribeModelPackageGroup",
             target=model,
-            means=f"versions of {model} cannot be registered: `govern provision` makes the group",
+            means=f"versions of {model} cannot be registered",
             statement=_allow("sagemaker:DescribeModelPackageGroup", group),
             stack=CENTRAL_STACK,
             parameter="",
             needs=registry.name,
+            command=provision,
         ),
         Check(
             name="central-key",
@@ -398,6 +430,7 @@ def _serving(
     stage: str, account: str, model: str, project: Mapping[str, Any], place: Place
 ) -> list[Check]:
     version = place.arn("sagemaker", place.registry, f"model-package/{model}/1")
+    deployed = f"Stage={stage.capitalize()} HubAccountId={place.hub}"
     found = [
         Check(
             name=f"{stage}-endpoints",
@@ -409,7 +442,7 @@ def _serving(
                 "sagemaker:DescribeEndpoint", place.arn("sagemaker", account, "endpoint/*")
             ),
             stack=MEMBER_STACK,
-            parameter=f"Stage={stage.capitalize()} HubAccountId={place.hub}",
+            parameter=deployed,
             needs=f"{stage}-role",
         )
     ]
@@ -420,14 +453,18 @@ def _serving(
                 account=account,
                 call="sagemaker:DescribeModelPackage",
                 target=version,
-                means="no model can be made of a Central version: its group does not let Prod in",
+                means=(
+                    f"no model can be made of a Central version: the policy of group {model} in "
+                    f"account {place.registry} does not let Prod in"
+                ),
                 statement={
                     **_allow(["sagemaker:DescribeModelPackage", "sagemaker:CreateModel"], version),
                     "Principal": {"AWS": place.arn("iam", account, "root")},
                 },
-                stack="the model package group's own policy",
-                parameter=f"`govern provision --model {model}` (prod account {account})",
+                stack=MEMBER_STACK,
+                parameter=deployed,
                 needs=f"{stage}-role",
+                command=_provision(model, project),
             )
         )
         found += _guarded(account, place)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
+from governance.adapters import preflight as adapter
 from governance.adapters.preflight import Preflight
 from governance.adapters.sessions import Sessions
 from governance.domain import preflight
 from governance.domain.errors import AccessError
-from governance.domain.preflight import FAILED, NOT_TRIED, PASSED
+from governance.domain.preflight import FAILED, NOT_TRIED, PASSED, Check
 from governance.settings import Settings
 
 from .conftest import ARTIFACTS, CENTRAL, DEV, EXTERNAL_ID, REGION, TEST
@@ -30,6 +33,9 @@ TARGET = {
 }
 # This emulator has no SageMaker; tests/e2e has those, and tests/contracts their requests.
 OTHERS = "sagemaker:"
+_AT_A_TIME = 10  # all that are no role and no look into the directory
+_ROLES = 3  # the registry's, the lineage's and Dev's
+_IN_TWO_CALLS = {"dev-copies", "dev-forwarding", "dev-images"}
 OF_THE_HUBS_ROLE = {"dev-forwarding", "dev-objects", "dev-object-versions", "dev-images"}
 
 
@@ -123,6 +129,37 @@ def _trust(aws: Callable[..., Any], effect: str) -> Iterator[None]:
 
 def test_all_is_well(checked: Checked) -> None:
     assert {outcome.status for outcome in checked.outcomes().values()} == {PASSED}
+
+
+def test_the_checks_are_made_side_by_side_with_few_calls(
+    checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes them cheap enough for every promotion: a wait for one call, not for them all."""
+    meeting = threading.Barrier(_AT_A_TIME)
+    met: list[str] = []
+    of_check, call = adapter._attempt_of, BaseClient._make_api_call
+    made: list[str] = []
+
+    def met_by(check: Check) -> adapter.Attempt:
+        def attempt(client: Any, check: Check) -> str:
+            # Made one after the other, the first would wait here for the others in vain.
+            meeting.wait(timeout=20)
+            met.append(check.name)
+            return of_check(check)(client, check)
+
+        return attempt
+
+    def counted(client: BaseClient, operation: str, request: Any) -> Any:
+        made.append(operation)
+        return call(client, operation, request)
+
+    monkeypatch.setattr(adapter, "_attempt_of", met_by)
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
+    assert {outcome.status for outcome in checked.outcomes().values()} == {PASSED}
+    assert len(met) == _AT_A_TIME
+    # One for each role and check; what is looked at from two sides takes two.
+    assert made.count("AssumeRole") == _ROLES
+    assert len(made) <= _ROLES + len(met) + len(_IN_TWO_CALLS)
 
 
 def test_a_role_that_does_not_trust_the_hub(checked: Checked) -> None:

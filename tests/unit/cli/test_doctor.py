@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from botocore.stub import ANY
 from click.testing import Result
 
+from cli.main import cli
 from governance.domain import preflight
 from governance.domain.preflight import FAILED, PASSED, Outcome
 from tests.unit.test_preflight import EVERY, PLACE, PROJECT
@@ -63,11 +66,36 @@ def test_what_is_missing_is_said_with_statement_stack_and_parameter(
     for text in (
         "test-role: the hub can do nothing in Test",
         '"sts:ExternalId": "governed-path"',
-        "deploy    stacks/member.yaml in account 777788889999 with Stage=Test",
+        "next      deploy stacks/member.yaml in account 777788889999 with Stage=Test",
         "HubExternalId=governed-path",
         "1 not in order",
     ):
         assert text in result.output
+
+
+@pytest.mark.parametrize("project", [PROJECT, None], ids=["provisioned", "not provisioned"])
+def test_every_command_that_it_names_is_one(project: dict[str, Any] | None) -> None:
+    """The command line itself takes each, once an admin has said what nobody knows."""
+    admins = {"NAME": "cardiology", "TIER": "high", "ID": CENTRAL}
+    checks = preflight.checks(project, MODEL, PLACE, EVERY)
+    said = [f"{check.means} {preflight.remedy(check)} {check.parameter}" for check in checks]
+    named = {one for text in said for one in re.findall(r"`(govern [^`]*)`", text)}
+    assert named
+    for one in named:
+        program, command, *arguments = shlex.split(one)
+        assert program == "govern"
+        words = [admins.get(word, word) for word in arguments]
+        context = cli.commands[command].make_context(command, words)
+        assert context.params["model"] == MODEL
+
+
+@pytest.mark.usefixtures("where")
+def test_what_a_command_adds_is_said_with_the_command(govern: Govern, session: Stubbed) -> None:
+    _answer(session, failed=("prod-versions",))
+    result = govern("doctor", "--model", MODEL)
+    said = " ".join(result.output.split())
+    assert f"next run `govern provision {MODEL} --project cardiology --tier high" in said
+    assert "the model package group's own policy in account 123456789012" not in said
 
 
 @pytest.mark.usefixtures("where")
