@@ -605,14 +605,15 @@ NOT_CARRIED = {
     "ValidationSpecification": "a job with a role and an output of Dev; Test tries the version",
     "CertifyForMarketplace": "of packages that are sold",
     "Tags": "a version of a group takes none",
-    "SecurityConfig": "a key of Dev; what Central keeps is encrypted with Central's",
+    "SecurityConfig": "a key of Dev; what the registry says of a version is under AWS's (ADR 0013)",
     "ManagedStorageType": "where SageMaker keeps bytes of Dev; ours are in the artifacts bucket",
 }
 
 
 def test_every_field_that_create_model_package_accepts_is_carried_or_has_a_reason() -> None:
     accepted = _model("sagemaker").operation_model("CreateModelPackage").input_shape.members
-    described = {**{key: {"a": "value"} for key in accepted}, **samples.description()}
+    texts = {"SourceUri": "value"}
+    described = {**{key: {"a": "value"} for key in accepted}, **texts, **samples.description()}
     built = registration.central_version(
         described, samples.candidate(), samples.central_objects(), samples.images()
     )

@@ -10,6 +10,7 @@ import pytest
 
 from cli.demo import PATIENT
 from governance.domain import suites
+from governance.domain.candidate import leaves
 from tests.e2e.organisation import (
     ARTIFACTS_BUCKET,
     CENTRAL,
@@ -101,11 +102,35 @@ def test_candidate_is_the_digest_of_its_manifest(
 
 
 def test_central_refers_to_nothing_in_dev(organisation: Organisation, arn: str) -> None:
+    """All that it says, card and metadata too: the origin and the training data are Dev's."""
     version = organisation.central(arn)
-    # Where the training data are is a fact about the past; nothing is loaded from there.
-    version.pop("CustomerMetadataProperties")
-    version.pop("ModelCard")
-    assert PROJECT_BUCKET not in json.dumps(version, default=str)
+    version["ModelCard"] = json.loads(version["ModelCard"]["ModelCardContent"])
+    said = dict(leaves(json.loads(json.dumps(version, default=str))))
+    in_dev = {path for path, text in said.items() if PROJECT_BUCKET in str(text)}
+    assert in_dev == {
+        "CustomerMetadataProperties.dataset-uri",
+        "ModelCard.training_details.training_job_details.training_datasets.0",
+    }
+    named = {path for path, text in said.items() if f":{DEV}:" in str(text)}
+    assert named == {"CustomerMetadataProperties.origin-arn"}
+
+
+def test_metadata_of_what_was_copied_names_the_very_version_in_central(
+    organisation: Organisation, arn: str
+) -> None:
+    metadata = organisation.central(arn)["CustomerMetadataProperties"]
+    s3 = organisation.root(CENTRAL, "s3")
+    for role in ("holdout", "libraries"):
+        bucket, _, key = metadata[f"{role}-uri"].removeprefix("s3://").partition("/")
+        assert bucket == ARTIFACTS_BUCKET
+        body = s3.get_object(Bucket=bucket, Key=key, VersionId=metadata[f"{role}-version-id"])
+        assert hashlib.sha256(body["Body"].read()).hexdigest() == metadata[f"{role}-sha256"]
+    for role in ("model-data", "evaluation"):
+        (key,) = (one for one in organisation.artifact_keys(MODEL) if f"/{role}/" in one)
+        found = s3.head_object(
+            Bucket=ARTIFACTS_BUCKET, Key=key, VersionId=metadata[f"{role}-version-id"]
+        )
+        assert found["VersionId"] == metadata[f"{role}-version-id"]
 
 
 def test_results_are_in_the_version_metadata(organisation: Organisation, arn: str) -> None:

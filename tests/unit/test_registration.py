@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from governance.domain import registration
+from governance.domain import candidate, registration
 from governance.domain.errors import InvalidInputError
 
 CANDIDATE = "a" * 64
@@ -85,6 +85,65 @@ def test_the_card_names_central_and_says_so_if_there_is_no_room() -> None:
     }
     with pytest.raises(InvalidInputError, match="at most 100000"):
         request(text="x" * 99_900)
+
+
+def test_metadata_names_the_copies_and_only_the_dataset_stays_where_it_was() -> None:
+    holdout = {"role": "holdout", "bucket": "dev", "key": "h.csv", "version_id": "dev-h"}
+    copied = {**holdout, "bucket": "central", "key": "models/h.csv", "version_id": "central-h"}
+    said = {
+        "holdout-uri": "s3://dev/h.csv",
+        "holdout-version-id": "dev-h",
+        "holdout-sha256": "a" * 64,
+        "model-data-version-id": "dev-m",
+        "told-elsewhere": "s3://dev/run/model.tar.gz",
+        "dataset-uri": "s3://dev/h.csv",
+        "dataset-version-id": "dev-h",
+        "notes": "s3://wiki/page",
+    }
+    request = registration.central_version(
+        _description(CustomerMetadataProperties=said),
+        _candidate({**ORIGIN, "version_id": "dev-m"}, holdout),
+        [{**CENTRAL, "version_id": "central-m"}, copied],
+        [IMAGE],
+    )
+    found = request["CustomerMetadataProperties"]
+    assert {key: found[key] for key in said} == said | {
+        "holdout-uri": "s3://central/models/h.csv",
+        "holdout-version-id": "central-h",
+        "model-data-version-id": "central-m",
+        "told-elsewhere": "s3://central/models/m/model.tar.gz",
+    }
+
+
+def test_metadata_that_gets_too_long_in_central_is_known_before_anything_is_copied() -> None:
+    name = f"{'n' * 200}.csv"
+    holdout = {"role": "holdout", "bucket": "dev", "key": name, "version_id": "v"}
+    said = {"holdout-uri": f"s3://dev/{name}"}
+    with pytest.raises(
+        InvalidInputError, match=r"metadata holdout-uri of arn:dev/1 has 2\d\d char"
+    ):
+        _check(_description(CustomerMetadataProperties=said), holdout)
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("s3://dev/run/model.tar.gz", "s3://central/models/m/model.tar.gz"),
+        ("s3://dev/run/notebook.ipynb", "s3://dev/run/notebook.ipynb"),
+        ("arn:aws:sagemaker:us-east-1:1:model/m", "arn:aws:sagemaker:us-east-1:1:model/m"),
+    ],
+)
+def test_a_source_that_was_copied_is_named_where_it_is_in_central(source: str, named: str) -> None:
+    description = _description(SourceUri=source)
+    origin = {**ORIGIN, "version_id": "v", "size": 1, "sha256": "a" * 64}
+    central = {**CENTRAL, "version_id": "w", "size": 1, "sha256": "a" * 64}
+    request = registration.central_version(description, _candidate(origin), [central], [IMAGE])
+    assert request["SourceUri"] == named
+    # Of which every gate says that it is what was approved.
+    approved = candidate.manifest(description, [origin])
+    there = {**description, **request, "InferenceSpecification": {"Containers": [{"Image": "i"}]}}
+    found = candidate.differences(approved, there, [central])
+    assert "source_uri" not in {one["name"] for one in found}
 
 
 def test_how_it_is_deployed_is_not_said_in_dev() -> None:

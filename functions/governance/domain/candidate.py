@@ -24,8 +24,6 @@ SCHEMA = "governed-path/candidate/v1"
 # (domain/our_evaluation.py), not by the candidate. Every other one is the card's authors'.
 _OUR_EVALUATION = re.compile(r"governed-path test of candidate [0-9a-f]{12}")
 
-# Metadata that the training pipeline declares about an artefact, by role.
-_DECLARED = {role: role for role in ("model-data", "evaluation", "holdout", parts.LIBRARIES)}
 # What SageMaker says of an object where it is; the digests say what it is.
 OF_THE_PLACE = {"ModelDataETag", "ETag", "ManifestEtag"}
 _REQUIRED_ROLES = ("model-data", "evaluation", "holdout")
@@ -68,8 +66,8 @@ def references(description: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "role": role,
             "uri": uri,
-            "version_id": str(metadata.get(f"{_DECLARED.get(role, role)}-version-id", "")),
-            "sha256": str(metadata.get(f"{_DECLARED.get(role, role)}-sha256", "")),
+            "version_id": str(metadata.get(f"{role}-version-id", "")),
+            "sha256": str(metadata.get(f"{role}-sha256", "")),
         }
         for role, uri in sorted(found.items())
     ]
@@ -249,7 +247,7 @@ def _contents(
         "additional_inference_specifications": _placeless(
             description.get("AdditionalInferenceSpecifications") or [], roles, looked_up
         ),
-        "source_uri": description.get("SourceUri"),
+        "source_uri": _placeless(description.get("SourceUri"), roles, {}),
         "model_card_sha256": card_digest(description, artifacts),
         "training_data": training_data(description),
         "code_commit": _at(description, "MetadataProperties", "CommitId")

@@ -24,7 +24,7 @@ from governance.domain.candidate import (
 LONGEST_CARD = 100_000  # characters of ModelCardContent
 PREFIX = "test-"  # of the metadata that is ours to write
 _LONGEST_OBSERVATION = 2096  # characters of evaluation_observation in a model card
-_LONGEST_VALUE = 256  # characters of a metadata value
+LONGEST_VALUE = 256  # characters of a metadata value
 MOST_METADATA = 50  # entries of CustomerMetadataProperties
 AT_LEAST = 4  # entries: status, candidate and where the report is go before the numbers
 _LEFT_OUT = f"{PREFIX}left-out"
@@ -220,7 +220,7 @@ def _fitting(whole: Sequence[tuple[str, str]], room: int) -> dict[str, str]:
         kept = kept[: max(room, AT_LEAST) - 1]
         kept.append((_LEFT_OUT, f"{len(whole) - len(kept)} entries for want of room"))
     # The registry refuses JSON characters and long values.
-    return {_FORBIDDEN.sub(" ", key): _FORBIDDEN.sub(" ", v)[:_LONGEST_VALUE] for key, v in kept}
+    return {_FORBIDDEN.sub(" ", key): _FORBIDDEN.sub(" ", v)[:LONGEST_VALUE] for key, v in kept}
 
 
 def _by_name(value: Any) -> Any:

@@ -17,7 +17,7 @@ from governance.domain.errors import InvalidInputError
 from governance.domain.gates import one_line
 
 # What CreateModelPackage takes over from the Dev version as it is, and what with new locations.
-_TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task", "SourceUri")
+_TAKEN_OVER = ("ModelPackageDescription", "MetadataProperties", "Domain", "Task")
 _RELOCATED = (
     "InferenceSpecification",
     "AdditionalInferenceSpecifications",
@@ -26,6 +26,9 @@ _RELOCATED = (
     "DriftCheckBaselines",
     "SamplePayloadUrl",
 )
+
+# Metadata that is about the past wherever the version is: the candidate holds it as it was said.
+_OF_THE_PAST = "dataset-"
 
 # Metadata by which a Central version says what it is -> the field of the candidate's item.
 _NAMES_THE_CANDIDATE = {
@@ -94,13 +97,7 @@ def central_version(
             "StageDescription": f"Candidate {candidate['candidate_id']} promoted from Dev",
         },
         "CustomerMetadataProperties": {
-            **{
-                key: value
-                for key, value in description.get("CustomerMetadataProperties", {}).items()
-                # How it is deployed is said with the approval for Test, by who gives that; what
-                # the tests there found, by them.
-                if key != METADATA_KEY and not key.startswith(our_evaluation.PREFIX)
-            },
+            **_relocated_metadata(description, objects, moved),
             "candidate-id": candidate["candidate_id"],
             "origin-arn": description["ModelPackageArn"],
             "manifest-uri": candidate["manifest_uri"],
@@ -111,6 +108,8 @@ def central_version(
         "ClientToken": str(candidate["candidate_id"])[:36],
     }
     request.update({key: description[key] for key in _TAKEN_OVER if description.get(key)})
+    if source := description.get("SourceUri"):
+        request["SourceUri"] = moved.get(source, source)
     for key in _RELOCATED:
         if description.get(key):
             request[key] = _pin(_relocate(description[key], moved), pinned)
@@ -287,6 +286,31 @@ def _relocate(value: Any, moved: Mapping[str, str]) -> Any:
             key: _relocate(entry, moved) for key, entry in value.items() if key not in OF_THE_PLACE
         }
     return [_relocate(entry, moved) for entry in value] if isinstance(value, list) else value
+
+
+def _relocated_metadata(
+    description: Mapping[str, Any],
+    objects: Sequence[Mapping[str, Any]],
+    moved: Mapping[str, str],
+) -> dict[str, str]:
+    """The metadata that Central takes over: URI and version id of what was copied are Central's."""
+    ids = {f"{one['role']}-version-id": one.get("version_id") for one in objects}
+    said: dict[str, str] = {}
+    for key, value in description.get("CustomerMetadataProperties", {}).items():
+        # How it is deployed is said with the approval for Test, by who gives that; what the tests
+        # there found, by them.
+        if key == METADATA_KEY or key.startswith(our_evaluation.PREFIX):
+            continue
+        past = key.startswith(_OF_THE_PAST)
+        said[key] = value if past else str(ids.get(key) or moved.get(value, value))
+        longest = our_evaluation.LONGEST_VALUE
+        if len(said[key]) > longest:
+            raise InvalidInputError(
+                f"the metadata {key} of {description['ModelPackageArn']} has {len(said[key])} "
+                f"characters once it names the copy in Central, {said[key]}; at most "
+                f"{longest} are taken: register a version whose object has a shorter name"
+            )
+    return said
 
 
 def _relocated_card(
