@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline import storage
 
 from governance.adapters.artifacts import Artifacts, parse_uri
-from governance.domain import candidate
+from governance.domain import candidate, copying
 from local import organisation
 from tests.integration.templates.conftest import DEV, Dev
 
 PROJECT = Path(__file__).parents[3] / "templates" / "classical-regression" / "build"
+MIB = 1024**2
 Run = dict[str, Any]
 
 
@@ -126,3 +128,33 @@ def test_what_does_not_exist_is_named(dev: Dev, bucket: str, group: str, message
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
+
+
+def test_a_model_of_several_parts_is_uploaded_in_them_and_copied_at_their_boundaries(
+    dev: Dev, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pipeline declares of it is what governance finds, parts and all."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", dev.endpoint_url)
+    monkeypatch.setattr(storage, "_SMALLEST_PART", 5 * MIB)
+    store = storage.Store(dev.client("s3"), dev.bucket, dev.kms_key)
+    body = bytes(range(256)) * (11 * MIB // 256) + b"end"
+    stored = store.put_in_parts("models/large", "model.tar.gz", body, "application/gzip")
+    assert (stored.size, stored.sha256[64:]) == (len(body), "-3")
+    bucket, key = parse_uri(stored.uri)
+    artifacts = Artifacts(organisation.root_session(DEV))
+    found = artifacts.locate(bucket, key, stored.version_id)
+    assert (found["sha256"], found["size"]) == (stored.sha256, stored.size)
+    assert artifacts.part_sizes(found) == [[2, 5 * MIB], [1, MIB + 3]]
+    # What is there is not sent again, and what is small goes in one request.
+    assert store.put_in_parts("models/large", "model.tar.gz", body, "application/gzip") == stored
+    small = store.put_in_parts("models/large", "small.tar.gz", body[:1000], "application/gzip")
+    assert small == store.put("models/large", "small.tar.gz", body[:1000], "application/gzip")
+    uploads = dev.client("s3").list_multipart_uploads(Bucket=dev.bucket)
+    assert not uploads.get("Uploads")
+    head = dev.client("s3").head_object(Bucket=bucket, Key=key)
+    assert (head["ContentType"], head["SSEKMSKeyId"]) == ("application/gzip", dev.kms_key)
+
+
+@pytest.mark.parametrize("size", [1, 64 * MIB, 625 * 1024 * MIB, 1024**4, 5 * 1024**4])
+def test_its_parts_are_those_that_the_copy_is_planned_for(size: int) -> None:
+    assert storage.part_size(size) == copying.part_size(size)

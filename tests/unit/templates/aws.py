@@ -28,6 +28,8 @@ class Aws:
         self.bucket, self.group = "project-bucket", "clinical-risk-classifier"
         self.versioned = True
         self.objects: dict[str, list[dict[str, Any]]] = {}
+        self.uploads: dict[str, dict[str, Any]] = {}
+        self.breaks_at = 0  # the number of the part that S3 does not take
         self.packages: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
         self.actions: list[dict[str, Any]] = []
@@ -38,6 +40,9 @@ class Aws:
         answers: dict[str, Answer] = {
             "PutObject": self._put,
             "HeadObject": self._head,
+            "CreateMultipartUpload": self._begin,
+            "UploadPart": self._part,
+            "CompleteMultipartUpload": self._complete,
             "DescribeModelPackageGroup": self._group,
             "CreateModelPackage": self._package,
             "ListArtifacts": self._list_artifacts,
@@ -85,6 +90,32 @@ class Aws:
         versions.append({**request, "VersionId": f"v{len(versions) + 1}", "checksum": checksum})
         version = {"VersionId": versions[-1]["VersionId"]} if self.versioned else {}
         return version
+
+    def _begin(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert request["ChecksumAlgorithm"] == "SHA256"
+        self.uploads[request["Key"]] = {**request, "parts": {}}
+        return {"UploadId": "upload"}
+
+    def _part(self, request: dict[str, Any]) -> dict[str, Any]:
+        body = request["Body"].getvalue()
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        assert request["ChecksumSHA256"] == checksum
+        if request["PartNumber"] == self.breaks_at:
+            raise Refused("SlowDown", 503)
+        self.uploads[request["Key"]]["parts"][request["PartNumber"]] = body
+        return {"ETag": f"etag-{request['PartNumber']}"}
+
+    def _complete(self, request: dict[str, Any]) -> dict[str, Any]:
+        upload = self.uploads.pop(request["Key"])
+        numbers = [part["PartNumber"] for part in request["MultipartUpload"]["Parts"]]
+        assert numbers == sorted(upload["parts"])
+        bodies = [upload["parts"][number] for number in numbers]
+        digests = b"".join(hashlib.sha256(body).digest() for body in bodies)
+        checksum = base64.b64encode(hashlib.sha256(digests).digest()).decode()
+        versions = self.objects.setdefault(request["Key"], [])
+        whole = {"Body": b"".join(bodies), "checksum": f"{checksum}-{len(bodies)}"}
+        versions.append({**upload, **whole, "VersionId": f"v{len(versions) + 1}"})
+        return {"VersionId": versions[-1]["VersionId"]} if self.versioned else {}
 
     def _head(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["Key"] not in self.objects:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from pipeline import register, run
+from pipeline import register, run, storage
 from pipeline.errors import PipelineError
 
 from governance.domain import candidate
@@ -269,3 +269,34 @@ def test_an_error_is_one_line_and_exit_code_1(
     )
     assert run.main() == 1
     assert capsys.readouterr().err == "error: the bucket is not versioned\n"
+
+
+def test_a_large_model_is_registered_with_the_digest_that_s3_keeps_of_its_parts(
+    trained: Run, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (trained["work"] / "model.tar.gz").read_bytes()
+    half = len(body) // 2 + 1
+    monkeypatch.setattr(storage, "_SMALLEST_PART", half)
+    once_more(trained, aws)
+    once_more(trained, aws)
+    digests = [hashlib.sha256(part).digest() for part in (body[:half], body[half:])]
+    composite = f"{hashlib.sha256(b''.join(digests)).hexdigest()}-2"
+    for package in aws.packages:
+        (container,) = package["InferenceSpecification"]["Containers"]
+        (stored,) = aws.objects[container["ModelDataUrl"].removeprefix(f"s3://{aws.bucket}/")]
+        assert stored["Body"] == body
+        assert package["CustomerMetadataProperties"]["model-data-sha256"] == composite
+        # Reports are compared by the digest of the whole file, however large they are.
+        digest = package["CustomerMetadataProperties"]["evaluation-sha256"]
+        assert "-" not in digest
+    assert aws.calls.count("CompleteMultipartUpload") == 1
+
+
+def test_a_part_that_s3_does_not_take_is_an_error(
+    trained: Run, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_SMALLEST_PART", 1000)
+    aws.breaks_at = 2
+    with pytest.raises(PipelineError, match=r"cannot store s3://.*SlowDown"):
+        once_more(trained, aws)
+    assert not aws.packages

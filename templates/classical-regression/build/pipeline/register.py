@@ -207,7 +207,10 @@ def _upload(store: Store, model: str, artifacts: Artifacts) -> dict[str, StoredO
         "sample": (artifacts.reference / "sample-payload.json", "sample-payload.json", _JSON),
     }
     stored = {
-        role: store.put(f"models/{model}", name, path.read_bytes(), content_type)
+        # The model alone may be large; digests of reports are compared as those of whole files.
+        role: (store.put_in_parts if role == "model_data" else store.put)(
+            f"models/{model}", name, path.read_bytes(), content_type
+        )
         for role, (path, name, content_type) in files.items()
     }
     listed = store.put(f"models/{model}", "libraries.json", libraries.document(), _JSON)
