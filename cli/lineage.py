@@ -111,7 +111,7 @@ def _trace(
     where: Target, model: str, version: int, arn: str, endpoint: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     promoted = _promoted(where, model, arn)
-    found = LineageGraph(where.reader).ascendants(arn)
+    found = LineageGraph(where.reader).trace(arn)
     if not found["nodes"]:
         raise GovernError(
             "not_found",
@@ -120,7 +120,8 @@ def _trace(
             "promoted before lineage was recreated have none: approve them in Dev again",
         )
     candidate_id = str(promoted["candidate_id"])
-    checks = lineages.checks(_manifest(where, model, candidate_id), found["nodes"])
+    manifest = _manifest(where, model, candidate_id)
+    checks = lineages.checks(manifest, found["nodes"], whole=not found["missing"])
     return {
         "model": model,
         "version": version,

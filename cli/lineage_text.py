@@ -27,12 +27,19 @@ def text(found: Mapping[str, Any], file: str | None) -> RenderableType:
         Text(
             f"{agreed} of {len(found['checks'])} facts of the candidate's manifest are what the "
             "lineage says",
-            style="green" if agreed == len(found["checks"]) else "red",
+            style=_style(found, agreed),
         )
     )
     if file:
         parts.append(Text(f"Drawn into {file}"))
     return Group(*parts)
+
+
+def _style(found: Mapping[str, Any], agreed: int) -> str:
+    """Red is what differs; what nobody could read or say is no difference."""
+    if agreed == len(found["checks"]):
+        return "green"
+    return "yellow" if found["agrees"] else "red"
 
 
 def _head(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,6 +80,9 @@ def _is_step(node: Mapping[str, Any]) -> bool:
 
 
 def _check(check: Mapping[str, Any]) -> Text:
+    if check["agrees"] is None and check["expected"]:
+        said = f"{check['what']}: not read; the manifest says {check['expected']}"
+        return Text(said, style="yellow")
     if check["agrees"] is None:
         return Text(f"The manifest names no {check['what']}", style="yellow")
     return Text(

@@ -293,6 +293,27 @@ def test_the_manifest_is_compared_with_what_lineage_says() -> None:
     }
 
 
+def test_what_was_not_read_neither_agrees_nor_differs() -> None:
+    planned = lineages.recreation(whole(), facts())
+    nodes = [{"properties": e["request"]["Properties"]} for e in planned["entities"]]
+    unread = ("dataset", "model-data")
+    read = [n for n in nodes if n["properties"].get("role") not in unread]
+    (holdout,) = (n for n in read if n["properties"].get("role") == "holdout")
+    holdout["properties"]["sha256"] = "e" * 64
+    found = {
+        check["what"]: check["agrees"]
+        for check in lineages.checks(facts().manifest, read, whole=False)
+    }
+    assert {what for what, agrees in found.items() if agrees is None} == {
+        *("dataset 1 uri", "dataset 1 version id", "dataset 1 sha256"),
+        *("model-data sha256", "model-data version id"),
+    }
+    # What was read and says something else differs, whatever was not read.
+    assert [what for what, agrees in found.items() if agrees is False] == ["holdout sha256"]
+    whole_ = lineages.checks(facts().manifest, read)
+    assert [c["agrees"] for c in whole_ if "dataset" in c["what"]] == [False] * 3
+
+
 def test_what_the_manifest_does_not_say_agrees_with_nothing() -> None:
     unknown = facts(code_commit=None)
     planned = lineages.recreation(whole(), unknown)

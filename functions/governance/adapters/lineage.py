@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from governance.adapters import errors, sessions
 from governance.adapters.registry import plain
 from governance.domain.errors import IntegrityError, NotFoundError
-from governance.domain.lineages import DEEPEST, MOST_NODES
+from governance.domain.lineages import DEEPEST, MOST_NODES, MOST_READ
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -55,16 +55,23 @@ class LineageGraph:
         return None
 
     def ascendants(self, uri: str) -> dict[str, Any]:
-        """Everything that led to the artifact with this source URI, itself first.
+        """What is taken from Dev of all that led to the artifact with this source URI, it first.
 
         {nodes [{arn, lineage_type, type, name, source_uri, source_types, properties}],
         edges [{source, destination, type}], missing [text]}; empty if there is no such artifact.
         """
+        return self._ascendants(uri, MOST_NODES, deeper=False)
+
+    def trace(self, uri: str) -> dict[str, Any]:
+        """The same of what was made in Central, where more led to it: everything, however deep."""
+        return self._ascendants(uri, MOST_READ, deeper=True)
+
+    def _ascendants(self, uri: str, most: int, *, deeper: bool) -> dict[str, Any]:
         start = self.find_artifact(uri)
         if start is None:
             return {"nodes": [], "edges": [], "missing": []}
-        vertices, edges, complete = self._query(start)
-        missing = [] if complete else [f"more than {MOST_NODES} entities led to {uri}"]
+        vertices, edges, complete = self._walk(start, most, deeper)
+        missing = [] if complete else [f"more than {most} entities led to {uri}"]
         nodes = []
         for vertex in vertices:
             try:
@@ -137,8 +144,28 @@ class LineageGraph:
                     f"{properties[key]}; look in CloudTrail who made it, and delete it"
                 )
 
-    def _query(self, start: str) -> tuple[list[dict[str, str]], list[dict[str, str]], bool]:
+    def _walk(
+        self, start: str, most: int, deeper: bool
+    ) -> tuple[list[dict[str, str]], list[dict[str, str]], bool]:
         """(vertices, edges, whether these are all) that lead to the start."""
+        vertices: dict[str, dict[str, str]] = {}
+        edges: dict[tuple[str, str], dict[str, str]] = {}
+        walked, ahead, complete = set[str](), [start], True
+        while ahead and complete and len(vertices) <= most:
+            begin = ahead.pop(0)
+            walked.add(begin)
+            found, ties, complete = self._query(begin, most)
+            vertices |= {vertex["Arn"]: vertex for vertex in found if vertex["Arn"] not in vertices}
+            edges |= {(tie["source"], tie["destination"]): tie for tie in ties}
+            if deeper:
+                ahead += sorted(_at_the_end(begin, ties) - walked - set(ahead))
+        kept = list(vertices.values())[:most]
+        return kept, list(edges.values()), complete and len(kept) == len(vertices) and not ahead
+
+    def _query(
+        self, start: str, most: int
+    ) -> tuple[list[dict[str, str]], list[dict[str, str]], bool]:
+        """The same within the associations that SageMaker walks at once; some more than `most`."""
         querying: Callable[..., Any] = self._sagemaker.query_lineage
         vertices = {start: {"Arn": start, "LineageType": "Artifact", "Type": ""}}
         edges: dict[tuple[str, str], dict[str, str]] = {}
@@ -162,10 +189,9 @@ class LineageGraph:
             if not page.get("NextToken"):
                 break
             token = {"NextToken": page["NextToken"]}
-            if len(vertices) > MOST_NODES:
+            if len(vertices) > most:
                 break
-        kept = list(vertices.values())[:MOST_NODES]
-        return kept, list(edges.values()), len(kept) == len(vertices) and not page.get("NextToken")
+        return list(vertices.values()), list(edges.values()), not page.get("NextToken")
 
     def _describe(self, vertex: Mapping[str, str]) -> dict[str, Any]:
         """A vertex as a node of a graph; NotFoundError if it is gone."""
@@ -186,6 +212,18 @@ class LineageGraph:
             "source_types": source.get("SourceTypes", []),
             "properties": {**said, **found.get("MetadataProperties", {})},
         }
+
+
+def _at_the_end(start: str, edges: Iterable[Mapping[str, str]]) -> set[str]:
+    """Those that are as many associations away from the start as SageMaker walks at once."""
+    origins: dict[str, set[str]] = {}
+    for edge in edges:
+        origins.setdefault(edge["destination"], set()).add(edge["source"])
+    reached = layer = {start}
+    for _ in range(DEEPEST):
+        layer = {arn for one in layer for arn in origins.get(one, ())} - reached
+        reached = reached | layer
+    return layer
 
 
 def _parameters(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

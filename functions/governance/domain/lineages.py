@@ -21,7 +21,10 @@ from governance.domain.errors import InvalidInputError
 
 PREFIX = "governed-path-"  # of every name; roles may create actions and contexts of no other
 DEEPEST = 10  # associations from the version; SageMaker's own limit
-MOST_NODES = 100
+MOST_NODES = 100  # that are taken from Dev
+# That are read of Central's: what was taken, what the manifest adds, and SageMaker's own notes of
+# each status that a version has had.
+MOST_READ = 1000
 
 # Objects of a candidate that are part of its lineage, by role: how SageMaker types them.
 TRACKED = {"model-data": "Model", "evaluation": "Report", "holdout": "DataSet"}
@@ -122,10 +125,13 @@ def name_of(candidate_id: str, origin: str) -> str:
     return PREFIX + hashlib.sha256(f"{candidate_id}\n{origin}".encode()).hexdigest()[:40]
 
 
-def checks(manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def checks(
+    manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]], *, whole: bool = True
+) -> list[dict[str, Any]]:
     """Whether Central's lineage names what the manifest says: [{what, expected, found, agrees}].
 
-    `agrees` is None where the manifest itself says nothing: that cannot be traced.
+    `agrees` is None where the manifest itself says nothing: that cannot be traced. It is None too
+    where nothing was found and the lineage was not read as a `whole`: that says nothing.
     """
     described = [node["properties"] for node in nodes]
     asked: list[tuple[str, str, str, Any]] = [
@@ -148,12 +154,14 @@ def checks(manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> l
         named = key.replace("_", " ")
         # Several datasets have the same role; everything else is one thing.
         same = expected in found if role == "dataset" else found == [expected]
+        # What was not read may be the one that is missing, and cannot make up for another one.
+        unread = not whole and not same and (role == "dataset" or not found)
         answers.append(
             {
                 "what": named if what == "code" else f"{what} {named}",
                 "expected": expected,
                 "found": ", ".join(found) or None,
-                "agrees": same if expected else None,
+                "agrees": same if expected and not unread else None,
             }
         )
     return answers

@@ -126,7 +126,7 @@ def promote(organisation: Organisation, functions: Callable[..., dict[str, Any]]
 
 
 def walk(organisation: Organisation, arn: str) -> dict[str, Any]:
-    return LineageGraph(Session(organisation.central)).ascendants(arn)  # type: ignore[arg-type]
+    return LineageGraph(Session(organisation.central)).trace(arn)  # type: ignore[arg-type]
 
 
 def everything(sagemaker: Any) -> tuple[set[str], int]:
@@ -279,3 +279,54 @@ def test_a_large_graph_is_read_as_far_as_it_goes_and_the_rest_is_told(
     lineage = recreate(functions)
     assert f"more than {most} entities led to {organisation.arn}" in lineage["missing"]
     assert lineage["entities"] <= most + 10
+
+
+def test_all_that_was_made_of_a_large_graph_is_read_again_in_central(
+    organisation: Organisation, functions: Callable[..., dict[str, Any]]
+) -> None:
+    """As many as are taken from Dev, what the manifest adds, and a note of each status."""
+    organisation.trained()
+    (version,) = organisation.dev.list_artifacts(SourceUri=organisation.arn)["ArtifactSummaries"]
+    for number in range(lineages.MOST_NODES + 20):
+        made = organisation.dev.create_artifact(
+            Source={"SourceUri": f"s3://dev/part/{number}"}, ArtifactType="DataSet"
+        )
+        organisation.dev.add_association(
+            SourceArn=made["ArtifactArn"], DestinationArn=version["ArtifactArn"]
+        )
+    found = walk(organisation, promote(organisation, functions))
+    assert len(found["nodes"]) > lineages.MOST_NODES
+    assert found["missing"] == []
+    answers = lineages.checks(MANIFEST, found["nodes"], whole=not found["missing"])
+    assert [check["agrees"] for check in answers] == [True] * 6
+
+
+def test_what_is_as_deep_as_is_taken_from_dev_is_deeper_in_central_and_read(
+    organisation: Organisation, functions: Callable[..., dict[str, Any]]
+) -> None:
+    (version,) = organisation.dev.list_artifacts(SourceUri=organisation.arn)["ArtifactSummaries"]
+    last = version["ArtifactArn"]
+    for number in range(lineages.DEEPEST):
+        made = organisation.dev.create_artifact(
+            Source={"SourceUri": f"s3://dev/step/{number}"}, ArtifactType="DataSet"
+        )
+        organisation.dev.add_association(SourceArn=made["ArtifactArn"], DestinationArn=last)
+        last = made["ArtifactArn"]
+    found = walk(organisation, promote(organisation, functions))
+    origins = {node["properties"].get("origin_uri") for node in found["nodes"]}
+    assert {f"s3://dev/step/{number}" for number in range(lineages.DEEPEST)} <= origins
+    assert found["missing"] == []
+
+
+def test_what_is_not_read_of_central_is_told(
+    organisation: Organisation,
+    functions: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    organisation.trained()
+    arn = promote(organisation, functions)
+    monkeypatch.setattr("governance.adapters.lineage.MOST_READ", 2)
+    found = walk(organisation, arn)
+    assert found["missing"] == [f"more than 2 entities led to {arn}"]
+    answers = lineages.checks(MANIFEST, found["nodes"], whole=not found["missing"])
+    assert {check["agrees"] for check in answers} <= {True, None}

@@ -95,12 +95,24 @@ def test_the_tree_leads_from_the_version_to_the_dataset() -> None:
 
 def test_what_differs_and_what_nobody_said_is_told() -> None:
     said = text(
-        found(checks=[check(False, None), check(None)], missing=["Dev has none"], agrees=False)
+        found(
+            checks=[check(False, None), {**check(None, None), "expected": None}],
+            missing=["Dev has none"],
+            agrees=False,
+        )
     )
     assert "dataset 1 sha256: the manifest says 1, the lineage nothing" in said
     assert "The manifest names no dataset 1 sha256" in said
     assert "Not known: Dev has none" in said
     assert "0 of 2 facts" in said
+
+
+def test_what_was_not_read_is_no_difference() -> None:
+    gap = "more than 1000 entities led to it"
+    said = text(found(checks=[check(True), check(None, None)], missing=[gap], agrees=True))
+    assert "dataset 1 sha256: not read; the manifest says 1" in said
+    assert f"Not known: {gap}" in said
+    assert "the lineage nothing" not in said
 
 
 def test_what_leads_to_itself_comes_to_an_end() -> None:
