@@ -481,6 +481,20 @@ def test_the_scans_of_all_images_are_what_the_gates_saw() -> None:
     assert facts == ["image features:1: its scan has 3 critical findings"]
 
 
+def test_all_that_a_scan_found_is_a_risk_also_where_the_gate_lets_it_pass() -> None:
+    found = {"CRITICAL": 0, "HIGH": 2, "LOW": 31}
+    ledger = second()
+    for entry in ledger.entries:
+        kept = (entry.get("verdict") or {}).get("facts")
+        if kept:
+            kept["image"] = {**kept["image"], "critical": 0, "findings": found, "scan": "done"}
+    risks = brief(ledger, NEW, OLD)["risks"]
+    (scanned,) = (one for one in risks if one["what"] == "The scan of an image found something")
+    assert scanned["level"] == "medium"
+    assert scanned["detail"].endswith(": 2 high, 31 low")
+    assert not [one for one in risks if one["what"] == "No scan of the image is known"]
+
+
 def test_the_way_back_is_what_serves_now() -> None:
     found = brief(second(), NEW, OLD)["rollback"]
     assert found["target"]["version"] == CHAMPION

@@ -281,6 +281,10 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
         for stage in ("Dev", "Prod")
         for image, says in (
             ({**SCANNED, "critical": 2}, "2 critical findings"),
+            (
+                {**SCANNED, "critical": 2, "findings": {"CRITICAL": 2, "LOW": 9, "HIGH": 4}},
+                "2 critical findings (4 high, 9 low)",
+            ),
             ({**SCANNED, "critical": None, "scan": "no scan was made"}, "no scan was made"),
             ({**IMAGE, "registry": "999999999999"}, "not ours"),
             ({}, "nothing is known of its scan"),

@@ -58,6 +58,7 @@ def test_the_very_image_is_asked_about(
     )
     found = Images().scan(image, OURS)
     assert (found["registry"], found["critical"]) == (samples.DEV, 2)
+    assert found["findings"] == {"CRITICAL": 2, "HIGH": 7}
 
 
 @pytest.mark.parametrize(("status", "critical"), [("COMPLETE", 0), ("ACTIVE", 0)])
@@ -65,7 +66,8 @@ def test_a_finished_scan_without_findings_has_none(
     ecr: Stubber, status: str, critical: int
 ) -> None:
     ecr.add_response("describe_image_scan_findings", {"imageScanStatus": {"status": status}})
-    assert Images().scan({"uri": REPOSITORY}, OURS)["critical"] == critical
+    found = Images().scan({"uri": REPOSITORY}, OURS)
+    assert (found["critical"], found["findings"]) == (critical, {})
 
 
 @pytest.mark.parametrize("status", ["IN_PROGRESS", "FAILED", "UNSUPPORTED_IMAGE", "PENDING"])
@@ -75,6 +77,7 @@ def test_a_scan_that_has_not_finished_has_found_nothing_and_says_so(
     ecr.add_response("describe_image_scan_findings", _answer(status))
     found = Images().scan({"uri": REPOSITORY}, OURS)
     assert (found["critical"], found["scan"]) == (None, f"its scan is {status}")
+    assert found["findings"] == {}
 
 
 @pytest.mark.parametrize(

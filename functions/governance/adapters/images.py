@@ -143,13 +143,12 @@ class Images:
                 )
             )
 
-    def scan(
-        self, image: Mapping[str, Any], our_accounts: Collection[str]
-    ) -> dict[str, str | int | None]:
-        """{uri, registry, critical, scan} of an image {uri, digest}.
+    def scan(self, image: Mapping[str, Any], our_accounts: Collection[str]) -> dict[str, Any]:
+        """{uri, registry, critical, findings, scan} of an image {uri, digest}.
 
-        `critical` is None unless a scan has finished; `scan` says in words how it stands. Only
-        registries of `our_accounts` are asked: nobody else's would answer us.
+        `critical` is None unless a scan has finished, and `findings` {severity: count} of all that
+        it found; `scan` says in words how it stands. Only registries of `our_accounts` are asked:
+        nobody else's would answer us.
         """
         uri = str(image.get("uri") or "")
         found = images.parse(uri, image.get("digest"))
@@ -179,12 +178,13 @@ class Images:
             "uri": uri,
             "registry": registry,
             "critical": int(counts.get("CRITICAL", 0)),
+            "findings": {severity: int(count) for severity, count in counts.items()},
             "scan": f"its scan is {status}",
         }
 
 
-def _unknown(uri: str, registry: str | None, why: str) -> dict[str, str | int | None]:
-    return {"uri": uri, "registry": registry, "critical": None, "scan": why}
+def _unknown(uri: str, registry: str | None, why: str) -> dict[str, Any]:
+    return {"uri": uri, "registry": registry, "critical": None, "findings": {}, "scan": why}
 
 
 def _identifier(image: Image) -> ImageIdentifierTypeDef:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from governance.domain import our_evaluation, phases
+from governance.domain import images, our_evaluation, phases
 from governance.domain import policy_request as asked
 from governance.domain.claims import LAST_MODIFIED
 from governance.domain.confirmations import contradiction
@@ -285,6 +285,13 @@ def rollback_target_holds(facts: Facts, policy: Policy) -> Answer:
     )
 
 
+def _and_others(image: Mapping[str, Any]) -> str:
+    """What else the scan found; the tier asks about the critical ones alone."""
+    others = {**(image.get("findings") or {}), "CRITICAL": 0}
+    said = images.found_by_scan(others)
+    return f" ({said})" if said else ""
+
+
 def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
     """The image is scanned and clean, or from a registry that the tier accepts without a scan."""
     scan = policy.tier["image_scan"]
@@ -292,7 +299,7 @@ def image_scan_clean(facts: Facts, policy: Policy) -> Answer:
     seen = (
         str(facts.image.get("scan") or "nothing is known of its scan")
         if critical is None
-        else f"its scan has {critical} critical findings"
+        else f"its scan has {critical} critical findings{_and_others(facts.image)}"
     )
     registries = scan["accepted_registries"]
     few = len(registries) <= _FEW

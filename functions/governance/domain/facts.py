@@ -30,8 +30,9 @@ class Facts:
     knows nothing of it. `recalls` [{part, model_package_arn, recalled_at, person, reason}] are
     those of its parts (domain/parts.py) that were recalled. `reviews` and `break_glass` are those
     of domain/reviews.py, `approvals` [{stage, person, decided_at, unconfirmed}] those of the stages
-    before (domain/history.py). `image` {registry, critical, scan} is the first container's:
-    `critical` findings of a finished scan or None, and `scan` says in words how it stands;
+    before (domain/history.py). `image` {registry, critical, findings, scan} is the first
+    container's: `critical` findings of a finished scan or None, all of them by severity, which old
+    verdicts lack, and `scan` says in words how it stands;
     `further_images` are those that other containers name.
     `confirmation` is CloudTrail's record of the approval (domain/confirmations.py) or None.
     `rollback` is what is known of the rollback that is asked for (domain/rollbacks.py), None if

@@ -16,6 +16,7 @@ from typing import Any
 from governance.domain.errors import InvalidInputError
 
 BY_REFERENCE, COPIED = "by reference", "copied"
+_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED")
 _NO_PLACE = "image:"  # and the digest: how a candidate names an image, wherever it is
 
 _URI = re.compile(
@@ -201,3 +202,10 @@ def _digest(entry: Mapping[str, Any]) -> str:
     if not _DIGEST.fullmatch(digest):
         raise InvalidInputError(f"a manifest names {digest!r}; expected sha256: and 64 hex digits")
     return digest
+
+
+def found_by_scan(findings: Mapping[str, int]) -> str:
+    """What a scan found, {severity: count}, in words, the gravest first: "2 high, 1 low"; or ""."""
+    unknown = sorted(findings.keys() - set(_SEVERITIES))
+    counts = ((findings.get(one, 0), one.lower()) for one in (*_SEVERITIES, *unknown))
+    return ", ".join(f"{count} {severity}" for count, severity in counts if count)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from governance.domain import ledger
+from governance.domain import images, ledger
 from governance.domain.comparisons import bound, number, words
 from governance.domain.facts import Facts
 
@@ -139,6 +139,11 @@ def _documents(found: Mapping[str, Any], facts: Facts) -> Iterable[Risk]:
     unknown = [image for image in facts.images if image.get("critical") is None]
     if unknown and "image_scan_clean" not in denied:
         yield _risk("medium", "No scan of the image is known", str(unknown[0].get("scan")))
+    for uri, findings in {i.get("uri"): i.get("findings") or {} for i in facts.images}.items():
+        if said := images.found_by_scan(findings):
+            grave = findings.get("CRITICAL") or findings.get("HIGH")
+            what = "The scan of an image found something"
+            yield _risk("medium" if grave else "low", what, f"{uri}: {said}")
 
 
 def _expiring(found: Mapping[str, Any], facts: Facts) -> Iterable[Risk]:
