@@ -15,6 +15,11 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ("template.yaml", "stacks/member.yaml")
 Template = dict[str, Any]
+# Of a lifecycle rule: what removes objects or versions of them.
+_EXPIRES = {
+    *("ExpirationDate", "ExpirationInDays", "NoncurrentVersionExpiration"),
+    *("NoncurrentVersionExpirationInDays", "ExpiredObjectDeleteMarker"),
+}
 
 
 @cache
@@ -214,6 +219,24 @@ _EACH_OBJECT = re.compile(
     r"\.expand\(|locate_under|write_what_is_held|manifests\.build|Proof\("
     r"|comparison\.differences|compare(_if_possible)?\("
 )
+
+
+def test_what_was_copied_stays_and_what_was_not_finished_goes() -> None:
+    """Candidates' bytes are versioned and locked; uploads that nobody takes up again are ended."""
+    bucket = of_type(parsed("template.yaml"), "AWS::S3::Bucket")["ArtifactsBucket"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["ObjectLockEnabled"] is True
+    lock = bucket["ObjectLockConfiguration"]
+    assert lock["ObjectLockEnabled"] == "Enabled"
+    assert lock["Rule"]["DefaultRetention"].keys() == {"Mode", "Days"}
+    rules_ = bucket["LifecycleConfiguration"]["Rules"]
+    ended = [one for one in rules_ if "AbortIncompleteMultipartUpload" in one]
+    # No prefix, no filter: every upload. A copy takes hours, not days.
+    (rule,) = (one for one in ended if not one.keys() & {"Prefix", "Filter", "TagFilters"})
+    assert rule["Status"] == "Enabled"
+    assert 1 <= rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] <= 7
+    # Nothing else may take what is there.
+    assert not [one for one in rules_ if set(one) & _EXPIRES]
 
 
 def test_whoever_holds_each_object_of_a_prefix_has_memory_for_the_largest() -> None:

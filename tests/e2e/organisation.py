@@ -7,10 +7,12 @@ account and says so.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -260,13 +262,15 @@ class Organisation:
         image: str = "",
         further: Sequence[Mapping[str, Any]] = (),
         unpacked: Mapping[str, bytes] | None = None,
+        parts_of: Sequence[int] = (),
     ) -> str:
         """Register a Dev version's artefacts under another model; the new version's ARN.
 
         `replace` {model-data | evaluation: bytes} uploads other artefacts for it, with S3 keeping
         that checksum, and declares what they are; `metadata` then declares something else, `image`
         names another image, `further` are containers behind the first. `unpacked` {path: bytes} is
-        model data under a prefix, of which nothing is declared.
+        model data under a prefix, of which nothing is declared. `parts_of` (bytes each) are the
+        parts that what is replaced is uploaded in; without it one request writes it.
         """
         training = self.assume(DEV, "training")
         # The training role registers and does not read the registry; a data scientist does.
@@ -279,7 +283,10 @@ class Organisation:
         card = {k: found["ModelCard"][k] for k in ("ModelCardContent", "ModelCardStatus")}
         for role, body in (replace or {}).items():
             uploaded = _Uploaded(model, role, body)
-            uploaded.upload(training, checksum_algorithm)
+            if parts_of:
+                uploaded.upload_in_parts(training, parts_of)
+            else:
+                uploaded.upload(training, checksum_algorithm)
             _replace(request, role, uploaded)
         if unpacked:
             _unpack(request, training, model, unpacked)
@@ -542,6 +549,34 @@ class _Uploaded:
             ChecksumAlgorithm=checksum_algorithm,
         )["VersionId"]
 
+    def upload_in_parts(self, training: boto3.Session, sizes: Sequence[int]) -> None:
+        """Parts of these sizes; S3's digest, which is declared then, is the one of their digests.
+
+        ValueError if the sizes are not the body's.
+        """
+        if sum(sizes) != len(self._body):
+            raise ValueError(f"parts of {sum(sizes)} bytes for a body of {len(self._body)}")
+        s3, place = training.client("s3"), {"Bucket": PROJECT_BUCKET, "Key": self._key}
+        upload = s3.create_multipart_upload(**place, ChecksumAlgorithm="SHA256")["UploadId"]
+        parts, first = [], 0
+        for number, size in enumerate(sizes, 1):
+            answer = s3.upload_part(
+                **place,
+                UploadId=upload,
+                PartNumber=number,
+                Body=self._body[first : first + size],
+                ChecksumAlgorithm="SHA256",
+            )
+            told = {key: answer[key] for key in ("ETag", "ChecksumSHA256")}
+            parts.append({"PartNumber": number, **told})
+            first += size
+        done = s3.complete_multipart_upload(
+            **place, UploadId=upload, MultipartUpload={"Parts": parts}
+        )
+        digest, _, count = done["ChecksumSHA256"].partition("-")
+        self.sha256 = f"{base64.b64decode(digest).hex()}-{count or len(sizes)}"
+        self.version_id = done["VersionId"]
+
 
 def _replace(request: dict[str, Any], role: str, uploaded: _Uploaded) -> None:
     """Make a registration refer to another artefact and declare what it is."""
@@ -589,6 +624,21 @@ def members(packed: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
         files = ((member.name, tar.extractfile(member)) for member in tar)
         return {name: found.read() for name, found in files if found is not None}
+
+
+def padded(packed: bytes, size: int) -> bytes:
+    """A model.tar.gz with as many bytes more that nothing compresses, and all else as it was."""
+    buffer = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as old,
+        tarfile.open(fileobj=buffer, mode="w:gz") as new,
+    ):
+        for member in old:
+            new.addfile(member, old.extractfile(member))
+        padding = tarfile.TarInfo("padding.bin")
+        padding.size = size
+        new.addfile(padding, io.BytesIO(random.Random(0).randbytes(size)))
+    return buffer.getvalue()
 
 
 def spoiled(packed: bytes, code: str) -> bytes:

@@ -102,13 +102,14 @@ def test_candidate_is_the_digest_of_its_manifest(
 
 
 def test_central_refers_to_nothing_in_dev(organisation: Organisation, arn: str) -> None:
-    """All that it says, card and metadata too: the origin and the training data are Dev's."""
+    """All that it says, card and metadata too: the origin is Dev's, and the card's data sets."""
     version = organisation.central(arn)
     version["ModelCard"] = json.loads(version["ModelCard"]["ModelCardContent"])
     said = dict(leaves(json.loads(json.dumps(version, default=str))))
     in_dev = {path for path, text in said.items() if PROJECT_BUCKET in str(text)}
     assert in_dev == {
         "CustomerMetadataProperties.dataset-uri",
+        "ModelCard.evaluation_details.0.datasets.0",
         "ModelCard.training_details.training_job_details.training_datasets.0",
     }
     named = {path for path, text in said.items() if f":{DEV}:" in str(text)}

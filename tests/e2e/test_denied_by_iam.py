@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
 import pytest
 
-from tests.e2e.organisation import CENTRAL, DEV, REASON, Organisation, denied, role_arn
+from tests.e2e.organisation import (
+    CENTRAL,
+    DEV,
+    REASON,
+    REGION,
+    Organisation,
+    denied,
+    role_arn,
+)
 from tests.e2e.scenarios import MODEL, UNTESTED, Trained, Untested
 
 SYSTEM_STATUSES = [
@@ -170,6 +179,62 @@ def test_training_role_cannot_register_what_is_approved_already(
 ) -> None:
     sagemaker = organisation.assume(DEV, "training").client("sagemaker")
     assert denied(sagemaker.create_model_package, ModelPackageGroupName=UNTESTED, **approved)
+
+
+def _attempts_on_central(session: boto3.Session, arn: str) -> list[tuple[Any, dict[str, Any]]]:
+    """Every call by which another account could see, make, change or open a Central version."""
+    sagemaker = session.client("sagemaker")
+    group = arn.replace(":model-package/", ":model-package-group/").rpartition("/")[0]
+    life_cycle = {"Stage": "Test", "StageStatus": "Approved"}
+    container = {"Image": f"{CENTRAL}.dkr.ecr.{REGION}.amazonaws.com/any:1"}
+    specification = {
+        "Containers": [container],
+        "SupportedContentTypes": ["application/json"],
+        "SupportedResponseMIMETypes": ["application/json"],
+    }
+    return [
+        (sagemaker.describe_model_package, {"ModelPackageName": arn}),
+        (sagemaker.update_model_package, {"ModelPackageArn": arn, "ModelLifeCycle": life_cycle}),
+        (
+            sagemaker.create_model_package,
+            {"ModelPackageGroupName": group, "InferenceSpecification": specification},
+        ),
+        (sagemaker.delete_model_package, {"ModelPackageName": arn}),
+        (sagemaker.describe_model_package_group, {"ModelPackageGroupName": group}),
+        (sagemaker.delete_model_package_group, {"ModelPackageGroupName": group}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "role", ["training", "data-scientist", "hub", "event-forwarding", "with-all-permissions"]
+)
+def test_no_role_of_dev_reaches_a_central_version(
+    organisation: Organisation, arn: str, before: dict[str, Any], role: str
+) -> None:
+    """Nor does an administrator's of Dev: Central's group lets Prod in and nobody else."""
+    name = f"governed-path-{role}"
+    if role == "with-all-permissions":
+        iam = organisation.root(DEV, "iam")
+        name = "somebody-of-dev-with-all-permissions"
+        trust, everything = (
+            json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+            for statement in (
+                {"Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "sts:AssumeRole"},
+                {"Action": "*", "Resource": "*"},
+            )
+        )
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=everything)
+    versions = organisation.central_versions(UNTESTED)
+    session = organisation.borrow(DEV, name)
+    went_through = [
+        call.__name__
+        for call, arguments in _attempts_on_central(session, arn)
+        if not denied(call, **arguments)
+    ]
+    assert went_through == []
+    assert organisation.central(arn) == before
+    assert organisation.central_versions(UNTESTED) == versions
 
 
 def test_nobody_takes_a_role_of_the_hub(organisation: Organisation) -> None:
