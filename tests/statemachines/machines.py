@@ -58,7 +58,37 @@ def mocks(machine: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((_HERE / "mocks" / f"{machine}.json").read_text())
     if machine == "promote_to_central":
         _add_many_batches(found)
+        _add_killed(found)
     return found
+
+
+def _add_killed(found: dict[str, Any]) -> None:
+    """For each function of a promotion the case in which it is killed twice, and then answers.
+
+    They differ from the cases that they are made of in nothing else, so nobody writes them out.
+    """
+    cases = found["StateMachines"][physical_name("promote_to_central")]["TestCases"]
+    of = {"AbandonCopy": "VerifyCopyFails", "RecordRejection": "Rejected"}
+    of["RecordErrored"] = "RegisterVersionFails"
+    killed = [
+        {"Throw": {"Error": "Sandbox.Timedout", "Cause": "killed after 900 s"}},
+        {"Throw": {"Error": "Runtime.ExitError", "Cause": "killed"}},
+    ]
+    states = [name for name, state in _lambda_states("promote_to_central") if name != "CopyBatch"]
+    for state in states:
+        case = cases[of.get(state, "HappyPath")]
+        answer = found["MockedResponses"][case[state]]["0"]
+        name = f"{state}KilledTwice"
+        found["MockedResponses"][name] = dict(zip("012", [*killed, answer], strict=True))
+        cases[f"{state}Killed"] = case | {state: name}
+
+
+def _lambda_states(machine: str) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, state)
+        for name, state in source(machine)["States"].items()
+        if "lambda:invoke" in str(state.get("Resource"))
+    ]
 
 
 def _add_many_batches(found: dict[str, Any]) -> None:

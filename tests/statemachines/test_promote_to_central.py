@@ -202,6 +202,41 @@ def test_a_passing_fault_is_retried(
     assert ended.tries[state] == tries
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("ClaimApprovalKilled", "CheckAccessKilled", "ResolveApproverKilled"),
+        *("BuildCandidateKilled", "EvaluateGateKilled", "PlanCopyKilled", "VerifyCopyKilled"),
+        *("CopyImagesKilled", "RecreateLineageKilled", "RegisterVersionKilled"),
+        *("LinkLineageKilled", "RecordPromotionKilled"),
+    ],
+)
+def test_a_function_that_is_killed_at_any_step_is_called_again(
+    run: Callable[[str], Run], case: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (HAPPY, "SUCCEEDED")
+    assert ended.tries[case.removesuffix("Killed")] == 3
+
+
+@pytest.mark.parametrize(
+    ("case", "states", "status"),
+    [
+        ("AbandonCopyKilled", [*until("VerifyCopy"), *ABANDONED], "FAILED"),
+        ("RecordErroredKilled", [*until("RegisterVersion"), *ERRORED], "FAILED"),
+        ("RecordRejectionKilled", REJECTED, "SUCCEEDED"),
+    ],
+)
+def test_so_is_one_that_ends_what_cannot_go_on(
+    run: Callable[[str], Run], case: str, states: list[str], status: str
+) -> None:
+    ended = run(case)
+    assert (ended.states, ended.status) == (states, status)
+    assert ended.tries[case.removesuffix("Killed")] == 3
+    # The first error keeps its name.
+    assert ended.error in (None, "IntegrityError")
+
+
 @pytest.mark.parametrize("case", ["TransientErrorForEver"])
 def test_retries_come_to_an_end(run: Callable[[str], Run], case: str) -> None:
     ended = run(case)

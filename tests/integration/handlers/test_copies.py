@@ -764,6 +764,30 @@ def test_a_planner_that_was_killed_leaves_an_upload_that_is_taken_up(
     assert promotion.body(promotion.verify()["model-data"]) == b"".join(parts)
 
 
+def test_an_abandonment_that_was_killed_goes_on(
+    large: tuple[Promotion, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotion, parts = large
+    promotion.refer("channel/draft", promotion.put_in_parts("draft.bin", *reversed(parts)))
+    promotion.plan()
+    abort, made = Copies._abort, list[Any]()
+
+    def killed(self: Copies, *arguments: Any) -> None:
+        if made:
+            raise KeyboardInterrupt
+        made.append(arguments)
+        abort(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Copies, "_abort", killed)
+        patch.setattr("governance.adapters.parallel.REQUESTS", 1)
+        with pytest.raises(KeyboardInterrupt):
+            promotion.abandon()
+    assert len(promotion.unfinished()) == 1
+    assert promotion.abandon() == 1
+    assert (promotion.unfinished(), promotion.abandon()) == ([], 0)
+
+
 # ------------------------------------------------------------------ what AWS refuses
 
 

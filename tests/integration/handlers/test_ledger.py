@@ -171,6 +171,31 @@ def test_writing_again_keeps_what_is_there(ledger: Writer) -> None:
     assert notes == [None, "first"]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_writer_that_was_killed_writes_the_entry_once(
+    ledger: Writer, aws: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Before the transaction nothing is there, after it everything: the retry tells which."""
+    model, entry_id = _model(), hashlib.sha256(uuid4().bytes).hexdigest()
+    write = Writer._write
+
+    def killed(self: Writer, *arguments: Any) -> bool:
+        if when == "after":
+            write(self, *arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.append(_entry(model, entry_id))
+    assert len(_rows(aws, model)) == (when == "after")
+    later = _entry(model, entry_id, recorded_at="2026-11-21T07:00:00Z")
+    assert ledger.append(later) == ledger.append(later) == 1
+    (row,) = _rows(aws, model)
+    assert _head(aws, model)["digest"] == row["digest"]
+    assert ledger.append(_entry(model)) == 2
+
+
 def test_a_writer_that_was_overtaken_between_reading_and_writing_signs_anew(
     ledger: Writer, aws: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 
-from governance.adapters import champions, clock, items, workflows
+from governance.adapters import champions, clock, items, manifests, workflows
 from governance.adapters import definitions as stored
 from governance.adapters.artifacts import Artifacts, parse_uri
 from governance.adapters.candidates import Candidates
@@ -701,6 +701,28 @@ def test_promoting_the_same_candidate_again_registers_nothing(here: Organisation
     _, second, again = here.promoted()
     assert (second["candidate_id"], again) == (first["candidate_id"], arn)
     assert len(here.registry.versions) == versions
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_candidate_whose_naming_was_killed_is_named_once(
+    here: Organisation, aws: Callable[..., Any], when: str
+) -> None:
+    promotion, store = here.claim()["promotion"], manifests.store
+
+    def killed(*arguments: Any) -> str:
+        if when == "after":
+            store(*arguments)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "store", killed)
+        with pytest.raises(KeyboardInterrupt):
+            here.call("build_candidate", promotion=promotion)
+    built = here.call("build_candidate", promotion=promotion)
+    assert built == here.call("build_candidate", promotion=promotion)
+    kept = aws("s3").list_object_versions(Bucket=EVIDENCE, Prefix=f"manifests/{here.model}/")
+    (version,) = kept["Versions"]
+    assert version["Key"].endswith(f"/{built['candidate']['candidate_id']}.json")
 
 
 @pytest.mark.parametrize(

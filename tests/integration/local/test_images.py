@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
+from governance.adapters import images as adapter
 from governance.adapters.images import Images
 from governance.domain.errors import (
     AccessError,
@@ -141,6 +142,42 @@ def test_a_copy_that_ran_out_of_time_goes_on_with_the_missing_layers(
     )
     writer.copy(source, to, reader, left=lambda: 900.0)
     assert copied == [digest(b"two"), digest(b"three")]
+
+
+def test_a_copy_that_was_killed_in_the_middle_of_a_layer_begins_that_layer_again(
+    aws: Aws, repositories: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a layer is nobody's: neither is it there, nor is the image that would need it."""
+    origin, central = repositories
+    large = os.urandom(2 * PART_SIZE + 17)
+    source = _push(aws, origin, b"one", large)
+    read, copied = adapter._read, list[str]()
+
+    def killed(url: str, part_size: int, what: str) -> Iterator[bytes]:
+        copied.append(what)
+        for number, part in enumerate(read(url, part_size, what)):
+            if number == 1:
+                raise KeyboardInterrupt
+            yield part
+
+    ecr = aws.client("ecr", CENTRAL)
+    with monkeypatch.context() as patch:
+        patch.setattr(adapter, "_read", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _copy(aws, source, central)
+    assert ecr.list_images(repositoryName=central)["imageIds"] == []
+    monkeypatch.setattr(adapter, "_read", lambda *given: (copied.append(given[2]), read(*given))[1])
+    found = _copy(aws, source, central)
+    layers = [what.split()[2] for what in copied]
+    # The image's configuration is a layer like the others.
+    assert layers[-2:] == [digest(large)] * 2
+    assert len(set(layers)) == len(layers) - 1 == 3
+    states = ecr.batch_check_layer_availability(
+        repositoryName=central, layerDigests=[digest(b"one"), digest(large)]
+    )["layers"]
+    assert [one["layerSize"] for one in states] == [3, len(large)]
+    there = ecr.list_images(repositoryName=central)["imageIds"]
+    assert {one["imageDigest"] for one in there} == {found.digest}
 
 
 def test_a_list_brings_the_image_of_every_platform(aws: Aws, repositories: tuple[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -209,6 +210,51 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(
             recreate(functions)
     found = walk(organisation, promote(organisation, functions))
     assert all(check["agrees"] for check in lineages.checks(MANIFEST, found["nodes"]))
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_link_that_was_killed_is_made_once(
+    organisation: Organisation,
+    functions: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    calls: int,
+    when: str,
+) -> None:
+    """The version's own entity, its tie to Dev's version and the one to the model data."""
+    lineage = recreate(functions)
+    arn = organisation.register(organisation.central, "s3://central/models/risk/model.tar.gz")
+    made: list[str] = []
+
+    def of(name: str) -> Callable[..., Any]:
+        do = getattr(organisation.central, name)
+
+        def killed(**request: Any) -> Any:
+            made.append(name)
+            if len(made) <= calls:
+                return do(**request)
+            if when == "after":
+                with suppress(ClientError):
+                    do(**request)
+            raise KeyboardInterrupt
+
+        return killed
+
+    with monkeypatch.context() as patch:
+        for name in ("create_artifact", "add_association"):
+            patch.setattr(organisation.central, name, of(name))
+        with pytest.raises(KeyboardInterrupt):
+            functions("link_lineage", model_package_arn=arn, lineage=lineage)
+    first = functions("link_lineage", model_package_arn=arn, lineage=lineage)
+    before = everything(organisation.central)
+    assert functions("link_lineage", model_package_arn=arn, lineage=lineage) == first
+    assert everything(organisation.central) == before
+    ties = organisation.central.list_associations(DestinationArn=first["lineage_arn"])
+    kinds = {(one["SourceArn"], one["AssociationType"]) for one in ties["AssociationSummaries"]}
+    assert {
+        (lineage["version_arn"], "DerivedFrom"),
+        (lineage["model_data_arn"], "ContributedTo"),
+    } <= kinds
 
 
 @pytest.mark.parametrize(
