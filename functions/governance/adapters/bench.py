@@ -244,6 +244,8 @@ def _surprises(answer: Answer, instances: int | None) -> list[str]:
 
 def problems_of(answer: Answer, expected: int) -> list[str]:
     """What is wrong with an answer to that many instances; empty if nothing is."""
+    if answer.status == 0:
+        return [f"the model did not answer in time ({answer.body.decode('utf-8', 'replace'):.200})"]
     if answer.status != 200:
         return [f"the model answered {answer.status}"]
     return probes.answer_problems(answer.body, expected)

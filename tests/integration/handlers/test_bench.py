@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from governance.adapters import generated, statistics
+from governance.adapters import runtime as runtimes
 from governance.adapters.bench import Bench, sample_check
 from governance.adapters.holdout import Judge
 from governance.adapters.runtime import Runtime
@@ -246,6 +249,73 @@ def test_an_error_of_the_model_is_its_answer(lambdas: Callable[..., Any]) -> Non
         stub.add_client_error("invoke_endpoint", "ModelError", "x", 424, modeled_fields=said)
         answer = runtime.invoke(b"a,b", "text/csv")
     assert (answer.status, answer.body) == (415, b"only JSON")
+
+
+class Clock:
+    """Time that only the model's calls take."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(runtimes, "time", found)
+    return found
+
+
+def _calls(clock: Clock, seconds: float, body: bytes | None) -> Runtime:
+    """A runtime whose model takes so long for everything; without a body SageMaker gives up."""
+    from governance.adapters import sessions
+
+    runtime = Runtime(sessions._own_session(), "endpoint-x")
+
+    class Slow:
+        exceptions = runtime._runtime.exceptions
+
+        def invoke_endpoint(self, **_: Any) -> dict[str, Any]:
+            clock.now += seconds
+            if body is not None:
+                return {"Body": io.BytesIO(body), "ContentType": "application/json"}
+            said = "Your invocation timed out while waiting for a response from container primary."
+            answer = {"Error": {"Code": "ModelError", "Message": said}}
+            raise ClientError(
+                {**answer, "OriginalStatusCode": 0, "OriginalMessage": said},  # type: ignore[typeddict-unknown-key]
+                "InvokeEndpoint",
+            )
+
+    runtime._runtime = Slow()  # type: ignore[assignment]
+    return runtime
+
+
+def test_sagemaker_gives_a_model_up_before_we_do(lambdas: Callable[..., Any]) -> None:
+    from governance.adapters import sessions
+
+    runtime = Runtime(sessions._own_session(), "endpoint-x")
+    assert runtime._runtime.meta.config.read_timeout > 60
+
+
+@pytest.mark.parametrize("suite", [*suites.LIVE, "quality"])
+def test_a_model_that_hangs_fails_the_suite_in_time(
+    bench: Callable[..., Bench], lambdas: Callable[..., Any], clock: Clock, suite: str
+) -> None:
+    result = run(bench(_calls(clock, 60.1, None)), suite)
+    assert result["status"] == "failed"
+    assert clock.now < 250
+
+
+def test_a_model_that_is_too_slow_for_a_suite_fails_it_in_time(
+    bench: Callable[..., Bench], lambdas: Callable[..., Any], clock: Clock
+) -> None:
+    known = b'{"predictions": [{"probability": 0.5, "high_risk": true}]}'
+    result = run(bench(_calls(clock, 30, known)), "latency")
+    assert result["status"] == "failed"
+    assert clock.now < 840
+    assert result["checks"][0]["observed"] != "0 errors"
 
 
 def test_made_up_requests_are_the_same_every_time_and_of_every_kind() -> None:
