@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from governance.adapters import generated, statistics
 from governance.adapters import runtime as runtimes
 from governance.adapters.bench import Bench, sample_check
 from governance.adapters.holdout import Judge
-from governance.adapters.runtime import Runtime
+from governance.adapters.runtime import Answer, Runtime
 from governance.domain import probes, suites
 from governance.domain.errors import (
     InvalidInputError,
@@ -181,6 +181,24 @@ def test_a_slow_model_fails_latency(bench: Callable[..., Bench]) -> None:
     result = run(bench(Served(milliseconds=900)), "latency")
     assert failed(result) == ["latency_p95_ms meets the threshold"]
     assert result["metrics"]["latency_p50_ms"] == 900
+
+
+class SlowTogether(Served):
+    """Each call waits for the others, as with one worker behind the endpoint."""
+
+    def invoke_all(self, bodies: Sequence[bytes], workers: int) -> list[Answer]:
+        answers = (self.invoke(body) for body in bodies)
+        return [replace(one, milliseconds=one.milliseconds * workers) for one in answers]
+
+
+def test_latency_is_that_under_load_and_a_call_alone_stands_beside_it(
+    bench: Callable[..., Bench],
+) -> None:
+    result = run(bench(SlowTogether(milliseconds=90)), "latency")
+    assert failed(result) == ["latency_p95_ms meets the threshold"]
+    metrics = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
+    assert [result["metrics"][name] for name in metrics] == [360, 360, 360]
+    assert [result["details"]["alone"][name] for name in metrics] == [90, 90, 90]
 
 
 @pytest.mark.parametrize(
