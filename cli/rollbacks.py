@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from cli import approvals, ledger, projects, versions
 from cli.aws import explain
 from cli.errors import GovernError
-from governance.domain import approval_events, claims, phases, rollbacks
+from governance.domain import approval_events, claims, phases
+from governance.domain import rollbacks as domain
 from governance.domain.ledger import SERVES
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 PHASE = phases.BY_NAME[approval_events.ROLLBACK]
 DRILL = phases.BY_NAME[approval_events.BACK["drill_rollback"]]
-# Of a version that is being released; what has come to serve, the ledger knows at once.
+# Of a version that is being released; what has come to serve, or has failed on its way and left
+# nothing that serves, the ledger knows at once.
 _ON_ITS_WAY = ("Releasing", PHASE.status)
 
 
@@ -47,7 +49,8 @@ def model_of(reader: boto3.Session, endpoint: str) -> dict[str, Any]:
 def ask(
     where: Target, endpoint: str, because: str, to: int | None, phase: phases.Phase = PHASE
 ) -> approvals.Decision:
-    """Set Prod / Rollback-Requested on what serves the endpoint, or is being released to it.
+    """Set Prod / Rollback-Requested on what serves the endpoint, is being released to it, or has
+    left it failed.
 
     With `phase` DRILL, Prod / Drill-Requested on what serves. One call, as the persona's own role:
     the reason and the version to go back to (None: the last good one) go with it. GovernError
@@ -72,9 +75,9 @@ def ask(
         }
     }
     if to is not None:
-        fields["CustomerMetadataProperties"] = {rollbacks.WANTED: str(to)}
-    elif rollbacks.WANTED in version.description.get("CustomerMetadataProperties", {}):
-        fields["CustomerMetadataPropertiesToRemove"] = [rollbacks.WANTED]
+        fields["CustomerMetadataProperties"] = {domain.WANTED: str(to)}
+    elif domain.WANTED in version.description.get("CustomerMetadataProperties", {}):
+        fields["CustomerMetadataPropertiesToRemove"] = [domain.WANTED]
     try:
         where.session.client("sagemaker").update_model_package(
             ModelPackageArn=version.arn, **fields
@@ -113,7 +116,8 @@ def _to_go(
     for entry in (*begun[-1:], *served[-1:]):
         number = versions.number_of(entry["model_package_arn"])
         version = versions.find(where.session, where.central_account, model, number)
-        if entry["kind"] in SERVES or version.phase[1] in _ON_ITS_WAY:
+        on_its_way = version.phase[1] in _ON_ITS_WAY
+        if entry["kind"] in SERVES or on_its_way or domain.left_failed(entries, entry):
             return version
     raise GovernError(
         "not_found",

@@ -31,6 +31,7 @@ WORKFLOWS = {
 }
 LAMBDA_AND_TOPIC_RULES = (
     "Decision",
+    "EndpointFailed",
     "EndpointState",
     "Notifications",
     "ReviewOverdue",
@@ -256,6 +257,10 @@ EXPECTED = AWS_EVENTS | {
 EXPECTED["governed-path-mandatory-review-overdue.complete"] |= {"ReviewOverdue"}
 # What a release has found when its bake was over is taken back as by the alarm itself.
 EXPECTED["governed-path-release-errored.alarm-after-release"] |= {"RollbackModelFoundAlarm"}
+# So is an endpoint that a release has left failed, and who is on call hears of it.
+EXPECTED["governed-path-release-errored.endpoint-failed"] |= {
+    *("RollbackModelFoundAlarm", "EndpointFailed"),
+}
 # What ends a clearance takes it back.
 for name in events.EXAMPLES:
     if name.startswith("governed-path-") and events.example(name)["detail-type"] in clearance.ENDS:

@@ -15,6 +15,7 @@ from governance.adapters import items
 from governance.domain import attestations, clearance, locks
 from tests.contracts import events
 from tests.e2e.organisation import (
+    ARTIFACTS_BUCKET,
     CENTRAL,
     PROD,
     REGION,
@@ -332,6 +333,59 @@ def test_the_new_config_is_there_soon_after_the_request(
     decided = datetime.fromisoformat(entry["decided_at"])
     print(f"rollback: request to config {(config['CreationTime'] - decided).total_seconds():.1f} s")
     assert (config["CreationTime"] - decided).total_seconds() < 10 * FASTEST
+
+
+def test_an_endpoint_that_a_release_leaves_failed_is_made_anew_with_what_served_before(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """Version 2 serves, until somebody deletes the endpoint; version 1 cannot start in Prod."""
+    first, second = rolled_back.first.entry, rolled_back.second.entry
+    sagemaker, iam = organisation.root(PROD, "sagemaker"), organisation.root(PROD, "iam")
+    sagemaker.delete_endpoint(EndpointName=ENDPOINT)
+    eventually(lambda: not organisation.endpoints(PROD, ROLLED_BACK), "the end of the endpoint")
+    bytes_ = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{ROLLED_BACK}/{first['candidate_id']}/*"
+    closed = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": bytes_}
+    policy = {"RoleName": "governed-path-endpoint-execution", "PolicyName": "closed-for-a-test"}
+    iam.put_role_policy(
+        **policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [closed]})
+    )
+    try:
+        failed = organisation.approve("prod", first["model_package_arn"])
+    finally:
+        iam.delete_role_policy(**policy)
+    assert (failed.entry["kind"], failed.entry["failure"]["Error"]) == (
+        "ReleaseErrored",
+        "EndpointFailed",
+    )
+    assert f"made anew with {second['model_package_arn']}" in failed.entry["failure"]["Cause"]
+    (back,) = eventually(
+        lambda: [
+            entry
+            for entry in _entries(organisation, "CandidateRolledBack")
+            if entry["approver"]["person"] == f"endpoint {ENDPOINT}"
+        ],
+        "the rollback of the endpoint that had failed",
+    )
+    assert organisation.ended(back["execution_arn"])["status"] == "SUCCEEDED"
+    assert (back["rollback"]["from"], back["rollback"]["to"]) == (
+        first["model_package_arn"],
+        second["model_package_arn"],
+    )
+    endpoint = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    assert endpoint["EndpointStatus"] == "InService"
+    assert back["claim_id"][:10] in _config(endpoint)
+    told = [text for text in organisation.heard(CENTRAL, "alarms") if "has failed in the" in text]
+    assert len(told) == 1
+    assert f"Endpoint {ENDPOINT} of Prod has failed" in told[0]
+    assert f"To go back to: {second['model_package_arn']}" in told[0]
+    # Of version 1 nothing says that it served.
+    said = [e["kind"] for e in _about(organisation, first["model_package_arn"])]
+    assert "CandidateInService" not in said[: said.index("ReleaseStarted")]
+    phases = {
+        arn: organisation.central(arn)["ModelLifeCycle"]["StageStatus"]
+        for arn in (first["model_package_arn"], second["model_package_arn"])
+    }
+    assert list(phases.values()) == ["RolledBack", "Deployed"]
 
 
 # ---------------------------------------------------------------- in mid-shift, and by an alarm

@@ -300,6 +300,20 @@ def test_an_error_is_recorded_queued_and_alarms(
             "ApprovalWithdrawn",
             "does not stand any more: entry 14 (ApprovalsVoided) came after the approval of ",
         ),
+        # Nobody is answered: the event of this end starts the way back.
+        (
+            "EndpointLeftFailed",
+            until("EndpointInService?"),
+            "EndpointFailed",
+            "it is made anew with arn:aws:sagemaker:us-east-1:111122223333:model-package/"
+            "clinical-risk-classifier/2; before that DeploymentFailed: failed: the container",
+        ),
+        (
+            "FirstEndpointLeftFailed",
+            until("EndpointInService?"),
+            "EndpointFailed",
+            "no version that served it before is good, so nobody is answered until one is approved",
+        ),
         ("DeployToProdFails", until("DeployToProd"), "States.TaskFailed", "does not trust the hub"),
         (
             "EmergencyWhoseDeploymentBreaks",
@@ -460,6 +474,14 @@ def test_what_a_bake_found_is_in_the_entry_whose_event_starts_the_way_back() -> 
     recorded = states["RecordErrored"]["Arguments"]["Payload"]
     assert recorded["kind"] == alarm_events.FOUND_BY
     assert recorded["alarms"] == "{% $exists($alarms) ? $alarms : null %}"
+
+
+def test_an_endpoint_that_has_failed_is_told_by_the_error_that_the_way_back_starts_by() -> None:
+    states = machines.source(MACHINE)["States"]
+    first = states["VersionServes?"]["Choices"][0]
+    assert first["Condition"] == "{% $served.endpoint_status = 'Failed' %}"
+    assert first["Assign"]["failure"]["Error"] == alarm_events.ENDPOINT_FAILED
+    assert "rollback_target" in states["RecordErrored"]["Arguments"]["Payload"]
 
 
 @pytest.mark.parametrize(

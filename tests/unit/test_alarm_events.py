@@ -17,6 +17,7 @@ REQUEST = {"workflow": "rollback_model", "execution_arn": "arn:execution", "even
 
 RELEASE = "5f56359ef1" + "0" * 54
 FOUND = events.example("governed-path-release-errored.alarm-after-release")
+FAILED = events.example("governed-path-release-errored.endpoint-failed")
 
 
 def _serving(kind: str = "CandidateReleased", **more: Any) -> dict[str, Any]:
@@ -167,6 +168,40 @@ def test_an_alarm_that_a_release_has_found_is_read_from_the_event_of_its_end() -
         "config_name": None,
         "at": FOUND["detail"]["recorded_at"],
     }
+
+
+def test_an_endpoint_that_a_release_left_failed_is_as_good_as_an_alarm() -> None:
+    found = alarm_events.told(FAILED)
+    assert found is not None
+    released, way_back = samples.version_arn(), samples.version_arn(version=2)
+    claim_id = FAILED["detail"]["claim_id"]
+    assert found == {
+        "name": "clinical-risk",
+        "arn": FAILED["detail"]["endpoint"]["endpoint_arn"],
+        "account": samples.PROD,
+        "endpoint_name": "clinical-risk",
+        "config_name": None,
+        "at": FAILED["detail"]["recorded_at"],
+        "failed": {"claim_id": claim_id, "model_package_arn": released, "way_back": way_back},
+    }
+    assert alarm_events.identity(found)["person"] == "endpoint clinical-risk"
+    assert alarm_events.reason(found) == (
+        f"endpoint clinical-risk had failed when the release of {released} ended at {found['at']}"
+    )
+    # What served before is what the ledger says; what goes is what was released.
+    before = _serving(model_package_arn=way_back, recorded_at="2026-11-20T09:00:00Z")
+    back = _taken_back(found, before)
+    assert back is not None
+    assert (back["model_package_arn"], back["decided_at"]) == (released, found["at"])
+    # An alarm of the same release, and this, are one claim.
+    alarm = {**alarm_events.alarm(GONE_OFF), "at": "2999-01-01T00:00:00Z"}
+    by_alarm = _taken_back(alarm, _serving("CandidateInService", claim_id=claim_id))
+    assert by_alarm is not None
+    assert by_alarm["claim_id"] == back["claim_id"]
+    # Something serves there since.
+    assert _taken_back(found, _serving(recorded_at="2999-01-01T00:00:00Z"), before) is None
+    # There is nothing to go back to.
+    assert _taken_back({**found, "failed": {**found["failed"], "way_back": None}}, before) is None
 
 
 def test_another_end_of_a_release_tells_of_no_alarm() -> None:

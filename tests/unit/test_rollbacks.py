@@ -199,3 +199,35 @@ def test_what_is_to_go_is_what_serves_or_is_being_released(
         samples.version_arn(version=2), None, rollbacks.served(entries, ENDPOINT), started, story
     )
     assert (found["serving"], found["serves"]) == (samples.version_arn(version=serving), serves)
+
+
+@pytest.mark.parametrize(
+    ("later", "serves"),
+    [
+        ([], True),
+        # The rollback has stopped what was left of the run, and then broke: it is asked for again.
+        ([entry(4, 2, "ReleaseStopped"), entry(5, 2, "RollbackErrored")], True),
+        ([entry(4, 1, "CandidateInService")], False),
+        ([entry(4, 1, "CandidateRestored")], False),
+    ],
+)
+def test_what_has_left_its_endpoint_failed_is_to_go_until_something_serves(
+    later: list[dict[str, Any]], serves: bool
+) -> None:
+    started = entry(2, 2, "ReleaseStarted") | {"claim_id": "release"}
+    failed = entry(3, 2, "ReleaseErrored") | {
+        "claim_id": "release",
+        "failure": {"Error": "EndpointFailed"},
+        "stage": "Prod",
+        "stage_status": "Errored",
+    }
+    entries = [entry(1, 1), started, failed, *({"claim_id": "back", **one} for one in later)]
+    story = [
+        {"stage": "Prod", "stage_status": "Errored", **e}
+        for e in reversed(entries)
+        if e["model_package_arn"] == samples.version_arn(version=2)
+    ]
+    found = rollbacks.asked(
+        samples.version_arn(version=2), None, rollbacks.served(entries, ENDPOINT), started, story
+    )
+    assert found["serves"] is serves

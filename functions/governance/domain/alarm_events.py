@@ -1,4 +1,7 @@
-"""An alarm of an endpoint, as CloudWatch's event tells it."""
+"""An alarm of an endpoint, as CloudWatch's event tells it, or the end of a release that found one.
+
+An endpoint that a release has left failed is one too: nobody is answered there.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ DETAIL_TYPE = "CloudWatch Alarm State Change"
 OURS = "governed-path-"
 # Of a release whose bake is over, by this failure: an alarm was raised and nobody has acted on it.
 FOUND_BY, AFTER_RELEASE = "ReleaseErrored", "AlarmAfterRelease"
+# Of a release, by this failure: SageMaker can only delete its endpoint, which nobody else will do.
+ENDPOINT_FAILED = "EndpointFailed"
 
 
 def alarm(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,30 +52,52 @@ def alarm(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def found_by_release(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of the first alarm that a release found when its bake was over, by our own event.
+    """The same of what a release found at its end, by our own event.
 
+    The first alarm when its bake was over; or the endpoint itself if that has failed: then also
+    `failed` {claim_id, model_package_arn, way_back} of the release, the last None if it had none.
     InvalidInputError if the event is about no such end of a release.
     """
     detail = event.get("detail")
     found = detail if isinstance(detail, Mapping) else {}
-    names, endpoint = found.get("alarms") or (), found.get("endpoint") or {}
+    names, endpoint = list(found.get("alarms") or []), found.get("endpoint") or {}
     error = (found.get("failure") or {}).get("Error")
-    if found.get("kind") != FOUND_BY or error != AFTER_RELEASE or not names or not endpoint:
+    known = error == ENDPOINT_FAILED or (error == AFTER_RELEASE and names)
+    if found.get("kind") != FOUND_BY or not known or not endpoint:
         raise InvalidInputError(
             f"event {event.get('id')!r} is about {found.get('kind')!r} with {error!r} and alarms "
-            f"{names!r}; expected {FOUND_BY} with {AFTER_RELEASE}, its alarms and its endpoint: "
-            "correct the rule that sent it"
+            f"{names!r}; expected {FOUND_BY} with {AFTER_RELEASE}, its alarms and its endpoint, or "
+            f"with {ENDPOINT_FAILED} and that: correct the rule that sent it"
         )
     _, partition, _, region, *_ = str(endpoint["endpoint_arn"]).split(":")
-    account = str(endpoint["account"])
-    return {
-        "name": str(names[0]),
-        "arn": f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{names[0]}",
+    account, endpoint_name = str(endpoint["account"]), str(endpoint["endpoint_name"])
+    where = {
         "account": account,
-        "endpoint_name": str(endpoint["endpoint_name"]),
+        "endpoint_name": endpoint_name,
         "config_name": None,
         "at": str(found["recorded_at"]),
     }
+    if error == AFTER_RELEASE:
+        arn = f"arn:{partition}:cloudwatch:{region}:{account}:alarm:{names[0]}"
+        return {**where, "name": str(names[0]), "arn": arn}
+    failed = {
+        "claim_id": str(found["claim_id"]),
+        "model_package_arn": str(found["model_package_arn"]),
+        "way_back": (found.get("rollback_target") or {}).get("model_package_arn"),
+    }
+    arn = str(endpoint["endpoint_arn"])
+    return {**where, "name": endpoint_name, "arn": arn, "failed": failed}
+
+
+def reason(found: Mapping[str, Any]) -> str:
+    """Why the endpoint goes back, as a clause."""
+    failed = found.get("failed")
+    if failed:
+        return (
+            f"endpoint {found['name']} had failed when the release of "
+            f"{failed['model_package_arn']} ended at {found['at']}"
+        )
+    return f"alarm {found['name']} went off at {found['at']}"
 
 
 def told(event: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -85,7 +112,7 @@ def told(event: Mapping[str, Any]) -> dict[str, Any] | None:
 def identity(found: Mapping[str, Any]) -> dict[str, Any]:
     """The alarm in the place of a person: it is nobody, and says so."""
     return {
-        "person": f"alarm {found['name']}",
+        "person": f"{'endpoint' if found.get('failed') else 'alarm'} {found['name']}",
         "persona": None,
         "role_arn": "",
         "session_arn": found["arn"],

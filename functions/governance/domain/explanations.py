@@ -238,7 +238,7 @@ def rollback_is_asked_for_by_who_may(facts: Facts, policy: Policy) -> Answer:
 
 
 def rollback_is_of_what_serves(facts: Facts, policy: Policy) -> Answer:
-    """What is to go serves the endpoint, or is being released to it."""
+    """What is to go serves the endpoint, is being released to it, or has left it failed."""
     asked_ = facts.rollback or {}
     return (
         f"{asked_.get('from')} neither serves the endpoint nor is being released to it",

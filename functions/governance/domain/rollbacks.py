@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import Any
 
 from governance.domain import claims, ledger
+from governance.domain.alarm_events import ENDPOINT_FAILED, FOUND_BY
 from governance.domain.approval_events import ROLLBACK
 from governance.domain.gates import Reason, one_line
 from governance.domain.identity import account_of
@@ -92,9 +93,16 @@ def by_alarm(
     release's: however many alarms an incident sets off, and how often, they go back once. What
     serves after a rollback, or was put back by hand, and sets one off needs somebody who looks. An
     alarm of a deployment that goes on is SageMaker's to act on, and one from before this version
-    served says nothing of it.
+    served says nothing of it. From an endpoint that a release has left failed, what was released
+    goes, unless something serves since, or nothing did before.
     """
     serving = next(iter(served_), None)
+    failed = alarm.get("failed")
+    if failed:
+        since = str(serving["recorded_at"]) if serving is not None else ""
+        if not failed["way_back"] or since > alarm["at"]:
+            return None
+        return _taken_back(failed["model_package_arn"], failed["claim_id"], alarm, model, request)
     if serving is None or serving["workflow"] != "release_to_prod" or serving.get("rollback"):
         return None
     release = str(serving["claim_id"])
@@ -102,7 +110,13 @@ def by_alarm(
     config = alarm.get("config_name")
     if alarm["at"] < since or (config and not str(config).endswith(f"-{release[:10]}")):
         return None
-    arn = str(serving["model_package_arn"])
+    return _taken_back(str(serving["model_package_arn"]), release, alarm, model, request)
+
+
+def _taken_back(
+    arn: str, release: str, alarm: Mapping[str, Any], model: str, request: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The promotion by which the release with that claim is taken back: once, by whatever alarm."""
     return {
         "claim_id": claims.claim_id(arn, f"{ROLLBACK} by alarm", release),
         "workflow": request["workflow"],
@@ -158,8 +172,10 @@ def asked(
     serving = served_[0] if served_ else None
     running = started is not None and started["model_package_arn"] == replaced
     if running and started is not None:
-        # Its own end is in the story; that another version serves since, is not.
+        # Its own end is in the story; that another version serves since, is not. One that has left
+        # its endpoint failed is not over before something serves there.
         ended = [e for e in story if e["kind"] in _ENDS_RELEASE]
+        ended = [] if left_failed(story, started) else ended
         later = [*ended[:1], *([serving] if serving else [])]
         running = all(int(started["sequence"]) > int(entry["sequence"]) for entry in later)
     stage, _, status = (ledger.phase(story) or "").partition("/")
@@ -172,6 +188,16 @@ def asked(
         "stage_status": status or None,
         "wanted": wanted,
     }
+
+
+def left_failed(story: Iterable[Entry], started: Entry) -> bool:
+    """True if the release that this entry began has ended with its endpoint failed."""
+    return any(
+        entry["kind"] == FOUND_BY
+        and (entry.get("failure") or {}).get("Error") == ENDPOINT_FAILED
+        and entry["claim_id"] == started["claim_id"]
+        for entry in story
+    )
 
 
 def judged(

@@ -23,7 +23,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     A person's request is of the version that it stands on. An alarm is about an endpoint of ours
     and takes back what serves there, also while the release of it bakes. One that a release has
-    found when its bake was over is told by the event of its end.
+    found when its bake was over is told by the event of its end, and so is an endpoint that has
+    failed in a release.
     """
     request = contracts.request("claim_rollback", event)
     alarm = alarm_events.told(request["event"])
@@ -40,7 +41,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _by_alarm(request: dict[str, Any], alarm: dict[str, Any]) -> dict[str, Any]:
     directory = Directory(settings.project_directory_table)
     project = directory.of_endpoint(alarm["account"], alarm["endpoint_name"])
-    reason = f"alarm {alarm['name']} went off at {alarm['at']}"
+    reason = alarm_events.reason(alarm)
     nobodys = {
         "outcome": "ignored",
         "promotion": None,

@@ -1457,6 +1457,64 @@ def test_an_alarm_that_a_release_found_is_the_claim_of_the_alarm_itself(
     assert here.call("claim_rollback", **_went_off(here, "late"))["outcome"] == "duplicate"
 
 
+def _left_failed(here: Organisation, first: str, second: str) -> dict[str, Any]:
+    """The event of a release of the second version that has left the endpoint failed."""
+    deployment = _released(here, first)
+    planned = {"deployment": deployment | {"model_package_arn": second}}
+    release = _serves(here, second, "ReleaseStarted", **planned)
+    event = events.example("governed-path-release-errored.endpoint-failed")
+    told = {key: event["detail"][key] for key in ("failure", "rollback_target")}
+    told["rollback_target"] |= {"model_package_arn": first}
+    _serves(here, second, "ReleaseErrored", **told, **planned)
+    found = _found_alarm(here, second, release, deployment)["detail"]
+    event["detail"] |= {**found, **told}
+    return event
+
+
+def test_an_endpoint_that_a_release_left_failed_goes_back_to_what_it_served(
+    here: Organisation,
+) -> None:
+    _, _, first = here.promoted()
+    second = here.again(first)
+    event = _left_failed(here, first, second)
+    asked = {"workflow": "rollback_model", "execution_arn": EXECUTION, "event": event}
+    claimed = here.call("claim_rollback", **asked)
+    assert (claimed["outcome"], claimed["trigger"]) == ("claimed", "alarm")
+    assert claimed["promotion"]["model_package_arn"] == second
+    assert f"had failed when the release of {second} ended" in claimed["reason"]
+    assert claimed["approver"]["person"] == f"endpoint {here.model}"
+    again = here.call("claim_rollback", **asked | {"execution_arn": f"{EXECUTION}-2"})
+    assert again["outcome"] == "duplicate"
+    found = here.call("prove_rollback_target", promotion=claimed["promotion"], trigger="alarm")
+    # The ledger says that the first serves; what is to go is what has failed.
+    assert (found["rollback"]["serving"], found["rollback"]["to"]) == (first, first)
+    verdict = here.call(
+        "evaluate_gate",
+        promotion=found["promotion"],
+        approver=claimed["approver"],
+        trainer={"person": ""},
+        decision_current=True,
+        approval={"definition": found["definition"]},
+        candidate=found["candidate"],
+        rollback={**found["rollback"], "trigger": "alarm"},
+    )["verdict"]
+    assert verdict["allowed"], verdict["reasons"]
+    locked = here.call("lock_endpoint", promotion=claimed["promotion"], attempt=0)
+    assert locked["refusal"] is None
+
+
+def test_a_rollback_of_a_failed_endpoint_that_was_stopped_is_recorded(here: Organisation) -> None:
+    _, _, first = here.promoted()
+    second = here.again(first)
+    asked = _left_failed(here, first, second)
+    end = _stopped(asked)
+    execution_arn = end["detail"]["executionArn"]
+    given = {"workflow": "rollback_model", "execution_arn": execution_arn, "event": asked}
+    assert here.call("claim_rollback", **given)["outcome"] == "claimed"
+    assert here.call("record_unfinished_run", **end)["outcome"] == "recorded"
+    assert _story_of(here, second)[0]["kind"] == "RunUnfinished"
+
+
 def test_tests_compare_with_what_serves_after_a_rollback(here: Organisation) -> None:
     _, candidate, first = here.promoted()
     deployment = _released(here, first)

@@ -107,6 +107,18 @@ def test_the_request_stands_on_what_serves_or_is_being_released(
     assert "CustomerMetadataProperties" not in call
 
 
+def test_what_has_left_its_endpoint_failed_is_what_is_to_go(registry: dict[str, Any]) -> None:
+    """The version before is good: it is what the endpoint is to serve again."""
+    started = {**_entry(2, 2, "ReleaseStarted"), "claim_id": "release"}
+    ended = {**_entry(3, 2, "ReleaseErrored"), "claim_id": "release"}
+    failed = {**ended, "failure": {"Error": "EndpointFailed"}}
+    registry |= {"entries": [_entry(1, 1), started, failed], "phases": {2: "Prod/Errored"}}
+    assert _ask(registry)["ModelPackageArn"] == samples.version_arn(version=2)
+    restored = _entry(4, 1, "CandidateRestored")
+    registry |= {"entries": [_entry(1, 1), started, failed, restored], "calls": []}
+    assert _ask(registry)["ModelPackageArn"] == samples.version_arn(version=1)
+
+
 def test_a_drill_stands_on_what_serves_and_names_what_to_go_back_to(
     registry: dict[str, Any],
 ) -> None:
