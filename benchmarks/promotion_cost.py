@@ -287,7 +287,11 @@ def roll_back(run: Run, times: int, trained: str) -> dict[str, list[float]]:
 
 
 def queue(run: Run, size: int, trained: str) -> dict[str, Any]:
-    """So many versions approved in Dev as fast as one person can; all of them awaited."""
+    """So many versions approved in Dev as fast as one person can; all of them awaited.
+
+    Several people at once would be more than this machine's memory holds: a promotion that runs
+    has functions of some 60 MB each.
+    """
     organisation = run.organisation
     models = [f"queue-{size}-{number}" for number in range(-(-size // _VERSIONS_OF_A_MODEL))]
     organisation.provision(*models)
@@ -486,7 +490,8 @@ def page(found: Mapping[str, Any]) -> str:
     if found["queue"]:
         lines += [
             "",
-            "| approved in Dev at once | until all are in Central | of that approving | for each | "
+            "| approved in Dev, each as soon as the one before | until all are in Central | "
+            "of that approving | for each | "
             "a minute | first state p50, p99 | transitions each | failed |",
             "|---|---|---|---|---|---|---|---|",
             *(
