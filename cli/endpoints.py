@@ -293,7 +293,8 @@ def _text(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
-def accounts_of(projects: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The accounts in which the projects have endpoints, Test and Prod."""
-    found = {str(one["accounts"][stage]) for one in projects for stage in ("test", "prod")}
-    return sorted(found)
+def accounts_of(
+    projects: Iterable[Mapping[str, Any]], stages: Sequence[str] = ("test", "prod")
+) -> list[str]:
+    """The accounts that the projects have for these stages, those that we deploy to by default."""
+    return sorted({str(one["accounts"][stage]) for one in projects for stage in stages})

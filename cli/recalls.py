@@ -96,7 +96,8 @@ def blast_radius(where: Target, reference: str | None, part: str | None) -> Row:
         )
     versions_ = [_version(where, row) for row in found.values()]
     versions_.sort(key=lambda row: (row["registry"], row["model"], row["version"]))
-    everywhere = endpoints.accounts_of(projects.all_projects(where.reader))
+    # A data scientist may serve a version in Dev, to try it.
+    everywhere = endpoints.accounts_of(projects.all_projects(where.reader), ("dev", "test", "prod"))
     seen, problems = endpoints.in_accounts(
         lambda account: observer_session(where.reader, account), everywhere
     )

@@ -2,8 +2,8 @@
 
 Locally, the persona's own role is assumed in the embedded AWS with the person as source identity;
 in AWS, the profile does that. Reads go through the role governed-path-reader, taken from the
-persona's session; what endpoints of Test and Prod serve is seen through governed-path-observer of
-their account, taken from the reader's.
+persona's session; what endpoints of the member accounts serve is seen through
+governed-path-observer of their account, taken from the reader's.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def reader_session(session: boto3.Session, central_account: str) -> boto3.Sessio
 
 
 def observer_session(reader: boto3.Session, account: str) -> boto3.Session:
-    """The role governed-path-observer of a Test or Prod account, taken from the reader's session.
+    """The role governed-path-observer of a member account, taken from the reader's session.
 
     GovernError `access_denied` if there is no such role, or if it does not trust the reader.
     """

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.organisation import PROD, Organisation, archive, eventually
+from tests.e2e.organisation import DEV, PROD, REGION, Organisation, archive, eventually
 from tests.e2e.scenarios import REPLACED, Replaced, Trained
 from tests.e2e.test_command_line import Govern, govern
 
 __all__ = ["govern"]  # a fixture
-RECALLED, COPIED = "recalled-model", "copied-model"
+RECALLED, COPIED, WITHDRAWN = "recalled-model", "copied-model", "withdrawn-model"
+IN_DEV = "tried-in-dev"
 BECAUSE = "The labels of two hospitals were swapped. Incident 4712."
-DATASET = "swapped-labels-1"
+DATASET, OTHER_DATASET = "swapped-labels-1", "swapped-labels-2"
+_SWAPPED = {"CandidateRolledBack", "CandidateRestored", "VersionRecalled"}
 _DIGEST = hashlib.sha256(DATASET.encode()).hexdigest()
 
 
@@ -194,6 +196,71 @@ def test_the_blast_radius_names_the_endpoints_that_serve_it(
     assert variant["candidate_id"] == replaced.second.entry["candidate_id"]
     held = {(one["model"], one["version"], one["registry"]) for one in radius["versions"]}
     assert {(REPLACED, 1, "Central"), (REPLACED, 2, "Central")} <= held
+
+
+def test_with_roll_back_prod_goes_back_first_and_what_serves_in_dev_is_named(
+    organisation: Organisation, trained: Trained, govern: Govern
+) -> None:
+    """Nothing of ours deployed it in Dev, so nothing of ours takes it away."""
+    organisation.provision(WITHDRAWN, tier="low")
+    good, bad = (
+        organisation.register_again(
+            trained.first,
+            WITHDRAWN,
+            metadata={
+                "dataset-version-id": data,
+                "dataset-sha256": hashlib.sha256(data.encode()).hexdigest(),
+            },
+        )
+        for data in ("right-labels", OTHER_DATASET)
+    )
+    released = [_released(organisation, origin) for origin in (good, bad)]
+    sagemaker = organisation.root(DEV, "sagemaker")
+    sagemaker.create_model(
+        ModelName=IN_DEV,
+        ExecutionRoleArn=f"arn:aws:iam::{DEV}:role/governed-path-training",
+        PrimaryContainer={"ModelPackageName": bad},
+    )
+    variant = {"VariantName": "AllTraffic", "ModelName": IN_DEV, "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=IN_DEV, ProductionVariants=[variant | {"InitialInstanceCount": 1}]
+    )
+    sagemaker.create_endpoint(EndpointName=IN_DEV, EndpointConfigName=IN_DEV)
+    try:
+        answer = govern(
+            *("recall", "--dataset-version", OTHER_DATASET, "--because", BECAUSE, "--yes"),
+            *("--roll-back", "--as", "governance-engineer", "--json"),
+        )
+    finally:
+        sagemaker.delete_endpoint(EndpointName=IN_DEV)
+    found = json.loads(answer.stdout)
+    (swap,) = found["rolled_back"]
+    assert (swap["outcome"], swap["to"]) == ("rolled back", released[0])
+    assert [one["outcome"] for one in found["recalled"]] == ["recalled"]
+    assert [(one["account"], one["endpoint_name"]) for one in found["still_serving"]] == [
+        (DEV, IN_DEV)
+    ]
+    assert answer.returncode == 1
+    entries = [e for e in organisation.entries(WITHDRAWN) if e["kind"] in _SWAPPED]
+    # What served went before it was recalled.
+    assert [(e["kind"], e["model_package_arn"]) for e in entries[-3:]] == [
+        ("CandidateRolledBack", released[1]),
+        ("CandidateRestored", released[0]),
+        ("VersionRecalled", released[1]),
+    ]
+    tags = organisation.root(PROD, "sagemaker").list_tags(
+        ResourceArn=f"arn:aws:sagemaker:{REGION}:{PROD}:endpoint/{WITHDRAWN}-endpoint"
+    )["Tags"]
+    assert {"Key": "model-package-arn", "Value": released[0]} in tags
+
+
+def _released(organisation: Organisation, origin: str) -> str:
+    central = str(organisation.approve("dev", origin).entry["model_package_arn"])
+    organisation.approve("test", central)
+    organisation.review(central, "technical")
+    released = organisation.approve("prod", central).entry
+    assert released["kind"] == "CandidateReleased", released
+    return central
 
 
 def test_a_library_is_found_by_its_name_and_by_its_version(

@@ -173,7 +173,7 @@ PEOPLE: dict[str, tuple[Call, list[Call]]] = {
             _call("s3", "put_object", Bucket=EVIDENCE_BUCKET, Key="reports/mine", Body=b""),
             _call("dynamodb", "put_item", TableName="governed-path-parts", Item=_PART),
             _call("sts", "assume_role", RoleArn=role_arn(PROD, "hub"), RoleSessionName="me"),
-            _call("sts", "assume_role", RoleArn=role_arn(DEV, "observer"), RoleSessionName="me"),
+            _call("sts", "assume_role", RoleArn=role_arn(DEV, "training"), RoleSessionName="me"),
         ],
     ),
 }
@@ -492,7 +492,7 @@ def test_what_looks_at_an_endpoint_asks_the_ledger_for_its_version_alone(
     assert not roles.allows(function, "dynamodb:PutItem", table)
 
 
-@pytest.mark.parametrize("account", [TEST, PROD])
+@pytest.mark.parametrize("account", [DEV, TEST, PROD])
 def test_only_the_reader_of_central_becomes_an_observer(
     organisation: Organisation, deployed: dict[str, Deployed], account: str
 ) -> None:

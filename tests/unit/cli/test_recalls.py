@@ -380,7 +380,8 @@ def test_every_account_of_every_project_is_looked_at(
     scans(reader, directory(), directory(model="other", accounts=elsewhere))
     result = govern(*ASKED, "--dry-run")
     assert result.exit_code == 0, result.output
-    assert looked == sorted({TEST, PROD, "222233334444", "333344445555"})
+    dev = {str(directory()["accounts"]["dev"]), str(elsewhere["dev"])}
+    assert looked == sorted({*dev, TEST, PROD, "222233334444", "333344445555"})
     assert f"Account {TEST} could not be looked at: no such role" in result.output
     assert CENTRAL not in looked
 
