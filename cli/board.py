@@ -151,11 +151,19 @@ def as_seen(
         for row in released
     ]
     models = {str(project["model"]) for project in projects}
-    rows += [
-        {**_unrecorded(row, models), "stage": stages.get(row["account"]), **_seen(row, False, None)}
-        for row in live.values()
-        if any(one["model"] in models for one in row["variants"])
-    ]
+    named = {
+        (str(project["accounts"]["prod"]), str(project["endpoint_name"])): str(project["model"])
+        for project in projects
+    }
+    for row in live.values():
+        ours = [one for one in row["variants"] if one["model"] in models]
+        if not row["variants"] and (row["account"], row["endpoint_name"]) in named:
+            # One that failed while it was being made may have nothing but its name.
+            nothing = dict.fromkeys(("version", "candidate_id", "model_package_arn"))
+            ours = [{"model": named[row["account"], row["endpoint_name"]], **nothing}]
+        if ours:
+            stage = stages.get(row["account"])
+            rows.append({**_unrecorded(row, ours[0]), "stage": stage, **_seen(row, False, None)})
     return sorted(rows, key=lambda row: (row["stage"] or "", row["account"], row["endpoint_name"]))
 
 
@@ -193,9 +201,8 @@ def _differs(row: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
     )
 
 
-def _unrecorded(row: Mapping[str, Any], models: set[str]) -> Row:
+def _unrecorded(row: Mapping[str, Any], served: Mapping[str, Any]) -> Row:
     """An endpoint that no release is recorded for: one of a test that runs, or one by hand."""
-    served = next(one for one in row["variants"] if one["model"] in models)
     return {
         **{key: row[key] for key in ("endpoint_name", "endpoint_arn", "account")},
         **{key: served[key] for key in ("model", "version", "candidate_id")},

@@ -155,7 +155,7 @@ def _state(row: Mapping[str, Any]) -> Text:
         return Text("not looked at" if "status" in row else _NONE, style="yellow")
     good = status == "InService" and not row["differs"]
     bad = status in ("Failed", "Missing", "OutOfService") or row["differs"]
-    said = "differs" if row["differs"] and status != "Missing" else status
+    said = "differs" if row["differs"] and status not in ("Failed", "Missing") else status
     return Text(said, style="green" if good else "red" if bad else "yellow")
 
 
@@ -170,6 +170,9 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
             found.append(
                 Text(f"{name}: alarm {alarm['name']} since {moment(alarm['since'])}", style="red")
             )
+        if row.get("status") == "Failed":
+            said = "answers nobody; see EndpointFailed in docs/runbook.md"
+            found.append(Text(f"{name}: {said}", style="red"))
         if row.get("differs"):
             said = f"{row['model']}/{row['version']}"
             found.append(Text(f"{name}: the ledger says that it serves {said}", style="red"))
@@ -656,13 +659,15 @@ def share_text(variant: Mapping[str, Any]) -> str:
 
 
 def serves_text(variant: Mapping[str, Any]) -> str:
-    """The version that a variant serves, else its candidate; "not ours" if it is neither."""
+    """The version that a variant serves, else its candidate; "not ours" if it is neither, and
+    "nothing" of an endpoint of ours without any.
+    """
     if variant["version"] is not None:
         named = f"{variant['model']}/{variant['version']}"
     elif variant["candidate_id"]:
         named = f"{variant['model']}, candidate {short(variant['candidate_id'])}"
     else:
-        named = "not ours"
+        named = "nothing" if variant.get("model") else "not ours"
     return f"{named}, arriving" if variant["incoming"] else named
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,6 +348,28 @@ def test_an_endpoint_that_serves_something_else_beside_the_released_version_diff
 def test_an_endpoint_at_which_nothing_answers_differs() -> None:
     (row,) = _as_seen(live(status="Failed", variants=[]))
     assert row["differs"]
+
+
+def test_an_endpoint_that_has_failed_says_so_and_where_to_read_what_to_do() -> None:
+    text = _shown(120, _board(endpoints=_as_seen(live(status="Failed", variants=[]))))
+    assert f"{NAME}: answers nobody; see EndpointFailed in docs/runbook.md" in text
+    assert "Failed" in text.replace("EndpointFailed", "")
+    runbook = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text("utf-8")
+    assert "| `EndpointFailed` |" in runbook
+
+
+def test_a_first_release_whose_endpoint_failed_is_seen_although_it_serves_nothing() -> None:
+    first = live(endpoint_name=directory()["endpoint_name"], endpoint_arn="arn:first")
+    failed = {**first, "status": "Failed", "variants": []}
+    (_, row) = sorted(_as_seen(live(), failed), key=lambda row: row["status"] == "Failed")
+    assert (row["model"], row["version"], row["status"]) == (MODEL, None, "Failed")
+    text = _shown(120, _board(endpoints=[row]))
+    assert "answers nobody" in text
+    assert "nothing" in text
+    assert "not ours" not in text
+    # Somebody else's is no news.
+    stranger = {**failed, "endpoint_name": "x", "endpoint_arn": "arn:x"}
+    assert len(_as_seen(live(), stranger)) == 1
 
 
 def test_a_shadow_of_the_released_version_does_not_make_up_for_it() -> None:
