@@ -271,7 +271,7 @@ def test_a_release_that_somebody_has_replaced_while_it_baked_was_not_released(
         *("WatchEndpointTakenBack", "SetStageRolledBack", "RecordRolledBack"),
         "ReleaseRolledBack",
     ]
-    assert "TagEndpoint" not in states
+    assert "SupersedeVersion" not in states
     assert (tried.shown["Stage"], tried.shown["StageStatus"]) == ("Prod", "RolledBack")
     assert BY_HAND in tried.shown["StageDescription"]
     closed = [

@@ -39,6 +39,7 @@ TO_SUPERSEDED = [
     *TO_SERVICE,
     "RecordInService",
     "GlassBroken?",
+    "TagEndpoint",
     "VerifyCandidateInService",
     "ServedCandidateUnchanged?",
     "WatchEndpoint",
@@ -51,7 +52,6 @@ TO_SUPERSEDED = [
     "CheckServedConfigAfterBake",
     "StillServed?",
     "SmokeTestPassed?",
-    "TagEndpoint",
     "SupersedeVersion",
     "VersionSuperseded?",
 ]
@@ -78,7 +78,10 @@ LOOKED = [
     *("RecordInServiceAfterError", "GlassBrokenAfterError?"),
 ]
 # It came into service, and does not serve any more: what serves instead is known, watched and told.
-INSTEAD = ["ServedInsteadKnown?", "RecordInServiceInstead", "WatchEndpointTakenBack"]
+INSTEAD = [
+    *("ServedInsteadKnown?", "RecordInServiceInstead"),
+    *("TagEndpointTakenBack", "WatchEndpointTakenBack"),
+]
 ERRORED = ["RecordErrored", "SendToDeadLetterQueue", "ReleaseErrored"]
 OLD_VERSION = "arn:aws:sagemaker:us-east-1:111122223333:model-package/clinical-risk-classifier/2"
 
@@ -222,6 +225,10 @@ def test_a_release_names_what_it_replaced(
         ("RecordInServiceAfterErrorFails", errored(until("TagEndpoint"))),
         (
             "RecordInServiceInsteadFails",
+            errored([*until("StillServed?"), *INSTEAD[:-2]], instead=True),
+        ),
+        (
+            "TagEndpointTakenBackFails",
             errored([*until("StillServed?"), *INSTEAD[:-1]], instead=True),
         ),
         (
