@@ -333,7 +333,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     unscaled = {**deployment, "autoscaling": None}
     assert not aws.handler("watch_endpoint")({"deployment": unscaled})["scaled"]
     assert aws.handler("check_alarms")({"deployment": deployment})["alarms"] == served["alarms"]
-    _try(aws, deployment)
+    _try(aws, promotion, deployment)
     aws.handler("smoke_test")({"deployment": deployment, "candidate": candidate})
     asked = {"deployment": deployment, "promotion": promotion, "after_bake": True}
     assert aws.handler("check_served_config")(asked)["served"]["withdrawn"] == []
@@ -354,7 +354,7 @@ def _release(aws: Aws, candidate: dict[str, Any]) -> None:
     assert superseded == {"superseded": previous}
 
 
-def _try(aws: Aws, deployment: dict[str, Any]) -> None:
+def _try(aws: Aws, promotion: dict[str, Any], deployment: dict[str, Any]) -> None:
     """Both trials, as far as a function calls AWS for them."""
     line = {
         "captureData": {"endpointInput": {"data": "1"}, "endpointOutput": {"data": "[0.5]"}},
@@ -383,8 +383,16 @@ def _try(aws: Aws, deployment: dict[str, Any]) -> None:
             key = f"trials/{trial['config_name']}/{trial['endpoint_name']}/{variant}/a.jsonl"
             bucket = f"governed-path-capture-{trial['account']}-{trial['region']}"
             aws.objects[bucket, key] = f"{json.dumps(line)}\n".encode()
-        compared = {"deployment": tried, "trial": trial, "look": 1}
+        compared = {"promotion": promotion, "deployment": tried, "trial": trial, "look": 1}
         assert aws.handler("compare_variants")(compared)["decision"] == decision
+        # What somebody has taken back is not tried on, however well it does.
+        rejected = events.example("governed-path-version-rejected.by-ai-engineer")["detail"]
+        about = {"model_package_arn": promotion["model_package_arn"], "decided_at": "9999"}
+        aws.entries = [*(before := aws.entries), {**rejected, **about}]
+        withdrawn = aws.handler("compare_variants")(compared)
+        aws.entries = before
+        assert withdrawn["decision"] == "roll-back"
+        assert f"entry {rejected['sequence']} (VersionRejected)" in withdrawn["said"]
         made = len(aws.calls)
         for name in ("create_model", "create_endpoint_config"):
             aws.handler(name)({"deployment": plan["champion"]})

@@ -325,6 +325,15 @@ class Organisation:
         )
         return decision, after
 
+    def reject(self, stage: str, arn: str, because: str) -> None:
+        """Reject the version for the stage, as who approves for it."""
+        model, _, version = arn.rpartition(":model-package/")[2].partition("/")
+        session = self.persona(_APPROVERS[stage]).session
+        place = arn.split(":")[4]
+        approvals.decide(
+            *(session, model, int(version), stage, approvals.REJECTED, because), account=place
+        )
+
     def approve(self, stage: str, arn: str, **options: Any) -> Outcome:
         """Approve the version for the stage and follow the workflow to its end."""
         return self.follow(*self.decide(stage, arn, **options))

@@ -1,5 +1,7 @@
 """A new version is tried beside the one that serves, on Prod's own requests, from its approval on:
 A/B trials and shadow trials, each won once and lost once; a shadow loses without a client noticing.
+
+Then people come in: one rejects what is tried.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ AB = {
     "undecided": "ask",
 }
 SHADOW = {"type": "shadow", "sample_percent": 100, "seconds": 900, "max_disagreement": 0.5}
+UNFIT = "Its risks of patients over 80 are too low, whatever the trial says. Incident 4713."
 RARE = 33.987654  # a value that no holdout and no suite has, and some of Prod's patients do
 # Good at whatever Test asks; what it cannot do only shows in Prod.
 STUMBLES = f"""
@@ -96,17 +99,35 @@ def _tested(
 ) -> str:
     """A Dev version as it was promoted, tested under that strategy's definition and reviewed."""
     central = str(organisation.approve("dev", origin).entry["model_package_arn"])
-    definition = _publish(organisation, strategy, bake)
-    tested = organisation.approve("test", central, definition=definition)
-    assert tested.entry["kind"] == "ValidationPassed", tested.entry
-    organisation.review(central, "technical")
+    _test(organisation, central, strategy, bake)
     return central
+
+
+def _test(organisation: Organisation, arn: str, strategy: dict[str, Any], bake: int = 0) -> None:
+    """A Central version is tested under that strategy's definition, and reviewed."""
+    definition = _publish(organisation, strategy, bake)
+    tested = organisation.approve("test", arn, definition=definition)
+    assert tested.entry["kind"] == "ValidationPassed", tested.entry
+    organisation.review(arn, "technical")
 
 
 def _object(organisation: Organisation, uri: str) -> bytes:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     answer = organisation.root(DEV, "s3").get_object(Bucket=bucket, Key=key)
     return bytes(answer["Body"].read())
+
+
+def _patients(organisation: Organisation, dev_arn: str) -> list[dict[str, float]]:
+    """Patients whom every version can answer."""
+    found = organisation.root(DEV, "sagemaker").describe_model_package(ModelPackageName=dev_arn)
+    patient = json.loads(_object(organisation, found["SamplePayloadUrl"]))["instances"][0]
+    return [{**patient, "bmi": bmi} for bmi in range(20, 30)]
+
+
+def _model_data(organisation: Organisation, dev_arn: str) -> bytes:
+    found = organisation.root(DEV, "sagemaker").describe_model_package(ModelPackageName=dev_arn)
+    (container,) = found["InferenceSpecification"]["Containers"]
+    return _object(organisation, container["ModelDataUrl"])
 
 
 def _with(body: bytes, added: str) -> bytes:
@@ -167,6 +188,12 @@ def _endpoint(organisation: Organisation) -> dict[str, Any]:
     return found
 
 
+def _in_trial(organisation: Organisation) -> bool:
+    found = _endpoint(organisation)
+    variants = [one["VariantName"] for one in found["ProductionVariants"]]
+    return (found["EndpointStatus"], variants) == ("InService", ["AllTraffic", "Challenger"])
+
+
 def _swapped(organisation: Organisation, arn: str) -> Outcome:
     """A release during whose bake somebody has another model of his own answer Prod's clients."""
     decision, after = organisation.decide("prod", arn)
@@ -203,24 +230,19 @@ def tried(organisation: Organisation, trained: Trained) -> Tried:
     swapped = _swapped(organisation, first)
     shown = organisation.central(first)["ModelLifeCycle"]
     released = organisation.approve("prod", first)
-    found = organisation.root(DEV, "sagemaker").describe_model_package(
-        ModelPackageName=trained.second
-    )
-    patient = json.loads(_object(organisation, found["SamplePayloadUrl"]))["instances"][0]
-    patients = [{**patient, "bmi": bmi} for bmi in range(20, 30)]
+    patients = _patients(organisation, trained.second)
     second = _tested(organisation, organisation.register_again(trained.second, TRIED), AB)
     with _asked(organisation, patients) as by_a_b:
         won = organisation.approve("prod", second)
     after_winning = _endpoint(organisation)
-    (container,) = found["InferenceSpecification"]["Containers"]
-    served = _object(organisation, container["ModelDataUrl"])
+    served = _model_data(organisation, trained.second)
     stumbles = {"model-data": _with(served, STUMBLES)}
     third = _tested(
         organisation,
         organisation.register_again(trained.second, TRIED, replace=stumbles),
         SHADOW,
     )
-    rare = [*patients[:2], {**patient, "bmi": RARE}]
+    rare = [*patients[:2], {**patients[0], "bmi": RARE}]
     with _asked(organisation, rare) as by_shadow:
         lost = organisation.approve("prod", third)
     after_losing = _endpoint(organisation)
@@ -369,3 +391,81 @@ def test_the_champion_serves_alone_again_after_the_challenger_has_lost(tried: Tr
     assert tried.at_last["EndpointStatus"] == "InService"
     assert tried.at_last["EndpointConfigName"] == tried.after_shadow["EndpointConfigName"]
     assert [one["VariantName"] for one in tried.at_last["ProductionVariants"]] == ["AllTraffic"]
+
+
+# ---------------------------------------------------------------- a person rejects the challenger
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A version that Grace rejected while it was tried; the version and Prod's endpoint then."""
+
+    outcome: Outcome
+    shown: dict[str, Any]
+    endpoint: dict[str, Any]
+
+    @property
+    def arn(self) -> str:
+        return str(self.outcome.entry["model_package_arn"])
+
+
+@pytest.fixture(scope="module")
+def rejected(organisation: Organisation, trained: Trained, tried: Tried) -> Rejected:
+    """Nobody asks for a prediction, so the trial itself would go on for all of its looks."""
+    anew = _with(_model_data(organisation, trained.second), "\n# The same once more.\n")
+    origin = organisation.register_again(trained.second, TRIED, replace={"model-data": anew})
+    arn = _tested(organisation, origin, AB)
+    begun = organisation.decide("prod", arn)
+    eventually(lambda: _in_trial(organisation), "the trial")
+    organisation.reject("prod", arn, UNFIT)
+    outcome = organisation.follow(*begun)
+    return Rejected(outcome, organisation.central(arn), _endpoint(organisation))
+
+
+def test_a_person_who_rejects_the_challenger_ends_its_trial_at_the_next_look(
+    organisation: Organisation, rejected: Rejected
+) -> None:
+    entry = rejected.outcome.entry
+    (no,) = (one for one in organisation.story(TRIED) if one["kind"] == "VersionRejected")
+    assert (no["model_package_arn"], no["approver"]["person"]) == (rejected.arn, "grace")
+    assert no["summary"]["reasons"] == [f"grace: {UNFIT}"]
+    assert entry["kind"] == "ReleaseRolledBack"
+    assert f"does not stand any more: entry {no['sequence']} (VersionRejected)" in entry["reason"]
+    # A person's no is no fault: nothing alarms, and nothing waits in the dead-letter queue.
+    assert rejected.outcome.execution["status"] == "SUCCEEDED"
+    states = _states(organisation, rejected.outcome)
+    assert states[-5:] == [
+        *("RestoreChampion", "TrialPassed?", "SetStageRolledBack", "RecordRolledBack"),
+        "ReleaseRolledBack",
+    ]
+    assert "DeployToProd" not in states
+
+
+def test_the_registry_keeps_the_word_of_who_rejected_the_challenger(rejected: Rejected) -> None:
+    life_cycle = rejected.shown["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Rejected")
+    assert life_cycle["StageDescription"] == UNFIT
+    assert rejected.shown["ModelApprovalStatus"] == "Rejected"
+
+
+def test_the_champion_serves_alone_after_the_challenger_was_rejected(
+    tried: Tried, rejected: Rejected
+) -> None:
+    assert rejected.endpoint["EndpointStatus"] == "InService"
+    assert rejected.endpoint["EndpointConfigName"] == tried.at_last["EndpointConfigName"]
+    assert [one["VariantName"] for one in rejected.endpoint["ProductionVariants"]] == ["AllTraffic"]
+
+
+def test_prod_reads_a_rejected_challenger_no_more(
+    organisation: Organisation, rejected: Rejected
+) -> None:
+    because = f"entry {rejected.outcome.entry['sequence']} (ReleaseRolledBack)"
+    (ended,) = eventually(
+        lambda: [
+            entry
+            for entry in organisation.entries(TRIED)
+            if (entry["kind"], entry.get("reason")) == ("ClearanceRevoked", because)
+        ],
+        "the end of Prod's clearance",
+    )
+    assert (ended["model_package_arn"], ended["clearance"]["stages"]) == (rejected.arn, ["Prod"])

@@ -150,6 +150,7 @@ def _requests() -> dict[str, dict[str, Any]]:
             "check_alarms": {**only_deployment, "since": "2026-11-21T09:00:00.000000Z"},
             "plan_trial": only_deployment,
             "compare_variants": {
+                **only_promotion,
                 **only_deployment,
                 "trial": only_deployment["deployment"],
                 "look": 1,

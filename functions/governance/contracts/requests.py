@@ -275,6 +275,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "plan_trial": _ONLY_DEPLOYMENT,
     "compare_variants": _closed(
         {
+            "promotion": _PROMOTION,
             "deployment": _DEPLOYMENT,
             "trial": _DEPLOYMENT,
             "look": {"type": "integer", "minimum": 1},

@@ -120,6 +120,11 @@ def withdrawn(
     ]
 
 
+def withdrawn_by(story: Iterable[Mapping[str, Any]], promotion: Mapping[str, Any]) -> list[str]:
+    """What `withdrawn` finds, by number and kind: ["entry 14 (VersionRejected)"]."""
+    return [f"entry {entry['sequence']} ({entry['kind']})" for entry in withdrawn(story, promotion)]
+
+
 def voided(
     story: Iterable[Mapping[str, Any]], promotion: Mapping[str, Any]
 ) -> list[dict[str, str]]:

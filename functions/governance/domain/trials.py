@@ -172,6 +172,13 @@ def judge_answers(
     return _undecided(ASK, f"{said}, and there are too few to tell", 1)
 
 
+def judge_withdrawn(by: Sequence[str], look: int) -> dict[str, Any]:
+    """The decision about a challenger whose approval the entries `by` have taken back."""
+    return _decision(
+        ROLL_BACK, f"what it was approved by does not stand any more: {', '.join(by)}", look
+    )
+
+
 def differing(answers: Sequence[tuple[str, str]]) -> tuple[int, int]:
     """(how many of the pairs differ, how many there are)."""
     return sum(not same_answer(one, other) for one, other in answers), len(answers)

@@ -75,10 +75,7 @@ def _withdrawn(promotion: Mapping[str, Any] | None) -> list[str]:
         return []
     ours = Ledger(settings.ledger_table)
     story = ours.story(promotion["model"], promotion["model_package_arn"])
-    return [
-        f"entry {entry['sequence']} ({entry['kind']})"
-        for entry in clearance.withdrawn(story, promotion)
-    ]
+    return clearance.withdrawn_by(story, promotion)
 
 
 def _instead(

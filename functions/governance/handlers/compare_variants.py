@@ -8,9 +8,10 @@ from typing import Any
 from governance import contracts
 from governance.adapters import proportions
 from governance.adapters.endpoints import Endpoints
+from governance.adapters.ledger import Ledger
 from governance.adapters.observations import Observations
 from governance.adapters.sessions import Sessions
-from governance.domain import trials
+from governance.domain import clearance, trials
 from governance.domain.errors import NotFoundError
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
@@ -20,8 +21,16 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Read what both variants did since the trial began; {decision, said, look}."""
+    """Read what both variants did since the trial began; {decision, said, look}.
+
+    Whatever they did, a challenger that somebody has taken back since its approval has lost.
+    """
     request = contracts.request("compare_variants", event)
+    promotion = request["promotion"]
+    story = Ledger(settings.ledger_table).story(promotion["model"], promotion["model_package_arn"])
+    withdrawn = clearance.withdrawn_by(story, promotion)
+    if withdrawn:
+        return trials.judge_withdrawn(withdrawn, request["look"])
     trial, strategy = request["trial"], request["deployment"]["release"]["strategy"]
     session = Sessions(settings, claim_of(event)).hub(trial["account"])
     config = Endpoints(session).find_config(trial["config_name"])
