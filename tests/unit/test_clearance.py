@@ -76,6 +76,11 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         # A rollback target stays readable, and so does what a failed release has left there.
         (("Prod", "CandidateReleased", "CandidateSuperseded"), {"Prod": PROD}),
         (("Prod", "ReleaseErrored"), {"Prod": PROD}),
+        # But not what somebody has taken back before it came to serve.
+        (("Prod", "VersionRejected", "ReleaseErrored"), {}),
+        (("Prod", "ReviewRevoked", "ReleaseErrored"), {}),
+        (("VersionRejected", "Prod", "ReleaseErrored"), {"Prod": PROD}),
+        (("Prod", "CandidateInService", "VersionRejected", "ReleaseErrored"), {"Prod": PROD}),
         (("Prod", "CandidateReleased", "VersionRecalled"), {}),
         (("Prod", "CandidateReleased", "CandidateSuperseded", "VersionRetired"), {}),
         (("Test", "Prod", "VersionRecalled"), {}),

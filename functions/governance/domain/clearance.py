@@ -34,7 +34,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "RunUnfinished": ("Test",),
     # Nobody goes back to it by himself; who does says so, and its gate clears it again.
     "CandidateRolledBack": ("Prod",),
-    # Ends none; but a grant that broke while it wrote may have left a yes behind a recall's no.
+    # Ends only that of a version which somebody took back while it was released; but a grant that
+    # broke while it wrote may have left a yes behind a recall's no.
     "ReleaseErrored": (),
 }
 # How a run of Test ends: that is the end of its own grant. A drill and a validation may be at the
@@ -219,10 +220,24 @@ def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tupl
     """
     if entry["kind"] in _UNLESS_IT_SERVES and ledger.may_serve([entry, *before]):
         return ()
+    if entry["kind"] == "ReleaseErrored" and _withdrawn_since_its_grant(entry, before):
+        return () if ledger.may_serve(before) else ("Prod",)
     voided = entry["kind"] == "ApprovalsVoided"
     if voided and (ledger.phase(before) in _MAY_SERVE or ledger.may_serve(before)):
         return ("Test",)
     return ENDS.get(entry["kind"], ())
+
+
+def _withdrawn_since_its_grant(
+    ended: Mapping[str, Any], before: Sequence[Mapping[str, Any]]
+) -> bool:
+    """True if somebody took the version back after the run that `ended` was granted it."""
+    withdrawn_ = False
+    for entry in before:
+        if entry["kind"] == GRANTED and entry["claim_id"] == ended["claim_id"]:
+            return withdrawn_
+        withdrawn_ = withdrawn_ or entry["kind"] in _WITHDRAWN
+    return False
 
 
 def _outlasts(grant: Mapping[str, Any], end: Mapping[str, Any]) -> bool:
