@@ -387,6 +387,18 @@ class Organisation:
 
     # ------------------------------------------------------------ what people look up
 
+    def govern(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What `govern` answers, as a process of its own; nothing is checked."""
+        environment = os.environ | {"GOVERNED_PATH_LOCAL_DIR": self.server.state_dir}
+        return subprocess.run(
+            [Path(sys.executable).parent / "govern", *arguments],
+            env=environment | {"COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def entries(self, model: str) -> list[dict[str, Any]]:
         """The model's ledger, in order."""
         return ledger.entries(self.reader, model)

@@ -1,7 +1,7 @@
 """A new version is tried beside the one that serves, on Prod's own requests, from its approval on:
 A/B trials and shadow trials, each won once and lost once; a shadow loses without a client noticing.
 
-Then people come in: one rejects what is tried.
+Then people come in: one rejects what is tried, and a trial that tells nothing asks one.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ AB = {
     "alpha": 0.2,
     "undecided": "ask",
 }
+# Too few looks, and too little allowance, for what a second's requests can tell.
+UNTOLD = {**AB, "look_seconds": 60, "looks": 2, "alpha": 0.001}
 SHADOW = {"type": "shadow", "sample_percent": 100, "seconds": 900, "max_disagreement": 0.5}
 UNFIT = "Its risks of patients over 80 are too low, whatever the trial says. Incident 4713."
 RARE = 33.987654  # a value that no holdout and no suite has, and some of Prod's patients do
@@ -469,3 +471,87 @@ def test_prod_reads_a_rejected_challenger_no_more(
         "the end of Prod's clearance",
     )
     assert (ended["model_package_arn"], ended["clearance"]["stages"]) == (rejected.arn, ["Prod"])
+
+
+# ---------------------------------------------------------------- a trial asks a person
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A trial that told nothing: how it ended, what was there then, what `govern` said of it."""
+
+    outcome: Outcome
+    shown: dict[str, Any]
+    endpoint: dict[str, Any]
+    status: dict[str, Any]
+    brief: dict[str, Any]
+    history: str
+
+    @property
+    def arn(self) -> str:
+        return str(self.outcome.entry["model_package_arn"])
+
+
+@pytest.fixture(scope="module")
+def undecided(organisation: Organisation, trained: Trained, rejected: Rejected) -> Undecided:
+    """What was rejected is tested and reviewed anew, and tried for two short looks."""
+    arn, version = rejected.arn, rejected.arn.rpartition("/")[2]
+    _test(organisation, arn, UNTOLD)
+    with _asked(organisation, _patients(organisation, trained.second)):
+        outcome = organisation.approve("prod", arn)
+    status, brief, history = (
+        organisation.govern(*command)
+        for command in (
+            ("status", TRIED, "--json"),
+            ("brief", f"{TRIED}/{version}", "--as", "governance-engineer", "--json"),
+            ("history", f"{TRIED}/{version}"),
+        )
+    )
+    return Undecided(
+        *(outcome, organisation.central(arn), _endpoint(organisation)),
+        *(json.loads(status.stdout), json.loads(brief.stdout), " ".join(history.stdout.split())),
+    )
+
+
+ASKS = "undecided: to release it without this trial, publish a deployment definition with another"
+
+
+def test_a_trial_that_tells_nothing_asks_a_person_and_leaves_prod_as_it_was(
+    organisation: Organisation, tried: Tried, undecided: Undecided
+) -> None:
+    entry = undecided.outcome.entry
+    assert (entry["kind"], entry["stage_status"]) == ("ReleaseRolledBack", "RolledBack")
+    assert ASKS in entry["reason"]
+    assert "look 2 of 2: the challenger failed 0 of " in entry["reason"]
+    assert undecided.outcome.execution["status"] == "SUCCEEDED"
+    states = _states(organisation, undecided.outcome)
+    assert states.count("CompareVariants") == UNTOLD["looks"]
+    assert "DeployToProd" not in states
+    life_cycle = undecided.shown["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "RolledBack")
+    assert ASKS in life_cycle["StageDescription"]
+    assert undecided.endpoint["EndpointConfigName"] == tried.at_last["EndpointConfigName"]
+    assert [one["VariantName"] for one in undecided.endpoint["ProductionVariants"]] == [
+        "AllTraffic"
+    ]
+
+
+def test_who_is_asked_hears_of_it_and_is_told_what_there_is_to_decide(
+    organisation: Organisation, undecided: Undecided
+) -> None:
+    entry = undecided.outcome.entry
+    since = f"{TRIED} is Prod / RolledBack since {entry['recorded_at']}. Version: {undecided.arn}"
+    eventually(
+        lambda: any(since in text for text in organisation.heard(CENTRAL, "notifications")),
+        "the notification",
+    )
+    assert ASKS in undecided.history
+    what = f"A release was taken back before (entry {entry['sequence']})"
+    (risk,) = (one for one in undecided.brief["risks"] if one["what"] == what)
+    assert ASKS in risk["detail"]
+    (row,) = (
+        one
+        for one in undecided.status["versions"]
+        if one["model_package_arn"] == undecided.arn and one["registry"] == "Central"
+    )
+    assert (row["stage"], row["stage_status"]) == ("Prod", "RolledBack")

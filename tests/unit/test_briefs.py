@@ -594,6 +594,35 @@ def test_what_happened_before_is_not_forgotten() -> None:
     assert levels == sorted(levels, key=("high", "medium", "low").index)
 
 
+@pytest.mark.parametrize(
+    ("kind", "said", "what", "detail"),
+    [
+        (
+            *("ReleaseRolledBack", {"alarms": [], "reason": "after a trial: undecided"}),
+            *("A release was taken back before", "after a trial: undecided"),
+        ),
+        (
+            *("ReleaseRolledBack", {"alarms": ["slow"], "reason": "taken back by the alarm slow"}),
+            *("A release was taken back before", "slow"),
+        ),
+        (
+            *("ReleaseErrored", {"failure": {"Error": "SmokeTestFailed", "Cause": "HTTP 500"}}),
+            *("A release broke off before", "SmokeTestFailed"),
+        ),
+    ],
+)
+def test_why_a_release_did_not_come_to_its_end_is_told(
+    kind: str, said: dict[str, Any], what: str, detail: str
+) -> None:
+    ledger = first()
+    ledger.add(kind, NEW, stage="Prod", stage_status="RolledBack", **said)
+    (risk,) = (one for one in brief(ledger, NEW)["risks"] if one["what"].startswith(what))
+    assert risk == {
+        **{"level": "medium", "what": f"{what} (entry {len(ledger.entries)})"},
+        "detail": detail,
+    }
+
+
 def test_reviews_that_expire_or_do_not_count_are_risks() -> None:
     ledger = first()
     ledger.entries[-1]["objections"] = ["it is not the candidate any more"]

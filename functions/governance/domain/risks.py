@@ -189,6 +189,9 @@ def _before(about: Sequence[Entry]) -> Iterable[Risk]:
                 str(reason["rule"]) for reason in (entry.get("verdict") or {}).get("reasons") or []
             ]
             said += [str(alarm) for alarm in entry.get("alarms") or []]
+            if not said:
+                known = (entry.get("reason"), (entry.get("failure") or {}).get("Error"))
+                said = [str(one) for one in known if one]
             what = f"{told[entry['kind']]} (entry {entry['sequence']})"
             graver = entry["kind"].startswith(("Version", "Release"))
             yield _risk("medium" if graver else "low", what, _few(said))
