@@ -1,7 +1,8 @@
 """A new version is tried beside the one that serves, on Prod's own requests, from its approval on:
 A/B trials and shadow trials, each won once and lost once; a shadow loses without a client noticing.
 
-Then people come in: one rejects what is tried, and a trial that tells nothing asks one.
+Then people come in: one rejects what is tried, a trial that tells nothing asks one, and releases of
+the same endpoint are approved while others go on.
 """
 
 from __future__ import annotations
@@ -555,3 +556,222 @@ def test_who_is_asked_hears_of_it_and_is_told_what_there_is_to_decide(
         if one["model_package_arn"] == undecided.arn and one["registry"] == "Central"
     )
     assert (row["stage"], row["stage_status"]) == ("Prod", "RolledBack")
+
+
+# ---------------------------------------------------------------- releases of one endpoint at once
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """Three releases of one endpoint: an operator stops the first, and the others wait in turn.
+
+    `stopped` is the first's execution; `waited` and `waited_too` are what the second and the third
+    were told when they asked for the endpoint.
+    """
+
+    stopped: dict[str, Any]
+    waited: str
+    second: Outcome
+    waited_too: str
+    third: Outcome
+    endpoint: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def at_once(organisation: Organisation, tried: Tried, undecided: Undecided) -> AtOnce:
+    """The second is what the trial asked about: Alex and Grace have answered."""
+    _test(organisation, undecided.arn, {"type": "all-at-once"}, BAKE // 2)
+    earlier = [str(one.entry["model_package_arn"]) for one in (tried.won, tried.first)]
+    organisation.decide("prod", earlier[0])
+    eventually(lambda: _in_trial(organisation), "the trial")
+    running = _running(organisation, earlier[0])
+    second = organisation.decide("prod", undecided.arn)
+    waited = eventually(lambda: _waits(organisation, undecided.arn), "the second release waits")
+    organisation.root(CENTRAL, "stepfunctions").stop_execution(
+        executionArn=running[0], error="Operator", cause="stopped by hand"
+    )
+    _recorded(organisation, "ReleaseStarted", undecided.arn, second[1])
+    third = organisation.decide("prod", earlier[1])
+    waited_too = eventually(lambda: _waits(organisation, earlier[1]), "the third release waits")
+    return AtOnce(
+        *(organisation.ended(running[0]), waited, organisation.follow(*second)),
+        *(waited_too, organisation.follow(*third), _endpoint(organisation)),
+    )
+
+
+def _recorded(organisation: Organisation, kind: str, arn: str, after: int) -> None:
+    """Wait for an entry of that kind about the version that comes after that number."""
+
+    def found() -> bool:
+        return any(
+            (entry["kind"], entry["model_package_arn"]) == (kind, arn)
+            and int(entry["sequence"]) > after
+            for entry in organisation.story(TRIED)
+        )
+
+    eventually(found, f"{kind} of {arn}")
+
+
+def _running(organisation: Organisation, arn: str) -> list[str]:
+    """The ARNs of the executions that release the version now."""
+    return [
+        str(one["executionArn"])
+        for one in organisation.executions("release_to_prod", TRIED)
+        if one["status"] == "RUNNING" and f'"{arn}"' in one["input"]
+    ]
+
+
+def _waits(organisation: Organisation, arn: str) -> str:
+    """What the release of the version was told last when it asked for the endpoint, if it waits."""
+    states = organisation.root(CENTRAL, "stepfunctions")
+    told = [
+        str(event["taskFailedEventDetails"])
+        for execution in _running(organisation, arn)
+        for event in states.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+        if event["type"] == "TaskFailed"
+    ]
+    return next((one for one in reversed(told) if "is not free" in one), "")
+
+
+def _entry(organisation: Organisation, kind: str, claim_id: str) -> dict[str, Any]:
+    (found,) = (
+        entry
+        for entry in organisation.story(TRIED)
+        if (entry["kind"], entry["claim_id"]) == (kind, claim_id)
+    )
+    return found
+
+
+def test_a_release_waits_for_the_one_that_goes_on_and_is_told_which(
+    tried: Tried, at_once: AtOnce
+) -> None:
+    for said, arn, execution in (
+        (at_once.waited, tried.won.entry["model_package_arn"], at_once.stopped),
+        (at_once.waited_too, at_once.second.entry["model_package_arn"], at_once.second.execution),
+    ):
+        assert f"endpoint/{ENDPOINT} is not free: release_to_prod of {arn} has held it" in said
+        assert f"in execution {execution['executionArn']}" in said
+
+
+def test_a_lock_does_not_outlive_the_execution_that_an_operator_has_stopped(
+    organisation: Organisation, undecided: Undecided, at_once: AtOnce
+) -> None:
+    """It was stopped in the middle of a trial; the next release ends that as well."""
+    assert at_once.stopped["status"] == "ABORTED"
+    (told,) = eventually(
+        lambda: [
+            entry
+            for entry in organisation.story(TRIED)
+            if entry["kind"] == "RunUnfinished"
+            and entry["execution_arn"] == at_once.stopped["executionArn"]
+        ],
+        "the entry of the run that was stopped",
+    )
+    assert "stopped by hand" in told["failure"]["Cause"]
+    entry = at_once.second.entry
+    assert (entry["kind"], entry["model_package_arn"]) == ("CandidateReleased", undecided.arn)
+    assert _states(organisation, at_once.second).count("LockEndpoint") == 1
+    # What the registry shows of the first is what the runbook says of a run that was stopped.
+    life_cycle = organisation.central(told["model_package_arn"])["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Releasing")
+
+
+def test_what_a_trial_could_not_tell_is_released_by_another_strategy(
+    organisation: Organisation, undecided: Undecided, at_once: AtOnce
+) -> None:
+    assert at_once.second.entry["candidate_id"] == undecided.outcome.entry["candidate_id"]
+    states = _states(organisation, at_once.second)
+    assert "DeployToProd" in states
+    assert "PlanTrial" not in states
+
+
+def test_the_next_release_begins_after_the_end_of_the_one_before(
+    organisation: Organisation, at_once: AtOnce
+) -> None:
+    second, third = at_once.second.entry, at_once.third.entry
+    assert third["kind"] == "CandidateReleased"
+    assert third["superseded"] == second["model_package_arn"]
+    began = _entry(organisation, "ReleaseStarted", third["claim_id"])
+    assert int(began["sequence"]) > int(second["sequence"])
+    shown = organisation.central(second["model_package_arn"])["ModelLifeCycle"]
+    assert (shown["Stage"], shown["StageStatus"]) == ("Prod", "Superseded")
+
+
+def test_what_was_approved_last_serves_alone_and_nobody_holds_the_endpoint(
+    organisation: Organisation, at_once: AtOnce
+) -> None:
+    entry, endpoint = at_once.third.entry, at_once.endpoint
+    assert endpoint["EndpointStatus"] == "InService"
+    assert entry["claim_id"][:10] in endpoint["EndpointConfigName"]
+    assert [one["VariantName"] for one in endpoint["ProductionVariants"]] == ["AllTraffic"]
+    shown = organisation.central(entry["model_package_arn"])["ModelLifeCycle"]
+    assert (shown["Stage"], shown["StageStatus"]) == ("Prod", "Deployed")
+    dynamodb = organisation.root(CENTRAL, "dynamodb")
+
+    def held() -> bool:
+        found = dynamodb.scan(TableName="governed-path-endpoint-locks", ConsistentRead=True)
+        return any(ENDPOINT in json.dumps(item) for item in found["Items"])
+
+    eventually(lambda: not held(), "the end of the last lock")
+
+
+@dataclass(frozen=True)
+class Overtaken:
+    """A release that waited for one which somebody took back; what it was told, how both ended.
+
+    `shown` is its version afterwards.
+    """
+
+    waited: str
+    went_back: Outcome
+    outcome: Outcome
+    shown: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def overtaken(
+    organisation: Organisation, tried: Tried, undecided: Undecided, at_once: AtOnce
+) -> Overtaken:
+    """The release that goes on waits for SageMaker, as one does that shifts traffic for hours."""
+    waits, table = organisation.root(CENTRAL, "dynamodb"), "governed-path-endpoint-waits"
+    key = {"endpoint_arn": {"S": at_once.third.entry["endpoint"]["endpoint_arn"]}}
+    busy = {"claim_id": {"S": "another"}, "expires_at": {"S": "2999-01-01T00:00:00Z"}}
+    waits.put_item(TableName=table, Item=key | busy)
+    _, after = organisation.decide("prod", undecided.arn)
+    _recorded(organisation, "ReleaseStarted", undecided.arn, after)
+    earlier = str(tried.won.entry["model_package_arn"])
+    begun = organisation.decide("prod", earlier)
+    waited = eventually(lambda: _waits(organisation, earlier), "the other release waits")
+
+    def let_go() -> None:
+        _recorded(organisation, "ReleaseStopped", undecided.arn, after)
+        waits.delete_item(TableName=table, Key=key)
+
+    back = organisation.roll_back(ENDPOINT, UNFIT, meanwhile=let_go)
+    outcome = organisation.follow(*begun)
+    return Overtaken(waited, back, outcome, organisation.central(earlier))
+
+
+def test_a_release_that_a_later_decision_has_overtaken_is_rejected_with_the_reason(
+    at_once: AtOnce, undecided: Undecided, overtaken: Overtaken
+) -> None:
+    assert f"release_to_prod of {undecided.arn} has held it" in overtaken.waited
+    back = overtaken.went_back.entry
+    assert (back["kind"], back["rollback"]["to"]) == (
+        "CandidateRolledBack",
+        at_once.third.entry["model_package_arn"],
+    )
+    entry = overtaken.outcome.entry
+    assert (entry["kind"], overtaken.outcome.execution["status"]) == (
+        "ReleaseRejected",
+        "SUCCEEDED",
+    )
+    (reason,) = entry["verdict"]["reasons"]
+    assert reason["rule"] == "one_active_release"
+    assert f"decision of {entry['decided_at']}" in reason["fact"]
+    # While the rollback goes on, its execution; afterwards the entry, with when it was asked for.
+    told = (overtaken.went_back.execution["executionArn"], f"at {back['decided_at']}, after this")
+    assert any(one in reason["fact"] for one in told)
+    life_cycle = overtaken.shown["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Rejected")
+    assert "[one_active_release]" in life_cycle["StageDescription"]
