@@ -383,7 +383,13 @@ def _try(aws: Aws, promotion: dict[str, Any], deployment: dict[str, Any]) -> Non
             key = f"trials/{trial['config_name']}/{trial['endpoint_name']}/{variant}/a.jsonl"
             bucket = f"governed-path-capture-{trial['account']}-{trial['region']}"
             aws.objects[bucket, key] = f"{json.dumps(line)}\n".encode()
-        compared = {"promotion": promotion, "deployment": tried, "trial": trial, "look": 1}
+        compared = {
+            "promotion": promotion,
+            "deployment": tried,
+            "trial": trial,
+            "poll": plan["polls"],
+            **{key: plan[key] for key in ("polls", "alarms", "since")},
+        }
         assert aws.handler("compare_variants")(compared)["decision"] == decision
         # What somebody has taken back is not tried on, however well it does.
         rejected = events.example("governed-path-version-rejected.by-ai-engineer")["detail"]

@@ -138,6 +138,12 @@ def errored(
         ("TrialWon", [*WON, *FROM_DEPLOYMENT], "released"),
         ("TrialOfAFirstRelease", [*PLAN_TRIAL, *FROM_DEPLOYMENT], "released"),
         ("TrialLost", [*TRY, *LOOK, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
+        # An alarm of the challenger does not wait for the next look.
+        (
+            "ChallengerSetsOffAnAlarm",
+            [*TRY, *LOOK * 2, *AFTER_TRIAL, *TAKEN_BACK],
+            "rolled_back",
+        ),
         ("TrialUndecided", [*TRY, *LOOK * 3, *AFTER_TRIAL, *TAKEN_BACK], "rolled_back"),
         ("ChallengerDoesNotComeUp", [*TRY, *TAKEN_BACK], "rolled_back"),
         # A challenger that never came into service owes none of what the emergency did without.
@@ -151,6 +157,15 @@ def test_a_decision_ends_in_success(
     ended = run(case)
     assert (ended.states, ended.status) == (states, "SUCCEEDED")
     assert ended.output["outcome"] == outcome
+
+
+def test_a_challenger_that_set_off_an_alarm_is_taken_back_by_its_name(
+    run: Callable[[str], Run],
+) -> None:
+    reason = run("ChallengerSetsOffAnAlarm").output["reason"]
+    assert "after a trial: the challenger set off an alarm: governed-path-" in reason
+    recorded = machines.source(MACHINE)["States"]["RestoreChampion"]["Assign"]
+    assert "$comparison.alarms" in recorded["deployment_outcome"]["alarms"]
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,10 @@ def _requests() -> dict[str, dict[str, Any]]:
                 **only_promotion,
                 **only_deployment,
                 "trial": only_deployment["deployment"],
-                "look": 1,
+                "poll": 1,
+                "polls": 3,
+                "alarms": ["governed-path-risk-challenger.server-errors"],
+                "since": "2026-11-21T09:00:00.000000Z",
             },
             "plan_suites": {**only_deployment, "candidate": candidate, **only_promotion},
             "run_suite": {

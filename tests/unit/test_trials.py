@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from governance.adapters import proportions
 from governance.domain import trials
@@ -88,6 +90,37 @@ def test_a_trial_moves_no_capacity_and_watches_no_alarm_of_the_release() -> None
     for planned in (plan["deployment"], plan["champion"]):
         assert (planned["release"], planned["autoscaling"]) == (None, None)
         assert planned["instance_count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("look_seconds", "looks", "polls", "seconds"),
+    [(60, 1, 1, 60), (600, 4, 10, 60), (100, 3, 1, 100), (86_400, 1, 499, 174)],
+)
+def test_alarms_of_a_challenger_are_asked_for_between_looks(
+    look_seconds: int, looks: int, polls: int, seconds: int
+) -> None:
+    strategy = {**AB, "look_seconds": look_seconds, "looks": looks}
+    plan = trials.plan(deployment(strategy), ENDPOINT, CONFIG, TAGS)
+    assert (plan["polls"], plan["poll_seconds"]) == (polls, seconds)
+    found = [trials.look_of(poll, polls) for poll in range(1, polls * looks + 1)]
+    assert [look for look in found if look] == list(range(1, looks + 1))
+    assert found[-1] == looks
+
+
+@given(st.integers(60, 86_400), st.integers(1, 20))
+def test_a_look_is_neither_early_nor_much_later_and_polls_stay_within_the_history(
+    look_seconds: int, looks: int
+) -> None:
+    strategy = {**AB, "look_seconds": look_seconds, "looks": looks}
+    plan = trials.plan(deployment(strategy), ENDPOINT, CONFIG, TAGS)
+    assert plan["polls"] * looks <= 500
+    assert 0 <= plan["polls"] * plan["poll_seconds"] - look_seconds < plan["polls"]
+    assert plan["poll_seconds"] >= 60
+
+
+def test_nobody_waits_for_a_shadow_so_it_is_only_looked_at() -> None:
+    plan = trials.plan(deployment(SHADOW), ENDPOINT, CONFIG, TAGS)
+    assert (plan["polls"], plan["poll_seconds"]) == (1, 3600)
 
 
 def test_the_way_back_is_what_serves() -> None:

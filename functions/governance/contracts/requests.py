@@ -278,7 +278,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
             "promotion": _PROMOTION,
             "deployment": _DEPLOYMENT,
             "trial": _DEPLOYMENT,
-            "look": {"type": "integer", "minimum": 1},
+            "poll": {"type": "integer", "minimum": 1},
+            "polls": {"type": "integer", "minimum": 1},
+            "alarms": {"type": "array", "items": _TEXT},
+            "since": _TEXT,
         }
     ),
     "plan_suites": _closed(

@@ -12,7 +12,7 @@ from typing import Any
 
 from governance.domain.definitions import STOP, shift_seconds
 from governance.domain.gates import one_line
-from governance.domain.trials import is_trial
+from governance.domain.trials import CHALLENGER, is_trial
 
 Deployment = Mapping[str, Any]
 
@@ -55,6 +55,30 @@ def alarms(deployment: Deployment, of_config_alone: bool) -> list[dict[str, Any]
         dimensions["EndpointConfigName"] = deployment["config_name"]
     return [_alarm(deployment, alarm, dimensions) for alarm in release["alarms"]] + [
         _stop(deployment)
+    ]
+
+
+def challenger_alarms(deployment: Deployment, trial: Deployment) -> list[dict[str, Any]]:
+    """PutMetricAlarm's requests for a challenger that answers clients in an A/B trial.
+
+    They are the definition's, each beside the one of what serves, and look at the challenger in
+    the config of its trial alone: so nothing but the trial is ended by them.
+    """
+    release = deployment["release"]
+    if release["strategy"]["type"] != "a-b":
+        return []
+    dimensions = {
+        "EndpointName": deployment["endpoint_name"],
+        "VariantName": CHALLENGER,
+        "EndpointConfigName": trial["config_name"],
+    }
+    return [
+        {
+            **_alarm(deployment, {**alarm, "name": f"challenger.{alarm['name']}"}, dimensions),
+            "AlarmDescription": f"Deployment definition {deployment['definition']['digest']} of "
+            f"{deployment['endpoint_name']}. It ends the trial of the challenger.",
+        }
+        for alarm in release["alarms"]
     ]
 
 

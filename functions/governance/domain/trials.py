@@ -24,6 +24,10 @@ CONTINUE, PROMOTE, ROLL_BACK, ASK = "continue", "promote", "roll-back", "ask"
 # A challenger is as good when its share of errors is surely less than this above the champion's.
 MARGIN = 0.01
 SHADOW_ALPHA = 0.05
+# How often the challenger's alarms are asked for: each time is three state transitions and an
+# invocation of some 0.00008 USD, and an execution has 25,000 events.
+_SHORTEST_POLL, _MOST_POLLS = 60, 500  # seconds; times in a trial
+_LONGEST_REASON = 300  # characters of what CloudWatch says of one alarm
 _NEAR = 0.05  # numbers that differ by less, of the greater one, are the same answer
 _KEPT = ("VariantName", "ModelName", "InstanceType", "InitialInstanceCount")
 
@@ -39,7 +43,9 @@ def plan(
     config: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> dict[str, Any]:
-    """{deployment, champion, look_seconds}: what is deployed for the trial and after it.
+    """{deployment, champion, look_seconds, polls, poll_seconds}: what is deployed, and when asked.
+
+    A look at an A/B trial has so many `polls`, in which only the challenger's alarms are asked for.
 
     `endpoint` and `config` are what serves (DescribeEndpoint, DescribeEndpointConfig). The champion
     keeps its instances and its weight; the challenger's weight is its share of that. `tags` are the
@@ -87,7 +93,41 @@ def plan(
             "tags": {key: value for key, value in tags.items() if not key.startswith("aws:")},
             "exists": True,
         },
-        "look_seconds": strategy["look_seconds" if strategy["type"] == "a-b" else "seconds"],
+        **_polls(strategy),
+    }
+
+
+def _polls(strategy: Mapping[str, Any]) -> dict[str, int]:
+    if strategy["type"] != "a-b":
+        # Nobody is answered by a shadow: nothing of it has to end early.
+        seconds = int(strategy["seconds"])
+        return {"look_seconds": seconds, "polls": 1, "poll_seconds": seconds}
+    seconds = int(strategy["look_seconds"])
+    every = max(_SHORTEST_POLL, math.ceil(seconds * strategy["looks"] / _MOST_POLLS))
+    polls = max(1, seconds // every)
+    return {
+        "look_seconds": seconds,
+        "polls": polls,
+        "poll_seconds": math.ceil(seconds / polls),
+    }
+
+
+def look_of(poll: int, polls: int) -> int | None:
+    """Which look is taken with this poll, both from 1 on; None if it is one in between."""
+    return poll // polls if poll % polls == 0 else None
+
+
+def still(poll: int) -> dict[str, Any]:
+    """The decision of a poll in between: nothing was raised, so the trial goes on."""
+    return _decision(CONTINUE, f"no alarm of the challenger by poll {poll}", 0)
+
+
+def alarmed(raised: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The decision when alarms [{name, reason}] of the challenger were raised: it has lost."""
+    said = "; ".join(f"{one['name']} ({one['reason'][:_LONGEST_REASON]})" for one in raised)
+    return {
+        **_decision(ROLL_BACK, f"the challenger set off an alarm: {said}", 0),
+        "alarms": [one["name"] for one in raised],
     }
 
 

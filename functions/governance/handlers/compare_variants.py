@@ -7,6 +7,7 @@ from typing import Any
 
 from governance import contracts
 from governance.adapters import proportions
+from governance.adapters.alarms import Alarms
 from governance.adapters.endpoints import Endpoints
 from governance.adapters.ledger import Ledger
 from governance.adapters.observations import Observations
@@ -21,18 +22,27 @@ settings = Settings.load()
 
 @entry_point
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Read what both variants did since the trial began; {decision, said, look}.
+    """Read what both variants did since the trial began; {decision, said, look, alarms?}.
 
-    Whatever they did, a challenger that somebody has taken back since its approval has lost.
+    A challenger that somebody has taken back since its approval, or that has set off one of its
+    alarms, has lost, whatever the numbers say: also in a poll between two looks, in which nothing
+    else is asked for.
     """
     request = contracts.request("compare_variants", event)
     promotion = request["promotion"]
     story = Ledger(settings.ledger_table).story(promotion["model"], promotion["model_package_arn"])
     withdrawn = clearance.withdrawn_by(story, promotion)
     if withdrawn:
-        return trials.judge_withdrawn(withdrawn, request["look"])
+        return trials.judge_withdrawn(withdrawn, -(-request["poll"] // request["polls"]))
     trial, strategy = request["trial"], request["deployment"]["release"]["strategy"]
     session = Sessions(settings, claim_of(event)).hub(trial["account"])
+    names = request["alarms"]
+    raised = Alarms(session).raised(names, request["since"]) if names else []
+    if raised:
+        return trials.alarmed(raised)
+    look = trials.look_of(request["poll"], request["polls"])
+    if look is None:
+        return trials.still(request["poll"])
     config = Endpoints(session).find_config(trial["config_name"])
     if config is None:
         raise NotFoundError(
@@ -50,10 +60,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     worse = proportions.worse(challenger, champion)
     if strategy["type"] == "shadow":
         return _answers(observations, trial, strategy, champion, challenger, worse)
-    allowed = proportions.allowed(strategy["alpha"], request["look"], strategy["looks"])
+    allowed = proportions.allowed(strategy["alpha"], look, strategy["looks"])
     as_good = proportions.as_good(challenger, champion, trials.MARGIN, allowed)
     found = {"worse": worse, "as_good": as_good, "allowed": allowed}
-    return trials.judge_errors(strategy, request["look"], champion, challenger, found)
+    return trials.judge_errors(strategy, look, champion, challenger, found)
 
 
 def _answers(

@@ -4,11 +4,13 @@ own definition says, however the deployment of another one ended.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from governance.adapters import clock, sessions
 from governance.adapters import definitions as stored
@@ -18,7 +20,7 @@ from governance.domain import definitions, deployments
 from governance.domain.errors import InvalidInputError, TransientError
 from tests.contracts import samples
 from tests.contracts.aws import ENVIRONMENT, Aws
-from tests.integration.sagemaker.support import CONSTANT, PROD, Client, Server, make_role
+from tests.integration.sagemaker.support import CONSTANT, PROD, Alarms, Client, Server, make_role
 
 NAME = "clinical-risk"
 PREFIX = f"governed-path-{NAME}-"
@@ -434,3 +436,47 @@ def test_in_a_trial_the_champions_alarms_look_at_the_endpoint(there: Prod) -> No
     challenger = there.plan("new", **NEW, strategy=strategy)
     assert there.call("plan_trial", challenger)["trial"]["champion"]
     assert there.alarms() == AS_OLD
+
+
+def test_a_challenger_that_fails_clients_has_lost_long_before_the_next_look(
+    there: Prod, client: Client, alarms: Alarms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("governance.adapters.ledger.Ledger.story", lambda *_: [])
+    there.release(there.plan("old", alarms=[ERRORS]))
+    strategy = {
+        **{"type": "a-b", "challenger_percent": 50, "alpha": 0.05, "undecided": "ask"},
+        **{"look_seconds": 86_400, "looks": 5},
+    }
+    failing = CONSTANT.format(value="new").replace('if data == "fail"', "if True")
+    challenger = there.plan("new", failing, strategy=strategy, alarms=[ERRORS])
+    trial = there.call("plan_trial", challenger)["trial"]
+    assert trial["poll_seconds"] < 1000
+    there.begin(trial["deployment"])
+    serves = there.server.settled(NAME)
+    assert serves["EndpointConfigName"] == trial["deployment"]["config_name"]
+
+    def poll(number: int, trial: dict[str, Any] = trial) -> dict[str, Any]:
+        told = {key: trial[key] for key in ("polls", "alarms", "since")}
+        told |= {"promotion": samples.promotion("Prod"), "trial": trial["deployment"]}
+        return there.call("compare_variants", challenger, poll=number, **told)
+
+    assert poll(1)["decision"] == "continue"
+    runtime = client(PROD, "sagemaker-runtime")
+    for number in range(40):
+        with contextlib.suppress(ClientError):
+            runtime.invoke_endpoint(
+                EndpointName=NAME, Body=str(number).encode(), ContentType="application/json"
+            )
+    name = f"{PREFIX}challenger.server-errors"
+    assert alarms.state(name) == "ALARM"
+    assert alarms.state(f"{PREFIX}server-errors") == "OK"
+    found = poll(2)
+    assert (found["decision"], found["alarms"]) == ("roll-back", [name])
+    assert f"the challenger set off an alarm: {name} (" in found["said"]
+    there.begin(trial["champion"])
+    assert there.server.settled(NAME)["EndpointConfigName"] == trial["champion"]["config_name"]
+    # A later challenger is not held to what this one did; the next release leaves no such alarm.
+    again = there.call("plan_trial", challenger)["trial"]
+    assert poll(1, again)["decision"] == "continue"
+    there.release(there.plan("newest", alarms=[ERRORS]))
+    assert set(there.alarms()) == {"server-errors", "stop"}
