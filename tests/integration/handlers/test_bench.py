@@ -183,6 +183,26 @@ def test_a_slow_model_fails_latency(bench: Callable[..., Bench]) -> None:
     assert result["metrics"]["latency_p50_ms"] == 900
 
 
+@pytest.mark.parametrize(
+    ("limit", "missed"), [(9.004, ["cold_start_seconds meets the threshold"]), (9.006, [])]
+)
+def test_an_endpoint_that_takes_too_long_to_come_up_fails_cold_start(
+    bench: Callable[..., Bench], limit: float, missed: list[str]
+) -> None:
+    """Nine seconds until it serves, five milliseconds until its first answer."""
+    limits = replace(bench(Served()), thresholds={"cold_start_seconds_max": limit})
+    result = run(limits, "cold-start")
+    assert failed(result) == missed
+    assert result["metrics"]["cold_start_seconds"] == 9.005
+
+
+def test_an_endpoint_whose_first_call_is_not_answered_fails_cold_start(
+    bench: Callable[..., Bench],
+) -> None:
+    result = run(bench(Served(lambda instance: float("nan"))), "cold-start")
+    assert failed(result) == ["the first call is answered"]
+
+
 class SlowTogether(Served):
     """Each call waits for the others, as with one worker behind the endpoint."""
 
