@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 
 from governance.adapters import statistics
 from governance.domain import suites
@@ -401,3 +403,24 @@ def test_one_other_answer_is_not_the_same_answer() -> None:
         "the same request gets the same answer"
     ]
     assert "every call is answered" in _failed(suites.determinism_checks([same, None]))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 999).map(lambda one: (one + 0.5) / 1000)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_the_calibration_error_is_the_distance_of_the_libraries_curve_weighted_by_rows(
+    rows: list[tuple[int, float]],
+) -> None:
+    labels, predicted = [label for label, _ in rows], [one for _, one in rows]
+    observed, mean = calibration_curve(labels, predicted, n_bins=10, strategy="uniform")
+    counts = [found for found in np.histogram(predicted, bins=10, range=(0, 1))[0] if found]
+    expected = sum(
+        abs(one - other) * count / len(rows)
+        for one, other, count in zip(observed, mean, counts, strict=True)
+    )
+    measured = statistics.metrics(labels, predicted)["calibration_error"]
+    assert measured == pytest.approx(expected, abs=1e-12)
