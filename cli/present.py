@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GOOD = {"Approved", "Passed", "Deployed"}
 _BAD = {"Rejected", "Failed", "Errored", "RolledBack", "Recalled"}
-_BUSY = {"Validating", "Releasing", "PendingApproval"}
+_BUSY = {"Registering", "Validating", "Releasing", "PendingApproval"}
 _RESULTS = {
     "passed": "green",
     "failed": "red",

@@ -20,6 +20,7 @@ from tests.e2e.organisation import (
 from tests.e2e.scenarios import MODEL, UNTESTED, Trained, Untested
 
 SYSTEM_STATUSES = [
+    ("Test", "Registering"),
     ("Test", "Validating"),
     ("Test", "Passed"),
     ("Test", "Failed"),

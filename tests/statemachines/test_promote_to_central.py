@@ -26,6 +26,7 @@ REGISTERED = [
     "RecreateLineage",
     "RegisterVersion",
     "LinkLineage",
+    "SetStagePendingApproval",
     "RecordPromotion",
     "PromotionSucceeded",
 ]
@@ -89,6 +90,7 @@ def test_every_batch_is_copied_and_the_central_version_named(
                 "RecreateLineage",
                 "RegisterVersion",
                 "LinkLineage",
+                "SetStagePendingApproval",
                 "RecordPromotion",
             )
         ),
@@ -208,7 +210,7 @@ def test_a_passing_fault_is_retried(
         *("ClaimApprovalKilled", "CheckAccessKilled", "ResolveApproverKilled"),
         *("BuildCandidateKilled", "EvaluateGateKilled", "PlanCopyKilled", "VerifyCopyKilled"),
         *("CopyImagesKilled", "RecreateLineageKilled", "RegisterVersionKilled"),
-        *("LinkLineageKilled", "RecordPromotionKilled"),
+        *("LinkLineageKilled", "SetStagePendingApprovalKilled", "RecordPromotionKilled"),
     ],
 )
 def test_a_function_that_is_killed_at_any_step_is_called_again(

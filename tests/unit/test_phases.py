@@ -60,10 +60,19 @@ def test_every_phase_can_be_reached_and_is_set_by_somebody(phase: phases.Phase) 
     assert phase.name in reached
 
 
-def test_a_version_begins_only_as_registered_or_waiting_for_test() -> None:
+def test_a_version_begins_only_as_registered_or_being_registered() -> None:
     assert {phase.name for phase in PHASES if not phase.after} == {
         "Dev/Registered",
+        "Test/Registering",
+    }
+
+
+def test_nobody_decides_on_a_version_that_is_not_whole() -> None:
+    """It goes on to wait for its approval, or is taken out of the way."""
+    assert {phase.name for phase in PHASES if "Test/Registering" in phase.after} == {
         "Test/PendingApproval",
+        "Prod/Recalled",
+        "Retired/Retired",
     }
 
 
@@ -93,7 +102,7 @@ def test_what_starts_a_workflow_is_one_personas_decision_and_never_the_systems()
 
 def test_the_systems_statuses_are_the_systems() -> None:
     assert OF_THE_SYSTEM <= phases.SYSTEM_STATUSES
-    assert OF_THE_SYSTEM | {"PendingApproval"} == phases.SYSTEM_STATUSES
+    assert OF_THE_SYSTEM | {"Registering", "PendingApproval"} == phases.SYSTEM_STATUSES
 
 
 @given(st.sampled_from(sorted(PEOPLE | {Setter.TRAINING_PIPELINE})), st.sampled_from(PHASES))
@@ -214,7 +223,7 @@ def _walk(start: str, choices: list[int]) -> list[tuple[str, Setter]]:
 
 @settings(max_examples=1000)
 @given(
-    st.sampled_from(["Test/PendingApproval", "Dev/Registered"]),
+    st.sampled_from(["Test/Registering", "Dev/Registered"]),
     st.lists(st.integers(0, 1199), min_size=5, max_size=30),
 )
 def test_on_every_path_prod_comes_after_passed_tests_and_a_signature(
@@ -245,7 +254,7 @@ def test_walks_reach_every_phase_of_central() -> None:
     reached = {
         name
         for _ in range(12000)
-        for name, _ in _walk("Test/PendingApproval", [dice.randrange(1200) for _ in range(30)])
+        for name, _ in _walk("Test/Registering", [dice.randrange(1200) for _ in range(30)])
     }
     assert reached == {phase.name for phase in PHASES if phase.registry is Registry.CENTRAL}
 
@@ -255,7 +264,7 @@ def test_every_way_into_prod_passes_the_tests() -> None:
     without Prod/Approved, Prod/Deployed cannot be reached. What was recalled stays so. (Not without
     Prod/Releasing: a rollback makes a version serve again.)"""
     for needed in ("Test/Passed", "Prod/Approved", "Test/Validating"):
-        reached = {"Test/PendingApproval", "Dev/Registered"}
+        reached = {"Test/Registering", "Dev/Registered"}
         while more := {
             p.name
             for p in PHASES

@@ -84,7 +84,8 @@ PHASES: tuple[Phase, ...] = (
         after="Dev/Registered Dev/Rejected Dev/Approved",
     ),
     _phase(_DEV, "Dev/Rejected", Setter.DATA_SCIENTIST, after="Dev/Registered Dev/Approved"),
-    _phase(_CENTRAL, "Test/PendingApproval", _SYSTEM),
+    _phase(_CENTRAL, "Test/Registering", _SYSTEM),
+    _phase(_CENTRAL, "Test/PendingApproval", _SYSTEM, after="Test/Registering"),
     _phase(
         _CENTRAL,
         "Test/Approved",
@@ -178,15 +179,16 @@ PHASES: tuple[Phase, ...] = (
         "Prod/Recalled",
         _GOVERNANCE,
         # From wherever it is, also while a workflow is at it, and again for another reason.
-        after=f"Test/PendingApproval Test/Approved Test/Validating Test/Failed Test/Errored "
-        f"Test/Rejected {_TESTED} Prod/Approved Prod/Releasing Prod/Deployed {_RELEASED_BEFORE} "
-        "Prod/Recalled Prod/Rollback-Requested Prod/Drill-Requested",
+        after="Test/Registering Test/PendingApproval Test/Approved Test/Validating Test/Failed "
+        f"Test/Errored Test/Rejected {_TESTED} Prod/Approved Prod/Releasing Prod/Deployed "
+        f"{_RELEASED_BEFORE} Prod/Recalled Prod/Rollback-Requested Prod/Drill-Requested",
     ),
     _phase(
         _CENTRAL,
         "Retired/Retired",
         _GOVERNANCE,
-        after=f"Test/PendingApproval Test/Failed Test/Errored Test/Rejected {_TESTED} "
+        after="Test/Registering Test/PendingApproval Test/Failed Test/Errored Test/Rejected "
+        f"{_TESTED} "
         "Prod/Superseded Prod/RolledBack Prod/Errored Prod/Rejected Prod/Recalled",
     ),
 )

@@ -93,8 +93,9 @@ def central_version(
         "ModelApprovalStatus": "PendingManualApproval",
         "ModelLifeCycle": {
             "Stage": "Test",
-            "StageStatus": "PendingApproval",
-            "StageDescription": f"Candidate {candidate['candidate_id']} promoted from Dev",
+            # SageMaker gives it its ARN now, and what names that comes after it.
+            "StageStatus": "Registering",
+            "StageDescription": f"Candidate {candidate['candidate_id']} is promoted from Dev",
         },
         "CustomerMetadataProperties": {
             **_relocated_metadata(description, objects, moved),
