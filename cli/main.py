@@ -32,6 +32,7 @@ from cli.lineage_commands import lineage
 from cli.local_commands import demo, local
 from cli.policy_commands import explain, policy
 from cli.recall_commands import recall
+from cli.retire_commands import retire
 from cli.rollback_commands import rollback
 
 
@@ -90,6 +91,7 @@ for command in (
     break_glass,
     rollback,
     recall,
+    retire,
     status,
     history,
     verify,

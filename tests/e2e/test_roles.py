@@ -482,6 +482,16 @@ def test_few_compare_what_a_version_says_with_its_report(deployed: dict[str, Dep
         assert not roles.allows(function, "dynamodb:PutItem", _table("ledger"))
 
 
+def test_who_records_decisions_asks_what_serves_and_changes_nothing_recorded(
+    deployed: dict[str, Deployed],
+) -> None:
+    roles, table, function = deployed[CENTRAL], _table("ledger"), "record-decision"
+    for index in ("by-kind", "by-version"):
+        assert roles.allows(function, "dynamodb:Query", f"{table}/index/{index}")
+    assert not roles.allows(function, "dynamodb:Query", table)
+    assert not roles.allows(function, "dynamodb:UpdateItem", table)
+
+
 def test_what_looks_at_an_endpoint_asks_the_ledger_for_its_version_alone(
     deployed: dict[str, Deployed],
 ) -> None:

@@ -205,6 +205,14 @@ def test_what_was_withdrawn_after_its_approval_is_not_cleared(kind: str) -> None
     assert clearance.voided(story, later) == []
 
 
+def test_a_retirement_that_was_refused_ends_and_withdraws_nothing() -> None:
+    story = _story("Prod", "CandidateReleased", "VersionRetired")
+    story[0]["objections"] = ["it serves"]
+    assert clearance.held(story) == {"Prod": PROD}
+    assert clearance.ended_by(story, story[0]["entry_id"]) == {}
+    assert clearance.withdrawn(story, {"decided_at": "2026-11-21T01:00:00Z"}) == []
+
+
 def test_each_voiding_since_the_approval_is_named_with_its_entry() -> None:
     story = _story("ApprovalsVoided", "ReviewGiven", "ApprovalsVoided", "ApprovalsVoided")
     assert clearance.voided(story, {"decided_at": "2026-11-21T09:00:02Z"}) == [

@@ -30,8 +30,9 @@ def objections(
     before: str | None = "Test/Passed",
     compared: dict[str, Any] = SAME,
     reason: str = "read it",
+    serves: dict[str, Any] | None = None,
 ) -> list[str]:
-    return decisions.objections(decided(name), by, reason, before, compared)
+    return decisions.objections(decided(name), by, reason, before, compared, (), serves)
 
 
 def test_a_review_by_the_right_person_on_the_tested_bytes_counts() -> None:
@@ -88,6 +89,30 @@ def test_taking_back_needs_only_the_persona() -> None:
     assert objections("Prod/Technical-Revoked", by=None) == []
     (objection,) = objections("Prod/Technical-Revoked", by=BELLA)
     assert "may not set Prod/Technical-Revoked" in objection
+
+
+def test_what_serves_is_not_retired_and_the_objection_says_where_and_what_to_do() -> None:
+    serves = {"sequence": 9, "endpoint": {"endpoint_name": "risk", "account": samples.PROD}}
+    retired = "Retired/Retired"
+    assert objections(retired, BELLA, "Prod/Superseded") == []
+    assert objections(retired, BELLA, "Test/Passed", compared={"problem": "gone"}) == []
+    (served,) = objections(retired, BELLA, "Prod/Errored", serves=serves)
+    assert f"endpoint risk of account {samples.PROD} serves it, as entry 9 says" in served
+    assert "`govern rollback risk`, or release another version" in served
+    moment, where = objections(retired, BELLA, "Prod/Deployed", serves=serves)
+    assert "Prod/Deployed; Retired/Retired cannot follow that" in moment
+    assert where == served
+    # Its bytes are closed already.
+    assert objections(retired, BELLA, "Prod/Recalled", serves=serves) == []
+    assert "may not set Retired/Retired" in objections(retired, TESS, "Prod/Superseded")[0]
+
+
+def test_a_retirement_that_is_refused_hides_nothing() -> None:
+    for phase in ("Prod/Deployed", "Prod/Errored", "Test/Validating"):
+        shown = tuple(phase.split("/"))
+        assert decisions.shows_again("VersionRetired", phase, ["it serves"]) == shown
+        assert decisions.shows_again("VersionRetired", phase) is None
+    assert decisions.shows_again("VersionRetired", None, ["it serves"]) is None
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,17 @@ def test_a_no_is_over_once_something_was_decided_since() -> None:
     assert ledger.phase(_story(rejected, late, taken_back)) == "Prod/RolledBack"
 
 
+def test_a_retirement_that_was_refused_moves_nothing() -> None:
+    released = _at("CandidateReleased", "Deployed", "one", "2026-01-31T12:00:00Z")
+    retired = {"kind": "VersionRetired", "stage": "Retired", "stage_status": "Retired"}
+    refused = {**retired, "objections": ["it serves"]}
+    assert ledger.phase(_story(released, refused)) == "Prod/Deployed"
+    assert ledger.phase(_story(released, refused, retired)) == "Retired/Retired"
+    rejected = _at("VersionRejected", "Rejected", "no", "2026-01-31T13:00:00Z")
+    late = _at("ReleaseErrored", "Errored", "one", "2026-01-31T12:00:00Z")
+    assert ledger.phase(_story(rejected, refused, late)) == "Prod/Rejected"
+
+
 def test_what_serves_moves_no_version_and_neither_does_a_rollback_that_broke_at_once() -> None:
     errored = {"kind": "ReleaseErrored", "stage": "Prod", "stage_status": "Errored"}
     serves = {"kind": "CandidateInService", "stage": "Prod", "stage_status": "Releasing"}

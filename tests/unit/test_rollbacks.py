@@ -46,6 +46,7 @@ def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
         ([entry(1, 1), entry(2, 2), entry(3, 2, "CandidateRolledBack")], 3, 1),
         ([entry(1, 1), entry(2, 2), entry(3, 2, "VersionRecalled")], 3, 1),
         ([entry(1, 1), entry(2, 1, "VersionRetired")], 2, None),
+        ([entry(1, 1), entry(2, 1, "VersionRetired") | {"objections": ["it serves"]}], 2, 1),
         # It was recalled while it baked, and its release went on to its end.
         (
             [

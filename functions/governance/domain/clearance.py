@@ -72,7 +72,7 @@ def held(story: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     withdrawn_at = ""
     for index in reversed(range(len(story))):
         entry = story[index]
-        if entry["kind"] in _WITHDRAWN:
+        if _withdraws(entry):
             withdrawn_at = max(withdrawn_at, entry["decided_at"])
         if entry["kind"] == GRANTED and entry["decided_at"] >= withdrawn_at:
             granted.setdefault(entry["stage"], []).append(entry)
@@ -117,7 +117,7 @@ def withdrawn(
     return [
         entry
         for entry in story
-        if entry["kind"] in _WITHDRAWN and entry["decided_at"] > promotion["decided_at"]
+        if _withdraws(entry) and entry["decided_at"] > promotion["decided_at"]
     ]
 
 
@@ -218,6 +218,8 @@ def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tupl
     What serves in Prod stays readable when somebody has changed what the registry says of it: the
     cleared bytes are the approved ones, and an instance that is replaced loads them again.
     """
+    if ledger.is_refused(entry):
+        return ()
     if entry["kind"] in _UNLESS_IT_SERVES and ledger.may_serve([entry, *before]):
         return ()
     if entry["kind"] == "ReleaseErrored" and _withdrawn_since_its_grant(entry, before):
@@ -236,8 +238,12 @@ def _withdrawn_since_its_grant(
     for entry in before:
         if entry["kind"] == GRANTED and entry["claim_id"] == ended["claim_id"]:
             return withdrawn_
-        withdrawn_ = withdrawn_ or entry["kind"] in _WITHDRAWN
+        withdrawn_ = withdrawn_ or _withdraws(entry)
     return False
+
+
+def _withdraws(entry: Mapping[str, Any]) -> bool:
+    return entry["kind"] in _WITHDRAWN and not ledger.is_refused(entry)
 
 
 def _outlasts(grant: Mapping[str, Any], end: Mapping[str, Any]) -> bool:

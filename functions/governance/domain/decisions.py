@@ -1,4 +1,4 @@
-"""What speaks against counting a review or an emergency request that a person has set.
+"""What speaks against counting a review, an emergency request or a retirement that somebody set.
 
 The registry takes what IAM lets through. What it cannot know, who may do it to which bytes and from
 where the version came, is asked here; what is objected to is recorded and counts for nothing.
@@ -13,7 +13,8 @@ from governance.domain import phases, reviews
 from governance.domain.approval_events import NO_REASON
 from governance.domain.identity import account_of, same_person
 
-REVOKED, RECALLED = "ReviewRevoked", "VersionRecalled"
+REVOKED, RECALLED, RETIRED = "ReviewRevoked", "VersionRecalled", "VersionRetired"
+_RECALLED = "Prod/Recalled"
 _WEIGHED = frozenset({"ReviewGiven", "BreakGlassRequested"})
 # Where the registry shows a person's word over what the version is: on its way, deployed, or taken
 # back.
@@ -32,13 +33,14 @@ def objections(
     before: str | None,
     compared: Mapping[str, Any],
     story: Iterable[Mapping[str, Any]] = (),
+    serves: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Why the decision counts for nothing, each a sentence; [] if it counts.
 
     `by` is the identity of who decided, None if a later change hid it; `before` the phase in which
     the ledger has the version; `compared` {trainer, differences, problem}: what the version is now
     against its candidate, `problem` if that could not be told; `story` the entries about the
-    version, the newest first.
+    version, the newest first; `serves` the entry by which an endpoint serves it, None if none does.
     """
     found = [_who_it_was(by), _may_do_it(decision, by)]
     if is_weighed(decision["kind"]):
@@ -48,6 +50,8 @@ def objections(
             _is_the_candidate(compared),
             _has_a_reason(decision, reason),
         ]
+    if decision["kind"] == RETIRED:
+        found += [_may_follow(decision, before, story), _serves_nothing(before, serves)]
     if decision["kind"] == REVOKED:
         # Nobody known, but somebody who could: in doubt what was given is taken back.
         found = found[1:]
@@ -85,10 +89,16 @@ def entry_request(
     }
 
 
-def shows_again(kind: str, before: str | None) -> tuple[str, str] | None:
-    """(stage, status) to set again after a decision that must not hide them, or None."""
+def shows_again(
+    kind: str, before: str | None, objections_: Sequence[str] = ()
+) -> tuple[str, str] | None:
+    """(stage, status) to set again after a decision that must not hide them, or None.
+
+    A retirement that was refused hides whatever the version is.
+    """
     moves_nothing = is_weighed(kind) or kind == REVOKED
-    if not moves_nothing or before not in _SHOWN_AGAIN:
+    refused = kind == RETIRED and bool(objections_) and before is not None
+    if not refused and (not moves_nothing or before not in _SHOWN_AGAIN):
         return None
     stage, _, status = str(before).partition("/")
     return stage, status
@@ -129,6 +139,18 @@ def _may_follow(
     if reviews.may_be_given(before, name, story):
         return ""
     return f"the version is {before or 'unknown to the ledger'}; {name} cannot follow that"
+
+
+def _serves_nothing(before: str | None, serves: Mapping[str, Any] | None) -> str:
+    if serves is None or before == _RECALLED:
+        return ""
+    endpoint = serves["endpoint"]
+    name = endpoint["endpoint_name"]
+    return (
+        f"endpoint {name} of account {endpoint['account']} serves it, as entry "
+        f"{serves['sequence']} says: go back with `govern rollback {name}`, or release another "
+        "version, then retire it"
+    )
 
 
 def _is_the_candidate(compared: Mapping[str, Any]) -> str:

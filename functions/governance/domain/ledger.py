@@ -211,6 +211,11 @@ def may_serve(story: Iterable[Mapping[str, Any]]) -> bool:
     return False
 
 
+def is_refused(entry: Mapping[str, Any]) -> bool:
+    """True for a retirement that something speaks against: it counts for nothing."""
+    return entry["kind"] == "VersionRetired" and bool(entry.get("objections"))
+
+
 def tests_passed(story: Iterable[Mapping[str, Any]], candidate_id: str) -> bool:
     """True if the last validation of the candidate that ended, in any way, ended as passed.
 
@@ -237,7 +242,7 @@ def phase(story: Iterable[Mapping[str, Any]]) -> str | None:
     for index, entry in enumerate(entries):
         if entry["kind"] == "VersionRecalled":
             return _RECALLED
-        if left_at is not None or entry["kind"] in UNMOVING:
+        if left_at is not None or entry["kind"] in UNMOVING or is_refused(entry):
             continue
         if entry.get("stage_status") == _ASKED_BACK:
             # A rollback that broke before anything was known of the version, or done to it.
@@ -261,7 +266,9 @@ def _is_rejected(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) 
     moved = (
         one
         for one in before
-        if one["kind"] not in UNMOVING and one.get("claim_id") != entry.get("claim_id")
+        if one["kind"] not in UNMOVING
+        and not is_refused(one)
+        and one.get("claim_id") != entry.get("claim_id")
     )
     newest = next(moved, None)
     return (

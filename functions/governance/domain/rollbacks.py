@@ -63,7 +63,9 @@ def withdrawn(story: Sequence[Entry]) -> list[Entry]:
     """
     since = list(takewhile(lambda entry: entry["kind"] not in ledger.GOOD, story))
     for_now = [entry for entry in since if entry["kind"] in _ENDS_IT_FOR_NOW]
-    for_good = [entry for entry in story if entry["kind"] in _ENDS_IT]
+    for_good = [
+        entry for entry in story if entry["kind"] in _ENDS_IT and not ledger.is_refused(entry)
+    ]
     return sorted([*for_now, *for_good], key=lambda entry: int(entry["sequence"]), reverse=True)
 
 

@@ -46,7 +46,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"outcome": "ignored"}
     before = ledger.phase(story)
     compared = _compared(decision, description, story, current, recorded)
-    objections = decisions.objections(decision, by, reason, before, compared, story)
+    serves = _serves(decision, ours) if decision["kind"] == decisions.RETIRED else None
+    objections = decisions.objections(decision, by, reason, before, compared, story, serves)
     recalled = decision["kind"] == decisions.RECALLED
     metadata = description.get("CustomerMetadataProperties") or {}
     recall = parts.recall_of(metadata) if recalled else None
@@ -56,20 +57,31 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if recalled:
         # A version whose promotion ended before it was recorded is known by its registration alone.
         _close(entry, recall, entry.get("candidate_id") or metadata.get("candidate-id"))
-    _show_again(decision, registry, ours)
+    _show_again(decision, objections, registry, ours)
     return {"outcome": "recorded", "entry_id": entry["entry_id"], "sequence": sequence}
 
 
-def _show_again(decision: Mapping[str, Any], registry: Registry, ours: Writer) -> None:
+def _serves(decision: Mapping[str, Any], ours: Writer) -> Mapping[str, Any] | None:
+    """The entry by which the version serves its model's endpoint; None if another does, or none."""
+    newest = (next(ours.newest_first(decision["model"], kind), None) for kind in ledger.SERVES)
+    found = [entry for entry in newest if entry is not None]
+    arn = decision["model_package_arn"]
+    if ledger.serving(found) != arn:
+        return None
+    return max(found, key=lambda entry: int(entry["sequence"]))
+
+
+def _show_again(
+    decision: Mapping[str, Any], objections: list[str], registry: Registry, ours: Writer
+) -> None:
     """Let the registry show what the version is, and not what somebody said of it.
 
     Both are asked anew: a release may have come to its end while the version was compared, and
     what it has set since stays.
     """
     arn = decision["model_package_arn"]
-    again = decisions.shows_again(
-        decision["kind"], ledger.phase(ours.story(decision["model"], arn))
-    )
+    phase = ledger.phase(ours.story(decision["model"], arn))
+    again = decisions.shows_again(decision["kind"], phase, objections)
     if again and approval_events.is_current(decision, registry.describe(arn)):
         registry.set_stage(arn, *again, f"After {decision['kind']}")
 

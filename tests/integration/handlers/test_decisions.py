@@ -234,6 +234,50 @@ def test_registry_and_ledger_agree_on_what_was_rejected_while_it_was_released(
         assert shown == ledger.phase(_story(here, arn)) == "Prod/Rejected"
 
 
+ENDPOINT = {"endpoint_name": "risk", "endpoint_arn": "arn:endpoint/risk", "account": "123456789012"}
+
+
+def _serves(here: Organisation, arn: str, kind: str, status: str) -> None:
+    _record(here, arn, kind, "Prod", status, deployment=ENDPOINT)
+
+
+@pytest.mark.parametrize(
+    ("entries", "shown"),
+    [
+        ([("CandidateInService", "Releasing"), ("CandidateReleased", "Deployed")], "Deployed"),
+        # Its release broke, and it serves all the same.
+        ([("CandidateInService", "Releasing"), ("ReleaseErrored", "Errored")], "Errored"),
+    ],
+)
+def test_what_still_serves_is_not_retired(
+    here: Organisation, entries: list[tuple[str, str]], shown: str
+) -> None:
+    arn, _ = _tested(here)
+    for kind, status in entries:
+        _serves(here, arn, kind, status)
+    _decide(here, arn, "Retired", BELLA, stage="Retired", because="nothing calls it")
+    story = _story(here, arn)
+    assert story[0]["kind"] == "VersionRetired"
+    assert "endpoint risk of account 123456789012 serves it" in story[0]["objections"][-1]
+    assert ledger.phase(story) == f"Prod/{shown}"
+    life_cycle = here.registry.versions[arn]["ModelLifeCycle"]
+    assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", shown)
+
+
+def test_what_another_version_has_taken_the_place_of_is_retired(here: Organisation) -> None:
+    """Also if its release broke, so that no entry says that it stopped to serve."""
+    arn, _ = _tested(here)
+    _serves(here, arn, "CandidateInService", "Releasing")
+    _serves(here, arn, "ReleaseErrored", "Errored")
+    other = here.again(arn)
+    _serves(here, other, "CandidateInService", "Releasing")
+    _decide(here, arn, "Retired", BELLA, stage="Retired", because="nothing calls it")
+    story = _story(here, arn)
+    assert "objections" not in story[0]
+    assert ledger.phase(story) == "Retired/Retired"
+    assert here.registry.versions[arn]["ModelLifeCycle"]["Stage"] == "Retired"
+
+
 # ------------------------------------------------------------------ after an emergency
 
 
