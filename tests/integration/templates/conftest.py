@@ -1,7 +1,11 @@
-"""The embedded AWS with a Dev account that has what a project is given: bucket, key, group."""
+"""The embedded AWS with a Dev account that has what a project is given: bucket, key, group.
+
+The training template is a project of its own: its package is found by path, as a copy's is.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,7 @@ from local import launcher, organisation
 
 GROUP = "clinical-risk-classifier"
 DEV = organisation.ACCOUNTS["dev"]
+sys.path.insert(0, str(Path(__file__).parents[3] / "templates" / "classical-regression" / "build"))
 
 
 @dataclass(frozen=True)
