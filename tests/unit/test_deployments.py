@@ -67,6 +67,10 @@ def test_test_spells_the_containers_out_since_the_version_is_not_signed_off() ->
     ]
 
 
+def test_what_the_version_declares_to_take_is_known_to_its_tests() -> None:
+    assert _plan("Test")["content_types"] == ["application/json"]
+
+
 def test_the_definitions_variables_stand_beside_the_containers_own() -> None:
     container = {"Image": "i", "Environment": {"A": "1", "B": "2"}}
     assert deployments.with_environment(container, {"B": "3"})["Environment"] == {

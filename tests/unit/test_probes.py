@@ -62,3 +62,26 @@ def test_right_answers_have_no_problems_and_keep_their_order(scores: list[float]
     body = _answer(*({"probability": score, "high_risk": score > 0.5} for score in scores))
     assert probes.answer_problems(body, len(scores)) == []
     assert probes.probabilities(body) == scores
+
+
+def test_each_content_type_that_a_version_declares_and_we_can_write_is_tried() -> None:
+    declared = ["application/json; charset=utf-8", "Text/CSV", "image/png", "image/png"]
+    assert probes.content_types(declared) == (
+        ["application/json", "text/csv"],
+        ["image/png"],
+    )
+    assert probes.content_types([]) == (["application/json"], [])
+    sample = {"instances": [{"age": 0.5, "name": 'a "b", c'}, {"name": "d", "age": 1}]}
+    found = {probe.content_type: probe for probe in probes.contract_probes(sample, declared)[:2]}
+    csv = found["text/csv"]
+    assert (csv.body, csv.accepted) == (b'0.5,"a ""b"", c"\n1,d\n', True)
+    assert len(probes.contract_probes(sample)) + 1 == len(probes.contract_probes(sample, declared))
+
+
+def test_what_is_declared_is_not_expected_to_be_refused() -> None:
+    def refused(declared: list[str]) -> str:
+        found = probes.contract_probes(SAMPLE, declared)
+        return next(one.content_type for one in found if one.name == "wrong content type")
+
+    assert refused(["application/json"]) == "application/octet-stream"
+    assert refused(["application/octet-stream"]) not in ("application/octet-stream", "text/csv")

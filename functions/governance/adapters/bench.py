@@ -26,7 +26,8 @@ WORKERS = 4  # calls at once, where it is not what is measured
 class Bench:
     """A candidate's live endpoint, its own objects in Central, and its tier's thresholds.
 
-    `endpoint` is what DescribeEndpoint says of it, asked when a suite needs it.
+    `endpoint` is what DescribeEndpoint says of it, asked when a suite needs it; `content_types` are
+    those that the version declares.
     """
 
     runtime: Runtime
@@ -34,6 +35,7 @@ class Bench:
     objects: Sequence[Mapping[str, Any]]
     thresholds: Mapping[str, float]
     endpoint: Callable[[], Mapping[str, Any] | None] = lambda: None
+    content_types: Sequence[str] = (probes.JSON,)
 
     def run(self, suite: str, parameters: Parameters) -> dict[str, Any]:
         """The result of a suite: {suite, status, checks, metrics, seconds, details?}.
@@ -86,7 +88,8 @@ def _contract(bench: Bench, parameters: Parameters) -> Found:
     """Right requests are answered in the agreed form, wrong ones refused and never a crash."""
     sample = bench.sample()
     expected = len(probes.instances_of(sample))
-    found = probes.contract_probes(sample)
+    found = probes.contract_probes(sample, bench.content_types)
+    tried, not_tried = probes.content_types(bench.content_types)
     answers = [bench.runtime.invoke(probe.body, probe.content_type) for probe in found]
     kind = answers[0].content_type.partition(";")[0].strip().lower()
     return (
@@ -98,7 +101,7 @@ def _contract(bench: Bench, parameters: Parameters) -> Found:
             suites.check("the answer is JSON", kind == probes.JSON, kind or "none", probes.JSON),
         ],
         {},
-        {},
+        {"content_types": {"tried": tried, "not_tried": not_tried}},
     )
 
 

@@ -105,7 +105,8 @@ _DEPLOYMENT = _object(
         "execution_role_arn": _TEXT,
         "claim_id": _SHA256,
         "tags": {"type": "object"},
-    }
+    },
+    {"content_types": {"type": "array", "items": _TEXT}},
 )
 _RESULT = _object(
     {

@@ -54,6 +54,9 @@ def plan(
         "instance_count": endpoint_of["instance_count"],
         "environment": dict(endpoint_of.get("environment", {})),
         "definition": dict(reference),
+        "content_types": list(
+            description["InferenceSpecification"].get("SupportedContentTypes") or ()
+        ),
         **_of_stage(stage, definition, arn),
         "execution_role_arn": f"arn:{partition}:iam::{account}:role/{execution_role_name}",
         "claim_id": promotion["claim_id"],

@@ -6,6 +6,8 @@ The payload is {"instances": [{feature: value}]}, the answer {"predictions": [{"
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,8 @@ from typing import Any
 
 from governance.domain.errors import InvalidInputError
 
-JSON = "application/json"
+JSON, CSV = "application/json", "text/csv"
+_UNDECLARED = ("application/octet-stream", "application/x-nobody-declares-this")
 _ALPHABETS = "\u00e4\u202e\u2028\u4e16\U0001f4a3"
 LARGE_BODY = 2_000_000  # bytes; SageMaker itself refuses more than 6 MB
 
@@ -32,15 +35,36 @@ class Probe:
     accepted: bool | None
 
 
-def contract_probes(sample: Any) -> list[Probe]:
-    """The requests of the contract suite, made from the model's own sample payload."""
+def content_types(declared: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(those that are tried, those that we do not know how to write) of a version's content types.
+
+    JSON is what clients have agreed on, so it is tried in any case.
+    """
+    plain = list(dict.fromkeys(one.partition(";")[0].strip().lower() for one in declared))
+    return [JSON, *(one for one in plain if one == CSV)], [
+        one for one in plain if one not in (JSON, CSV)
+    ]
+
+
+def contract_probes(sample: Any, declared: Sequence[str] = (JSON,)) -> list[Probe]:
+    """The requests of the contract suite, made from the model's own sample payload.
+
+    `declared` are the content types that the version says it supports.
+    """
     instances = instances_of(sample)
+    tried, unknown = content_types(declared)
+    wrong = next(one for one in _UNDECLARED if one not in unknown)
     first = instances[0]
     feature = next(iter(first))
     others = {key: value for key, value in first.items() if key != feature}
     return [
         Probe("valid sample payload", encode(instances), JSON, accepted=True),
-        Probe("wrong content type", encode(instances), "application/octet-stream", accepted=False),
+        *(
+            [Probe(f"valid sample payload as {CSV}", as_csv(instances), CSV, accepted=True)]
+            if CSV in tried
+            else []
+        ),
+        Probe("wrong content type", encode(instances), wrong, accepted=False),
         Probe("malformed JSON", encode(instances)[:-2], JSON, accepted=False),
         Probe(f"missing feature {feature}", encode([others]), JSON, accepted=False),
         Probe(
@@ -144,6 +168,14 @@ def instances_from_rows(
 def encode(instances: Sequence[Mapping[str, Any]]) -> bytes:
     """The request body for these instances."""
     return json.dumps({"instances": list(instances)}).encode()
+
+
+def as_csv(instances: Sequence[Mapping[str, Any]]) -> bytes:
+    """The same as SageMaker's own algorithms take CSV: no header, values in the sample's order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([one.get(name) for name in instances[0]] for one in instances)
+    return text.getvalue().encode()
 
 
 def answer_problems(body: bytes, expected: int) -> list[str]:

@@ -51,6 +51,7 @@ def _bench(request: Mapping[str, Any]) -> Bench:
         objects=request["candidate"]["objects"],
         thresholds=request["thresholds"],
         endpoint=lambda: Endpoints(session).find(name),
+        content_types=deployment.get("content_types", []),
     )
 
 

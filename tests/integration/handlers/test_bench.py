@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,6 +38,7 @@ from tests.benches import (
     run,
     score,
 )
+from tests.contracts import samples
 
 THRESHOLDS = {
     "auc_min": 0.7,
@@ -287,6 +289,54 @@ def test_an_error_of_the_model_is_its_answer(lambdas: Callable[..., Any]) -> Non
         stub.add_client_error("invoke_endpoint", "ModelError", "x", 424, modeled_fields=said)
         answer = runtime.invoke(b"a,b", "text/csv")
     assert (answer.status, answer.body) == (415, b"only JSON")
+
+
+class TakesCsv(Served):
+    """Rows of age and bmi, too."""
+
+    def invoke(self, body: bytes, content_type: str = "application/json") -> Answer:
+        if content_type == "text/csv":
+            lines = [line.split(",") for line in body.decode().splitlines()]
+            body = probes.encode([{"age": float(age), "bmi": float(bmi)} for age, bmi in lines])
+            content_type = "application/json"
+        return super().invoke(body, content_type)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "missed"),
+    [(TakesCsv(), []), (Served(), ["valid sample payload as text/csv"])],
+)
+def test_a_content_type_that_the_version_declares_must_be_answered(
+    bench: Callable[..., Bench], runtime: Runtime, missed: list[str]
+) -> None:
+    declared = ("application/json", "text/csv", "image/png")
+    result = run(replace(bench(runtime), content_types=declared), "contract")
+    assert failed(result) == missed
+    assert result["details"]["content_types"] == {
+        "tried": ["application/json", "text/csv"],
+        "not_tried": ["image/png"],
+    }
+
+
+def test_the_bench_knows_what_the_version_declares(
+    lambdas: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from governance.adapters import sessions
+
+    monkeypatch.setattr(sessions.Sessions, "hub", lambda self, _: sessions._own_session())
+    lambdas("run_suite")
+    request = {
+        "promotion": samples.promotion("Test"),
+        "candidate": samples.candidate(),
+        "deployment": {
+            "account": samples.TEST,
+            "endpoint_name": "risk",
+            "content_types": ["text/csv"],
+        },
+        "thresholds": {},
+    }
+    made = sys.modules["governance.handlers.run_suite"]._bench(request)
+    assert made.content_types == ["text/csv"]
 
 
 class Clock:
