@@ -50,6 +50,20 @@ def test_endpoint_serves_the_new_version_and_says_so(
     assert released["claim_id"][:10] in endpoint["EndpointConfigName"]
 
 
+def test_version_that_serves_is_not_retired(organisation: Organisation, replaced: Replaced) -> None:
+    before = organisation.entries(REPLACED)
+    version = replaced.second.entry["model_package_arn"].rpartition("/")[2]
+    refused = organisation.govern(
+        *("retire", f"{REPLACED}/{version}", "--as", "governance-engineer", "--json"),
+        *("--because", "Nothing calls it"),
+    )
+    error = json.loads(refused.stdout)["error"]
+    assert (refused.returncode, error["code"]) == (1, "still_serves")
+    (endpoint,) = error["endpoints"]
+    assert (endpoint["endpoint_name"], endpoint["account"]) == (ENDPOINT, PROD)
+    assert organisation.entries(REPLACED) == before
+
+
 def test_second_version_was_compared_with_what_the_first_said_in_its_tests(
     organisation: Organisation, replaced: Replaced
 ) -> None:
