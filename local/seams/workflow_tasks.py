@@ -137,6 +137,9 @@ def _perform(resource: str, arguments: Any) -> Any:
         raise stepfunctions._ExecutionError(
             "States.Runtime", f"{resource} is not made by the embedded AWS; see local/README.md"
         )
+    if _execution.get().get("status", "RUNNING") != "RUNNING":
+        # The emulator looks at that between states, and not when a Retry has waited.
+        raise stepfunctions._ExecutionError("States.TaskFailed", "the execution was stopped")
     prefix = {"lambda": "Lambda", "sqs": "SQS", "sns": "Sns", "states": "StepFunctions"}.get(
         name.partition(":")[0], "EventBridge"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -108,6 +109,30 @@ def test_retry_names_the_class(aws: Aws, moody: str) -> None:
     assert json.loads(done["output"])["Payload"] == 2
     failed = aws.run(machine, {"flaky": "always", "succeeds_at": 9})
     assert (failed["status"], failed["error"]) == ("FAILED", "Flaky")
+
+
+def test_what_was_stopped_while_a_retry_waits_tries_nothing_any_more(aws: Aws, moody: str) -> None:
+    retry = {"ErrorEquals": ["Flaky"], "IntervalSeconds": 2, "MaxAttempts": 3, "BackoffRate": 1}
+    machine = aws.machine(
+        CENTRAL,
+        "stopped",
+        {"Try": call(moody, "{% $states.input %}", Retry=[retry])},
+        allow("lambda:InvokeFunction"),
+    )
+    states = aws.client("stepfunctions")
+    arn = states.start_execution(
+        stateMachineArn=machine, input=json.dumps({"flaky": "stopped", "succeeds_at": 9})
+    )["executionArn"]
+    deadline = time.monotonic() + 30
+    while "TaskFailed" not in str(states.get_execution_history(executionArn=arn)["events"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    states.stop_execution(executionArn=arn)
+    time.sleep(3)
+    answer = aws.client("lambda").invoke(
+        FunctionName=moody, Payload=b'{"flaky": "stopped", "succeeds_at": 2}'
+    )
+    assert json.loads(answer["Payload"].read()) == 2, "called once before, and now"
 
 
 # ---------------------------------------------------------------- whose permissions count
