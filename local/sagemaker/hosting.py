@@ -185,6 +185,8 @@ class Replica:
             if self._answers_ping():
                 return
             time.sleep(0.05)
+        if self._stopped:
+            self._end()  # `stop` may have come before there was a process to end
         code = process.wait() if process is not None else 0
         raise self._unhealthy(f"it ended with exit code {code}")
 

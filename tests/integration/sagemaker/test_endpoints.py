@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -439,6 +441,34 @@ def test_reset_ends_what_is_starting(prod: Server, client: Client, bus: Bus) -> 
     assert client(PROD).list_endpoints()["Endpoints"] == []
     time.sleep(0.2)
     assert [event.detail["EndpointStatus"] for event in bus.of(ENDPOINT_CHANGE)] == ["CREATING"]
+
+
+def test_a_server_that_is_stopped_before_it_is_known_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`stop` comes between the fork and the note of it."""
+    replica = hosting.Replica(hosting.Plan("a", [{}], "role", "us-east-1"), tmp_path)
+    made: list[subprocess.Popen[bytes]] = []
+
+    def late() -> None:
+        replica._stopped = True
+        replica._end()
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        made.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+        replica._process = made[0]
+
+    monkeypatch.setattr(replica, "_spawn", late)
+    starting = threading.Thread(target=_refused, args=(replica,), daemon=True)
+    starting.start()
+    starting.join(5)
+    ended = made[0].poll() is not None
+    made[0].kill()
+    assert ended
+
+
+def _refused(replica: hosting.Replica) -> None:
+    with pytest.raises(hosting.HostingError):
+        replica.start()
 
 
 def test_shutdown_leaves_nothing(prod: Server, tmp_path: Path) -> None:
