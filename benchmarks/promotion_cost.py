@@ -547,8 +547,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with deployed() as run:
         found: dict[str, Any] = {
-            "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()} that others "
-            f"shared, Python {platform.python_version()}",
+            "machine": f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}, "
+            f"Python {platform.python_version()}",
             "cost": measure(run, options.promotions),
             "rollback": {},
             "queue": [],
