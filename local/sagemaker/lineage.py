@@ -72,13 +72,14 @@ def delete(request: Request) -> Record:
 def list_entities(request: Request) -> Record:
     """ListArtifacts, ListActions and ListContexts, by source and type, newest first."""
     kind, body = request.operation.removeprefix("List").removesuffix("s"), request.body
-    found = [
+    source, kind_of_it = body.get("SourceUri"), body.get(f"{kind}Type")
+    found = request.filtered(
         entity
-        for entity in request.filtered(request.mine.lineage.values())
+        for entity in list(request.mine.lineage.values())
         if entity["kind"] == kind
-        and body.get("SourceUri") in (None, entity["Source"]["SourceUri"])
-        and body.get(f"{kind}Type") in (None, entity.get(f"{kind}Type"))
-    ]
+        and source in (None, entity["Source"]["SourceUri"])
+        and kind_of_it in (None, entity.get(f"{kind}Type"))
+    )
     members = ("Source", "Status", "CreationTime", "LastModifiedTime")
     named = (f"{kind}Arn", f"{kind}Name", f"{kind}Type")
     summaries = [

@@ -44,14 +44,12 @@ class Request:
             ("LastModifiedTime", self._time("LastModifiedTimeAfter"), 1),
             ("LastModifiedTime", self._time("LastModifiedTimeBefore"), -1),
         ]
+        asked = [(member, bound, sign) for member, bound, sign in bounds if bound is not None]
         return [
             record
             for record in records
-            if wanted in str(record.get(name, ""))
-            and all(
-                bound is None or (record.get(member, 0.0) - bound) * sign > 0
-                for member, bound, sign in bounds
-            )
+            if (not wanted or wanted in str(record.get(name, "")))
+            and all((record.get(member, 0.0) - bound) * sign > 0 for member, bound, sign in asked)
         ]
 
     def sorted(
