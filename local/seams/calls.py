@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any, NamedTuple, cast
 
@@ -31,6 +31,7 @@ _CONFIG = Config(
 )
 _EVICT_EVERY = 60.0  # seconds
 _CLIENTS = 512  # by who calls which service: some executions' worth of roles and services
+_MAKING = Lock()
 
 
 class Caller(NamedTuple):
@@ -124,23 +125,30 @@ def as_root(account: str) -> Caller:
     return Caller(account, "local")
 
 
+@cache
+def _session() -> boto3.Session:
+    """What all clients share; a session takes as long to make as the rest of a client."""
+    return boto3.Session()
+
+
 @lru_cache(maxsize=_CLIENTS)
 def client(caller: Caller, service: str) -> Any:
     """A client of the gateway in this process; not to be used on its event loop's thread.
 
     Clients are kept, and may be used by several threads: making one takes longer than most calls.
     """
-    # A session of its own, because making clients from a shared one is not safe among threads.
-    session = boto3.Session(
-        caller.access_key,
-        caller.secret_key,
-        caller.session_token,
-        region_name=os.environ["MINISTACK_REGION"],
-    )
-    # boto3's overloads want the service as a literal; the callers know which one they ask for.
-    made = cast(Any, session).client(
-        service, endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}", config=_CONFIG
-    )
+    # Making clients from one session is not safe among threads.
+    with _MAKING:
+        # boto3's overloads want the service as a literal; the callers know which one they ask for.
+        made = cast(Any, _session()).client(
+            service,
+            aws_access_key_id=caller.access_key,
+            aws_secret_access_key=caller.secret_key,
+            aws_session_token=caller.session_token,
+            region_name=os.environ["MINISTACK_REGION"],
+            endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+            config=_CONFIG,
+        )
     made.meta.events.register("before-send", _one_call)
     return made
 
