@@ -158,9 +158,9 @@ def _perform(resource: str, arguments: Any) -> Any:
 
 
 def _caller() -> calls.Caller:
-    execution = _execution.get()
-    role = _machine(execution)["roleArn"]
-    return calls.as_role(role, "states.amazonaws.com", execution["name"])
+    machine = _machine(_execution.get())
+    # One session for all executions: each would need clients of its own, of hundreds at once.
+    return calls.as_role(machine["roleArn"], "states.amazonaws.com", machine["name"])
 
 
 def _machine(execution: dict[str, Any]) -> dict[str, Any]:
