@@ -8,6 +8,7 @@ a module it is the way to it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -189,6 +190,9 @@ def _load() -> None:
         # Not boto3.client(): that would keep a session, and every function makes its own.
         session: Any = boto3.session.Session()
         session.client(service, region_name="us-east-1")
+    # What is here now is shared by all: a collection would write to each page of it, in each one.
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":
