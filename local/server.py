@@ -18,6 +18,7 @@ from local import sagemaker
 from local.sagemaker import scaling
 from local.seams import (
     calls,
+    concurrency,
     environments,
     event_targets,
     expressions,
@@ -41,6 +42,7 @@ def install() -> None:
     require(ministack.AUTH, "server", "AUTH=true in the environment")
     calls.install()
     environments.install()
+    concurrency.install()
     lambda_errors.install()
     permissions.install()
     table_policies.install()

@@ -31,6 +31,7 @@ from local import server
 from local.seams import (
     assertions,
     calls,
+    concurrency,
     environments,
     event_targets,
     images,
@@ -101,6 +102,17 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("_sessions", None),
         ("register_session", _differs),
         ("handle_request", _differs),
+    ],
+    (concurrency, lambda_svc): [
+        ("_execute_function", _differs),
+        ("_execute_function", lambda func, event: None),
+        ("_invoke_depth", None),
+        ("_invoke", _differs),
+    ],
+    (concurrency, lambda_runtime): [
+        ("acquire_worker", _differs),
+        ("kill_workers", _differs),
+        *_missing("_workers", "_lock"),
     ],
     (environments, lambda_runtime): [
         ("Worker", _Unpacks),

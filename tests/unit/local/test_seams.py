@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
+from ministack.core import lambda_runtime
 from ministack.services import dynamodb, s3, sts
 
 from local.seams import (
     calls,
+    concurrency,
     environments,
     event_targets,
     expressions,
@@ -104,6 +108,53 @@ def test_equal_packages_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.Mo
         wanted.append(directory.resolve())
     assert wanted[0] == wanted[1] != wanted[2]
     assert looked_at == [["python/module.py"], [], ["python/module.py"]]
+
+
+def test_who_waits_for_a_place_gets_it_in_the_order_of_arrival() -> None:
+    line, order = concurrency.Line(2), []
+    waiting: list[threading.Thread] = []
+
+    def work(number: int) -> None:
+        with line.place():
+            order.append(number)
+
+    with line.place():
+        with line.place():
+            for number in range(20):
+                waiting.append(threading.Thread(target=work, args=(number,)))
+                waiting[-1].start()
+                while len(line._waiting) <= number:
+                    time.sleep(0.001)
+            assert order == []
+        # One place is free again, and goes from hand to hand.
+        for thread in waiting:
+            thread.join(10)
+    assert order == list(range(20))
+    assert line._free == 2
+
+
+def test_a_place_is_given_back_by_who_fails() -> None:
+    line = concurrency.Line(1)
+    for _ in range(3):
+        with pytest.raises(RuntimeError), line.place():
+            raise RuntimeError
+    assert line._free == 1
+
+
+def test_the_environments_that_were_idle_longest_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def worker(last_used: float, in_use: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(last_used=last_used, in_use=in_use)
+
+    # The first of a function stays, however long it was idle.
+    first, others = worker(1), [worker(5), worker(2), worker(3, in_use=True), worker(9)]
+    monkeypatch.setattr(lambda_runtime, "_workers", {"a": [first, *others], "b": [worker(0)]})
+    ended: list[SimpleNamespace] = []
+    concurrency.end_spares(3, ended.extend)
+    assert ended == []
+    concurrency.end_spares(1, ended.extend)
+    assert [one.last_used for one in ended] == [2, 5]
+    assert [one.last_used for one in lambda_runtime._workers["a"]] == [1, 3, 9]
+    assert len(lambda_runtime._workers["b"]) == 1
 
 
 class _Sessions(dict[str, Any]):
