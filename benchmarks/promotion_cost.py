@@ -1,6 +1,6 @@
 """What a promotion from Dev to Prod costs and how long it takes, from the histories of real runs.
 
-    python -m benchmarks.promotion_cost [--promotions 5] [--rollbacks 3] [--queue 50,100]
+    python -m benchmarks.promotion_cost [--promotions 5] [--rollbacks 3] [--queue 50,100x16]
         [--write docs/cost.md]
     python -m benchmarks.promotion_cost --paper [--write docs/cost.md]
 
@@ -9,9 +9,9 @@ tests/e2e. State transitions are counted in the execution histories, children an
 included; Lambda's seconds are those of the REPORT lines that every invocation leaves in its log
 group, those beside the path included. Both are priced at AWS's list prices (PRICES). `--rollbacks`
 releases a version over another and asks for the way back, so many times. `--queue` approves so many
-versions in Dev at once and waits until all are in Central. `--paper` runs nothing: it counts the
-states of the paths that tests/statemachines see on a real engine, and takes a full second for every
-invocation.
+versions in Dev in a row, or by so many people at once (100x16), and waits until all are in Central.
+`--paper` runs nothing: it counts the states of the paths that tests/statemachines see on a real
+engine, and takes a full second for every invocation.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ from typing import Any
 
 from governance.domain.reviews import KINDS as REVIEWS
 from local import deployment, launcher
-from tests.e2e.organisation import CENTRAL, Organisation, machine_arn
+from tests.e2e.organisation import CENTRAL, DEV, Organisation, machine_arn
 
 BEGIN, END = "<!-- promotion_cost: begin -->", "<!-- promotion_cost: end -->"
 PAPER_BEGIN, PAPER_END = "<!-- on paper: begin -->", "<!-- on paper: end -->"
@@ -286,52 +287,84 @@ def roll_back(run: Run, times: int, trained: str) -> dict[str, list[float]]:
     return waited
 
 
-def queue(run: Run, size: int, trained: str) -> dict[str, Any]:
-    """So many versions approved in Dev as fast as one person can; all of them awaited.
-
-    Several people at once would be more than this machine's memory holds: a promotion that runs
-    has functions of some 60 MB each.
-    """
+def queue(run: Run, size: int, people: int, trained: str) -> dict[str, Any]:
+    """So many versions approved in Dev by so many people at once; all of them awaited."""
     organisation = run.organisation
-    models = [f"queue-{size}-{number}" for number in range(-(-size // _VERSIONS_OF_A_MODEL))]
+    name = f"queue-{size}x{people}"
+    models = [f"{name}-{number}" for number in range(-(-size // _VERSIONS_OF_A_MODEL))]
     organisation.provision(*models)
     origins = [
         organisation.register_again(
             trained,
             models[number // _VERSIONS_OF_A_MODEL],
             # Other data make another candidate of the same bytes.
-            metadata={"dataset-version-id": f"queued-{size}-{number}"},
+            metadata={"dataset-version-id": f"{name}-{number}"},
         )
         for number in range(size)
     ]
     _settled(run)
-    began, approved = time.time(), {}
-    for origin in origins:
-        approved[origin] = time.time()
+    registry = organisation.root(DEV, "sagemaker")
+    began, asked, approved = time.time(), {}, {}
+
+    def approve(origin: str) -> None:
+        asked[origin] = time.time()
         organisation.decide("dev", origin)
+        version = registry.describe_model_package(ModelPackageName=origin)
+        approved[origin] = _seconds(version["LastModifiedTime"])
+
+    with ThreadPoolExecutor(people) as crowd:
+        list(crowd.map(approve, origins))
     said = time.time() - began
     _until(lambda: run.ended(began) >= size, 60 + 20 * size, f"{size} promotions")
-    seconds = time.time() - began
-    first, failed, counted = [], 0, 0
+    from_asking, from_approval, ran, failed, counted = [], [], [], 0, 0
     for execution in organisation.executions("promote_to_central"):
         arn = json.loads(execution["input"])["detail"]["ModelPackageArn"]
         if arn not in approved:
             continue
         events = run.history(execution["executionArn"])
-        first.append(_entered(events) - approved[arn])
+        from_asking.append(_entered(events) - asked[arn])
+        from_approval.append(_entered(events) - approved[arn])
+        ran.append((_seconds(execution["startDate"]), _seconds(execution["stopDate"])))
         failed += execution["status"] != "SUCCEEDED"
         found = transitions(events)
         counted += found["states"] + found["retries"]
     return {
         "queued": size,
+        "people": people,
         "approving_s": said,
-        "seconds": seconds,
-        "per_promotion_s": seconds / size,
-        "per_minute": 60 * size / seconds,
-        "first_state_p50": median(first),
-        "first_state_p99": percentile(first, 0.99),
+        **throughput(began, ran),
+        "first_state": _p50_p99(from_asking),
+        "first_state_after_approval": _p50_p99(from_approval),
         "transitions": counted / size,
         "failed": failed,
+    }
+
+
+def _p50_p99(seconds: Sequence[float]) -> list[float]:
+    return [median(seconds), percentile(seconds, 0.99)]
+
+
+def throughput(began: float, ran: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """{seconds, per_promotion_s, per_minute, at_once, tenths} of (start, stop) since `began`.
+
+    `at_once` is how many ran at any moment, on average: their time together by the time that passed
+    (Little's law). `tenths` are the seconds for each among the first tenth that ended, the second
+    and so on: whether a promotion takes longer the more there were.
+    """
+    ended = sorted(stop for _, stop in ran)
+    seconds = ended[-1] - began
+    tenths, before = [], (began, 0)
+    for tenth in range(1, 11):
+        count = max(1, len(ended) * tenth // 10)
+        if count > before[1]:
+            tenths.append((ended[count - 1] - before[0]) / (count - before[1]))
+            before = (ended[count - 1], count)
+    return {
+        "seconds": seconds,
+        "per_promotion_s": seconds / len(ended),
+        "per_minute": 60 * len(ended) / seconds,
+        "at_once": sum(stop - start for start, stop in ran) / seconds,
+        "tenths": tenths,
     }
 
 
@@ -490,14 +523,18 @@ def page(found: Mapping[str, Any]) -> str:
     if found["queue"]:
         lines += [
             "",
-            "| approved in Dev, each as soon as the one before | until all are in Central | "
-            "of that approving | for each | "
-            "a minute | first state p50, p99 | transitions each | failed |",
-            "|---|---|---|---|---|---|---|---|",
+            "| approved in Dev | by how many | until all are in Central | of that approving | "
+            "ran at once | for each | first to last tenth | a minute | "
+            "asked to first state, p50 and p99 | approved to first state, p50 and p99 | "
+            "transitions each | failed |",
+            "|---|---|---|---|---|---|---|---|---|---|---|---|",
             *(
-                f"| {row['queued']} | {row['seconds']:.0f} s | {row['approving_s']:.0f} s | "
-                f"{row['per_promotion_s']:.2f} s | {row['per_minute']:.0f} | "
-                f"{row['first_state_p50']:.1f} s, {row['first_state_p99']:.1f} s | "
+                f"| {row['queued']:,} | {row['people']} | {row['seconds']:.0f} s | "
+                f"{row['approving_s']:.0f} s | {row['at_once']:.0f} | "
+                f"{row['per_promotion_s']:.2f} s | "
+                f"{', '.join(f'{each:.2f}' for each in row['tenths'])} | "
+                f"{row['per_minute']:.0f} | "
+                f"{_both(row['first_state'])} | {_both(row['first_state_after_approval'])} | "
                 f"{_rounded(row['transitions'])} | {row['failed']} |"
                 for row in found["queue"]
             ),
@@ -507,6 +544,10 @@ def page(found: Mapping[str, Any]) -> str:
 
 def _row(what: str, values: Sequence[float]) -> str:
     return f"| {what} ({len(values)}) | {median(values):.2f} | {percentile(values, 0.99):.2f} |"
+
+
+def _both(seconds: Sequence[float]) -> str:
+    return ", ".join(f"{one:.1f} s" for one in seconds)
 
 
 def _units(number: float) -> str:
@@ -532,7 +573,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--promotions", type=int, default=5, help="from Dev to Prod, measured")
     parser.add_argument("--rollbacks", type=int, default=0, help="of a version that was released")
-    parser.add_argument("--queue", default="", help="how many at once, with commas between")
+    parser.add_argument(
+        "--queue",
+        default=[],
+        type=queued,
+        metavar="N[xPEOPLE],...",
+        help="how many in a row, or by so many people at once",
+    )
     parser.add_argument("--paper", action="store_true", help="compute, run nothing")
     parser.add_argument("--write", type=Path, help="the page that gets the tables")
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -558,12 +605,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.rollbacks:
             found["rollback"] = roll_back(run, options.rollbacks, origin)
             print(json.dumps(found["rollback"]), file=sys.stderr, flush=True)
-        for size in (int(one) for one in options.queue.split(",") if one):
+        for size, people in options.queue:
             if not _affordable(found["queue"], size, began, options.budget):
-                print(f"no time for {size} at once", file=sys.stderr, flush=True)
+                print(f"no time for {size} more", file=sys.stderr, flush=True)
                 break
             started = time.monotonic()
-            row = queue(run, size, origin)
+            row = queue(run, size, people, origin)
             found["queue"].append(row | {"all_seconds": time.monotonic() - started})
             print(json.dumps(found["queue"][-1]), file=sys.stderr, flush=True)
     if options.write:
@@ -572,8 +619,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def queued(text: str) -> list[tuple[int, int]]:
+    """[(how many, by how many people at once)] of `50,100x16`; ValueError if it is not so."""
+    found = [re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", one) for one in text.split(",")]
+    if None in found:
+        raise ValueError(f"{text!r} is not like 50,100x16")
+    return [(int(one[1]), int(one[2] or 1)) for one in found if one]
+
+
 def _affordable(done: Sequence[Mapping[str, Any]], size: int, began: float, budget: float) -> bool:
-    """True if so many more at once should end within the budget, as long as those before took."""
+    """True if so many more should end within the budget, as long as those before took."""
     last = done[-1] if done else {"all_seconds": 60.0, "queued": 10}
     needed = 1.2 * last["all_seconds"] * size / last["queued"]
     return time.monotonic() - began + needed <= budget

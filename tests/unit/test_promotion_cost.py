@@ -64,6 +64,27 @@ def test_a_percentile_is_one_of_the_values(share: float, value: int) -> None:
     assert benchmark.percentile([4, 1, 3, 2], share) == value
 
 
+def test_growth_is_told_by_tenths_of_those_that_ended() -> None:
+    """Twenty that ran for two seconds each; the second half ends at half the pace."""
+    ends = [100.0 + number for number in range(1, 11)] + [110.0 + 2 * n for n in range(1, 11)]
+    told = benchmark.throughput(100.0, [(end - 2, end) for end in reversed(ends)])
+    assert told == {
+        "seconds": 30.0,
+        "per_promotion_s": 1.5,
+        "per_minute": 40.0,
+        "at_once": 20 * 2 / 30,
+        "tenths": [1.0] * 5 + [2.0] * 5,
+    }
+    assert benchmark.throughput(0.0, [(0.0, 3.0)])["tenths"] == [3.0]
+
+
+def test_how_many_and_by_how_many_people() -> None:
+    assert benchmark.queued("50,1000x16") == [(50, 1), (1000, 16)]
+    for bad in ("many", "5x", "x5", "5x6x7", "0", "5x0"):
+        with pytest.raises(SystemExit):
+            benchmark.main(["--queue", bad, "--paper"])
+
+
 def found(**more: Any) -> dict[str, Any]:
     usage = dict.fromkeys(benchmark.PRICES, 100.0)
     waited = {"first_state": [0.5, 1.5], "traffic": [9.0]}
@@ -90,8 +111,15 @@ def test_the_page_says_what_was_measured_and_nothing_else() -> None:
     assert text.endswith(benchmark.END)
     assert "| approval to first state (2) | 1.00 | 1.50 |" in text
     assert "rollback" not in text
-    assert "at once" not in text
+    assert "approved in Dev" not in text
     assert "rollback" in benchmark.page(found(rollback={"traffic": [2.0]}))
+    row = {"queued": 1000, "people": 16, "approving_s": 8.0, "transitions": 19.0, "failed": 0}
+    row |= benchmark.throughput(0.0, [(0.0, 10.0)])
+    row |= {"first_state": [0.5, 1.5], "first_state_after_approval": [0.3, 1.2]}
+    assert (
+        "| 1,000 | 16 | 10 s | 8 s | 1 | 10.00 s | 10.00 | 6 "
+        "| 0.5 s, 1.5 s | 0.3 s, 1.2 s | 19 | 0 |" in benchmark.page(found(queue=[row]))
+    )
 
 
 def test_the_tables_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
