@@ -18,6 +18,7 @@ from botocore.config import Config
 from ministack.services import iam, sts
 
 from local import service_models
+from local.seams import concurrency
 from local.seams.assertions import (
     require,
     require_attributes,
@@ -156,6 +157,8 @@ def client(caller: Caller, service: str) -> Any:
 def _one_call(request: AWSPreparedRequest, **_: Any) -> None:
     """No connection outlives its call: a busy gateway closes an idle one as it is used again."""
     request.headers["Connection"] = "close"
+    for name, value in concurrency.headers().items():
+        request.headers[name] = value
 
 
 def _trusts(role: dict[str, Any], service: str, arn: str) -> bool:

@@ -2,7 +2,9 @@
 
 The emulator starts a process for each invocation that finds none idle and keeps it for five
 minutes: a hundred promotions that begin together exhaust 16 GB, long before an account's limit in
-AWS, a thousand functions at once. Here an invocation waits for its turn instead.
+AWS, a thousand functions at once. Here an invocation waits for its turn instead. A state machine's
+task has its turn before it begins (`workflow_tasks`), so that the time it waits for a laptop is not
+taken from its TimeoutSeconds.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -21,8 +23,10 @@ from ministack.services import lambda_svc
 from local.seams.assertions import require_attributes, require_parameters, require_source
 
 AT_ONCE = 8 * (os.cpu_count() or 1)  # functions; they mostly wait for the services they call
-SPARE = 2 * AT_ONCE  # idle environments beside the first of each function, of some 45 MB each
+SPARE = 2 * AT_ONCE  # idle environments beside the first of each function, of some 30 MB each
 
+# Of a call by whom a place is held already: to the emulator, a function that invokes another one.
+IN_PLACE = {lambda_runtime.INVOKE_DEPTH_HEADER: "1"}
 _has_a_place: contextvars.ContextVar[bool] = contextvars.ContextVar("has a place", default=False)
 
 
@@ -55,6 +59,28 @@ class Line:
                     self._free += 1
 
 
+_LINE = Line(AT_ONCE)
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """Have a place among the functions that run, unless whoever calls has one already."""
+    if _has_a_place.get():
+        yield
+        return
+    with _LINE.place():
+        token = _has_a_place.set(True)
+        try:
+            yield
+        finally:
+            _has_a_place.reset(token)
+
+
+def headers() -> dict[str, str]:
+    """What tells the gateway that whoever calls has a place for the function; {} if nobody has."""
+    return dict(IN_PLACE) if _has_a_place.get() else {}
+
+
 def install() -> None:
     """Let invocations wait for a place; end the environments that were idle longest."""
     require_parameters("concurrency", lambda_svc._execute_function, "func", "event")
@@ -72,18 +98,15 @@ def install() -> None:
     )
     require_parameters("concurrency", lambda_runtime.kill_workers, "workers")
     require_attributes("concurrency", lambda_runtime, "_workers", "_lock")
-    execute, line = lambda_svc._execute_function, Line(AT_ONCE)
+    execute = lambda_svc._execute_function
 
     def in_turn(func: dict[str, Any], event: Any) -> Any:
         # A function that invokes another one has a place already and would wait for its own.
-        if _has_a_place.get() or lambda_svc._invoke_depth.get() > 1:
-            return execute(func, event)
-        with line.place():
-            token = _has_a_place.set(True)
+        invoked_by_one = lambda_svc._invoke_depth.get() > 1
+        with nullcontext() if invoked_by_one else place():
             try:
                 return execute(func, event)
             finally:
-                _has_a_place.reset(token)
                 end_spares(SPARE)
 
     lambda_svc._execute_function = in_turn

@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ministack.services import stepfunctions
 
 from local import clock
-from local.seams import calls
+from local.seams import calls, concurrency
 from local.seams.assertions import require_attributes, require_parameters, require_source
 
 _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("running execution")
@@ -40,6 +40,11 @@ def install() -> None:
         "workflow_tasks",
         stepfunctions._invoke_with_callback,
         *("resource", "input_data", "token", "state_def"),
+    )
+    require_parameters(
+        "workflow_tasks",
+        stepfunctions._invoke_resource_with_timeout,
+        *("resource", "input_data", "timeout"),
     )
     require_parameters(
         "workflow_tasks",
@@ -105,10 +110,24 @@ def install() -> None:
         return _run_map(run_map, state_def, items, raw_input, iterator, execution, ctx)
 
     _scale_waits()
+    _begin_in_turn(mocks)
     stepfunctions._execute_task = execute
     stepfunctions._run_distributed_map = run_distributed_map
     stepfunctions._invoke_resource = invoke
     stepfunctions._invoke_with_callback = invoke_with_callback
+
+
+def _begin_in_turn(mocks: Mocks) -> None:
+    """A task's time begins when its function may: waiting for a place is not the task's."""
+    invoke = stepfunctions._invoke_resource_with_timeout
+
+    def invoke_in_turn(resource: str, arguments: Any, timeout: float) -> Any:
+        if not resource.endswith("lambda:invoke") or mocks.covers(_execution.get()):
+            return invoke(resource, arguments, timeout)
+        with concurrency.place():
+            return invoke(resource, arguments, timeout)
+
+    stepfunctions._invoke_resource_with_timeout = invoke_in_turn
 
 
 def _scale_waits() -> None:

@@ -57,3 +57,20 @@ def test_so_many_run_at_once_and_the_others_wait(aws: Aws) -> None:
 def test_a_function_that_invokes_another_needs_no_second_place(aws: Aws) -> None:
     ran = invoke(aws, "concurrency-calls", AT_ONCE + 4)
     assert all(begin < end for begin, end in ran)
+
+
+def test_a_task_does_not_run_out_of_time_while_it_waits(aws: Aws) -> None:
+    """The last third begins when as much has passed as each of them has."""
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Arguments": {"FunctionName": "concurrency-slow"},
+        "TimeoutSeconds": 4,
+        "End": True,
+    }
+    machine = aws.machine(CENTRAL, "waits", {"Slow": task}, allow("lambda:InvokeFunction"))
+    states = aws.client("stepfunctions")
+    started = [
+        states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(3 * AT_ONCE)
+    ]
+    assert {aws.ended(execution)["status"] for execution in started} == {"SUCCEEDED"}

@@ -177,6 +177,7 @@ CHANGES: dict[tuple[ModuleType, ModuleType], list[tuple[str, Any]]] = {
         ("_invoke_resource", _differs),
         ("_invoke_with_callback", _differs),
         ("_invoke_with_callback", lambda resource, input_data, token, state_def: None),
+        ("_invoke_resource_with_timeout", _differs),
         ("_execute_task", _differs),
         ("_run_distributed_map", _differs),
         (
