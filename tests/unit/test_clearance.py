@@ -86,6 +86,16 @@ def _story(*kinds: str) -> list[dict[str, Any]]:
         (("Test", "Prod", "VersionRecalled"), {}),
         (("Prod", "ApprovalsVoided"), {}),
         (("Prod", "CandidateReleased", "CandidateSuperseded", "ApprovalsVoided"), {}),
+        # What somebody rejects later is nothing to go back to any more.
+        (("Prod", "CandidateReleased", "CandidateSuperseded", "VersionRejected"), {}),
+        (
+            ("Test", "Prod", "CandidateReleased", "CandidateSuperseded", "VersionRejected"),
+            {"Test": TEST},
+        ),
+        (("Prod", "CandidateReleased", "VersionRejected"), {"Prod": PROD}),
+        # A release that goes on asks for itself whether it was rejected.
+        (("Prod", "ReleaseStarted", "VersionRejected"), {"Prod": PROD}),
+        (("Prod", "ReleaseStarted", "VersionRejected", "ReleaseRolledBack"), {}),
         # What serves is not taken from under its instances.
         (("Prod", "CandidateReleased", "ReviewGiven", "ApprovalsVoided"), {"Prod": PROD}),
         # So does one that came into service and was found taken back before it had proved good.

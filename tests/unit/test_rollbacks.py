@@ -58,6 +58,9 @@ def chosen(entries: list[dict[str, Any]], replaced: int) -> int | None:
         ),
         ([entry(1, 1), entry(2, 1, "VersionRetired"), entry(3, 1, "CandidateRestored")], 2, None),
         ([entry(1, 1), entry(2, 1, "ApprovalsVoided")], 2, None),
+        # Nor is what somebody has rejected since.
+        ([entry(1, 1), entry(2, 2), entry(3, 2, "VersionRejected")], 3, 1),
+        ([entry(1, 1), entry(2, 1, "VersionRejected"), entry(3, 1)], 2, 1),
         (
             [entry(1, 1), entry(2, 1, "CandidateRolledBack"), entry(3, 1, "CandidateRestored")],
             2,

@@ -26,6 +26,8 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "VersionRecalled": STAGES,
     "VersionRetired": STAGES,
     "ApprovalsVoided": STAGES,
+    # Nobody goes back to it any more; its tests end their own grant.
+    "VersionRejected": ("Prod",),
     # A drill is over: its endpoint is gone, or is going.
     "RollbackDrilled": ("Test",),
     "DrillFailed": ("Test",),
@@ -50,6 +52,8 @@ _RUNS = frozenset(
 LONGEST_RUN = timedelta(hours=4)
 # A release that did not come to its end says nothing of an earlier one by which the version serves.
 _UNLESS_IT_SERVES = frozenset({"ReleaseRolledBack", "ReleaseStopped"})
+# What is said of a version takes nothing from under an endpoint, unless it is recalled.
+_SAID = frozenset({"ApprovalsVoided", "VersionRejected"})
 # A release that goes on, or that broke after the traffic moved, serves like one that is done.
 _MAY_SERVE = frozenset({"Prod/Deployed", "Prod/Releasing", "Prod/Errored"})
 # What a gate would have said no to, had it come before the gate and not after.
@@ -215,8 +219,9 @@ def cause_of(event: Mapping[str, Any]) -> dict[str, str]:
 def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The stages whose clearance the entry ends.
 
-    What serves in Prod stays readable when somebody has changed what the registry says of it: the
-    cleared bytes are the approved ones, and an instance that is replaced loads them again.
+    What serves in Prod stays readable when somebody has rejected it, or changed what the registry
+    says of it: the cleared bytes are the approved ones, and an instance that is replaced loads them
+    again.
     """
     if ledger.is_refused(entry):
         return ()
@@ -224,10 +229,10 @@ def _ends(entry: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> tupl
         return ()
     if entry["kind"] == "ReleaseErrored" and _withdrawn_since_its_grant(entry, before):
         return () if ledger.may_serve(before) else ("Prod",)
-    voided = entry["kind"] == "ApprovalsVoided"
-    if voided and (ledger.phase(before) in _MAY_SERVE or ledger.may_serve(before)):
-        return ("Test",)
-    return ENDS.get(entry["kind"], ())
+    ended = ENDS.get(entry["kind"], ())
+    if entry["kind"] in _SAID and (ledger.phase(before) in _MAY_SERVE or ledger.may_serve(before)):
+        return tuple(stage for stage in ended if stage != "Prod")
+    return ended
 
 
 def _withdrawn_since_its_grant(

@@ -27,7 +27,7 @@ _UNWANTED = frozenset({"RollbackStarted", *ledger.LEAVES})
 # come to its end after it.
 _ENDS_IT = frozenset({"VersionRecalled", "VersionRetired"})
 # What ends that until the version proves good again.
-_ENDS_IT_FOR_NOW = frozenset({"ApprovalsVoided", *_UNWANTED})
+_ENDS_IT_FOR_NOW = frozenset({"ApprovalsVoided", "VersionRejected", *_UNWANTED})
 
 _ENDS_RELEASE = frozenset(
     {"ReleaseRejected", "ReleaseErrored", "ReleaseRolledBack", "ReleaseStopped"}

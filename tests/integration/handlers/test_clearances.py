@@ -197,6 +197,19 @@ def test_tampering_takes_nothing_from_what_serves(cleared: Cleared) -> None:
     assert cleared.tags()["cleared-prod"] == "yes"
 
 
+def test_what_is_rejected_after_it_served_is_closed(cleared: Cleared) -> None:
+    """It is nothing to go back to any more; while it serves, its instances may be replaced."""
+    cleared.grant("Prod")
+    cleared.record("CandidateReleased", "Prod", "Deployed", "2026-01-31T12:30:00Z")
+    while_it_serves = cleared.record("VersionRejected", "Prod", "Rejected", "2026-01-31T12:40:00Z")
+    assert cleared.revoke(while_it_serves)["outcome"] == "nothing to revoke"
+    cleared.record("CandidateSuperseded", "Prod", "Superseded", "2026-01-31T12:50:00Z")
+    assert cleared.tags()["cleared-prod"] == "yes"
+    later = cleared.record("VersionRejected", "Prod", "Rejected", "2026-01-31T13:00:00Z")
+    assert cleared.revoke(later)["stages"] == ["Prod"]
+    assert cleared.tags()["cleared-prod"] == "no"
+
+
 def test_a_late_event_does_not_close_a_newer_grant(cleared: Cleared) -> None:
     cleared.grant("Test")
     late = cleared.record("ValidationErrored", "Test", "Errored", "2026-01-31T12:10:00Z")
