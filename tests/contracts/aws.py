@@ -259,10 +259,6 @@ class Aws:
         result = {"ChecksumSHA256": _checksum(body)}
         return {"CopyObjectResult": result, "VersionId": "v1", "SSEKMSKeyId": KEY}
 
-    def _on_GetObjectTagging(self, request: dict[str, Any]) -> dict[str, Any]:
-        tags = {"cleared-prod": "yes", "prod-account": samples.PROD}
-        return {"TagSet": [{"Key": key, "Value": value} for key, value in tags.items()]}
-
     def _object(self, request: dict[str, Any]) -> bytes:
         place = request["Bucket"], request["Key"]
         if place not in self.objects:

@@ -33,7 +33,7 @@ OPERATIONS = {
         *("HeadObject", "GetObject", "PutObject", "CopyObject", "GetObjectAttributes"),
         *("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts"),
         *("CreateMultipartUpload", "UploadPartCopy", "CompleteMultipartUpload"),
-        *("AbortMultipartUpload", "PutObjectTagging", "GetObjectTagging"),
+        *("AbortMultipartUpload", "PutObjectTagging"),
     ],
     "dynamodb": [
         "BatchGetItem",
@@ -430,7 +430,7 @@ def _prove(aws: Aws, promotion: dict[str, Any]) -> None:
     found = aws.handler("prove_rollback_target")({"promotion": another})
     assert found["refusal"] is None, found
     names = [check["name"] for check in found["rollback_target"]["checks"]]
-    assert sorted(set(names)) == ["approval", "bytes", "clearance", "definition", "image"]
+    assert sorted(set(names)) == ["approval", "bytes", "definition", "image", "readable"]
     _go_back(aws, another, released)
 
 
@@ -704,6 +704,24 @@ def test_roles_elsewhere_are_assumed_with_the_external_id(
         f"arn:aws:iam::{samples.DEV}:role/governed-path-hub",
         f"arn:aws:iam::{samples.TEST}:role/governed-path-hub",
         f"arn:aws:iam::{samples.PROD}:role/governed-path-hub",
+        f"arn:aws:iam::{samples.PROD}:role/governed-path-endpoint-execution",
+    }
+
+
+def test_of_the_role_of_endpoints_we_take_reading_what_is_cleared_and_no_more(
+    calls: dict[tuple[str, str], list[dict[str, Any]]],
+) -> None:
+    narrowed = [request for request in calls["sts", "AssumeRole"] if "Policy" in request]
+    role = f"arn:aws:iam::{samples.PROD}:role/governed-path-endpoint-execution"
+    assert {request["RoleArn"] for request in narrowed} == {role}
+    (statement,) = json.loads(narrowed[0]["Policy"])["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt"],
+        "Resource": [
+            f"arn:aws:s3:::{ENVIRONMENT['ARTIFACTS_BUCKET']}/models/*",
+            ENVIRONMENT["KMS_KEY_ARN"],
+        ],
     }
 
 

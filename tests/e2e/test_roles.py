@@ -294,7 +294,7 @@ FUNCTIONS = {
         "states:StopExecution",
         f"arn:aws:states:{REGION}:{CENTRAL}:execution:governed-path-release-to-prod:one",
     ),
-    "prove-rollback-target": ("s3:GetObjectVersionTagging", MODELS),
+    "prove-rollback-target": ("sts:AssumeRole", role_arn(PROD, "endpoint-execution")),
     "lock-endpoint": ("dynamodb:PutItem", _table("endpoint-locks")),
     "release-endpoint-lock": ("dynamodb:DeleteItem", _table("endpoint-locks")),
     "plan-deployment": ("dynamodb:GetItem", _table("project-directory")),
@@ -795,3 +795,22 @@ def test_a_role_of_the_registry_is_for_the_functions_that_need_it(
     sts = organisation.root(CENTRAL, "sts")
     take = {"RoleArn": role_arn(CENTRAL, role), "RoleSessionName": "anybody"}
     assert denied(sts.assume_role, **take, ExternalId="governed-path")
+
+
+def test_only_who_proves_a_way_back_reads_as_an_endpoint_of_prod(
+    deployed: dict[str, Deployed], organisation: Organisation
+) -> None:
+    """Nobody of ours is an endpoint of Test; and of Prod's role the session has reading alone."""
+    assert len(deployed[TEST].trust("endpoint-execution")) == 1
+    (_, ours) = deployed[PROD].trust("endpoint-execution")
+    assert ours["Condition"] == {
+        "StringEquals": {"sts:ExternalId": "governed-path"},
+        "ArnEquals": {"aws:PrincipalArn": role_arn(CENTRAL, "prove-rollback-target")},
+    }
+    taking = ("sts:AssumeRole", role_arn(PROD, "endpoint-execution"))
+    takers = [f for f in FUNCTIONS if deployed[CENTRAL].allows(f, *taking)]
+    assert takers == ["prove-rollback-target"]
+    take = {"RoleArn": role_arn(PROD, "endpoint-execution"), "RoleSessionName": "anybody"}
+    for root in (CENTRAL, PROD):
+        sts = organisation.root(root, "sts")
+        assert denied(sts.assume_role, **take, ExternalId="governed-path")

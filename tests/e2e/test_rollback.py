@@ -284,6 +284,28 @@ def test_a_drill_of_a_version_that_cannot_start_fails_and_says_so(
     assert (life_cycle["Stage"], life_cycle["StageStatus"]) == ("Prod", "Deployed")
 
 
+def test_a_way_back_that_prod_cannot_read_is_a_no(
+    organisation: Organisation, rolled_back: RolledBack
+) -> None:
+    """Its tags say yes and its bytes are there; the role that would load them is kept from it."""
+    iam = organisation.root(PROD, "iam")
+    bytes_ = f"arn:aws:s3:::{ARTIFACTS_BUCKET}/models/{ROLLED_BACK}/*"
+    closed = {"Effect": "Deny", "Action": "s3:GetObjectVersion", "Resource": bytes_}
+    policy = {"RoleName": "governed-path-endpoint-execution", "PolicyName": "closed-for-a-test"}
+    iam.put_role_policy(
+        **policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [closed]})
+    )
+    try:
+        refused = organisation.roll_back(ENDPOINT, DRILL, to=1, phase=rollbacks.DRILL).entry
+    finally:
+        iam.delete_role_policy(**policy)
+    assert refused["kind"] == "DrillRejected"
+    (reason,) = refused["verdict"]["reasons"]
+    assert reason["rule"] == "rollback_target_holds"
+    assert f"endpoints of {PROD} cannot read s3://{ARTIFACTS_BUCKET}/models/" in reason["fact"]
+    assert organisation.endpoints(TEST, ROLLED_BACK) == []
+
+
 def test_a_drill_that_is_stopped_leaves_neither_endpoint_nor_lock_nor_status(
     organisation: Organisation, rolled_back: RolledBack
 ) -> None:

@@ -98,4 +98,4 @@ def test_a_release_names_its_way_back_and_what_proves_it(replaced: Replaced) -> 
     assert target["model_package_arn"] == replaced.first.entry["model_package_arn"]
     assert target["entry"] == replaced.first.entry["sequence"]
     proven = {check["name"]: check["proven"] for check in target["checks"]}
-    assert proven == dict.fromkeys(("approval", "bytes", "clearance", "image", "definition"), True)
+    assert proven == dict.fromkeys(("approval", "bytes", "readable", "image", "definition"), True)

@@ -120,7 +120,7 @@ def test_who_names_a_version_may_have_back_what_was_taken_back_but_not_what_was_
     story = [entry(9 - n, 1, kind) for n, kind in enumerate(kinds)]
     speaks = rollbacks.withdrawn([*story, entry(1, 1)])
     assert [one["kind"] for one in speaks] == list(kinds)
-    found = rollbacks.judged({}, entry(1, 1), [], speaks)
+    found = rollbacks.judged({}, entry(1, 1), [], speaks, must_be_readable=True)
     assert found["withdrawn"] == ["VersionRecalled"]
 
 
@@ -155,13 +155,13 @@ def test_a_way_back_that_would_not_hold_is_a_no_with_all_that_is_wrong() -> None
     checks = [
         rollbacks.check_approved({"ModelApprovalStatus": "Rejected"}),
         rollbacks.check_unchanged([{"name": "model-data", "actual": "b", "expected": "a"}], 3),
-        rollbacks.check_cleared(["s3://b/k"], "123456789012"),
+        rollbacks.check_readable(["s3://b/k"], "123456789012"),
         rollbacks.check("image", "", "it is there"),
     ]
     refusal = rollbacks.refusal(rollbacks.target(entry(7, 2), checks))
     assert refusal is not None
     (reason,) = refusal["reasons"]
-    for said in ("is Rejected", "model-data is b, expected a", "may not read s3://b/k"):
+    for said in ("is Rejected", "model-data is b, expected a", "cannot read s3://b/k"):
         assert said in reason["fact"]
     assert "it is there" not in reason["fact"]
     assert refusal["leaves"] == {"stage": "Prod", "stage_status": "Rejected"}
@@ -172,9 +172,22 @@ def test_what_is_as_it_should_be_is_proven() -> None:
     checks = [
         rollbacks.check_approved({"ModelApprovalStatus": "Approved"}),
         rollbacks.check_unchanged([], 3),
-        rollbacks.check_cleared([], "123456789012"),
+        rollbacks.check_readable([], "123456789012"),
     ]
     assert all(one["proven"] and one["said"] for one in checks)
+
+
+@pytest.mark.parametrize(
+    ("must_be_readable", "unproven"), [(True, ["image", "readable"]), (False, ["image"])]
+)
+def test_what_prod_cannot_read_speaks_against_it_only_if_it_should(
+    must_be_readable: bool, unproven: list[str]
+) -> None:
+    """Going back opens what is closed, as a drill of what was taken back once does for Test."""
+    checks = [rollbacks.check("image", "it is gone"), rollbacks.check_readable(["s3://b/k"], "1")]
+    found = rollbacks.judged({"from": "x"}, entry(7, 2), checks, [], must_be_readable)
+    assert sorted(found["unproven"]) == unproven
+    assert found["checks"] == checks
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from governance.adapters import errors, sessions
 from governance.adapters.artifacts import Artifacts
 from governance.adapters.ledger import Ledger
 from governance.domain import clearance
+from governance.domain.errors import AccessError, NotFoundError
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_s3 import S3Client
 
 _AT_ONCE = 16  # S3 takes thousands a second; ten connections are what a client keeps
@@ -34,6 +38,44 @@ def write_what_is_held(
         before = after
 
 
+def unreadable(session: boto3.Session, locations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of those objects that the session's role cannot read, by its reading them.
+
+    One byte of each, so that S3, the bucket's policy and KMS have to say yes, and none is kept.
+    """
+    s3: S3Client = sessions.client(session, "s3")
+    artifacts = Artifacts()
+    every = [one for location in locations for one in artifacts.expand(location)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        read = list(pool.map(lambda one: _is_read(s3, one), every))
+    return [
+        f"s3://{one['bucket']}/{one['key']}"
+        for one, found in zip(every, read, strict=True)
+        if not found
+    ]
+
+
+def _is_read(s3: S3Client, location: Mapping[str, Any]) -> bool:
+    bucket, key, version_id = location["bucket"], location["key"], location["version_id"]
+    try:
+        with errors.translated(f"read s3://{bucket}/{key} version {version_id}"):
+            _read_a_byte(s3, bucket, key, version_id)
+    except (AccessError, NotFoundError):
+        return False
+    return True
+
+
+def _read_a_byte(s3: S3Client, bucket: str, key: str, version_id: str) -> None:
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key, VersionId=version_id, Range="bytes=0-0")
+    except ClientError as error:
+        # An object without a single byte has been asked for one, and by somebody who may.
+        if errors.code_of(error) != "InvalidRange":
+            raise
+    else:
+        answer["Body"].close()
+
+
 class Clearances:
     """The tags of objects in Central, written with the function's own role."""
 
@@ -53,26 +95,6 @@ class Clearances:
                 pool.submit(self._tag, location, tag_set) for location in self._every(locations)
             ]
         return sum(one.result() for one in written)
-
-    def closed_to(
-        self, locations: Sequence[Mapping[str, Any]], stage: str, account: str
-    ) -> list[str]:
-        """The names of those objects that the stage's account may not read, by their tags."""
-        wanted = {f"cleared-{stage.lower()}": "yes", f"{stage.lower()}-account": account}
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            every = list(self._every(locations))
-            tags = list(pool.map(self._tags_of, every))
-        return [
-            f"s3://{one['bucket']}/{one['key']}"
-            for one, found in zip(every, tags, strict=True)
-            if not wanted.items() <= found.items()
-        ]
-
-    def _tags_of(self, location: Mapping[str, Any]) -> dict[str, str]:
-        bucket, key, version_id = location["bucket"], location["key"], location["version_id"]
-        with errors.translated(f"read the clearance of s3://{bucket}/{key} version {version_id}"):
-            answer = self._s3.get_object_tagging(Bucket=bucket, Key=key, VersionId=version_id)
-        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     def _every(self, locations: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for location in locations:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from governance.adapters import definitions
+from governance.adapters import clearances, definitions
 from governance.adapters.candidates import Candidates
-from governance.adapters.clearances import Clearances
 from governance.adapters.comparison import Recorded, compare_if_possible
 from governance.adapters.images import Images
 from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
+from governance.adapters.sessions import Sessions
 from governance.domain import clearance, deployments, images
 from governance.domain.errors import (
     AccessError,
@@ -23,7 +23,7 @@ from governance.domain.rollbacks import (
     WANTED,
     check,
     check_approved,
-    check_cleared,
+    check_readable,
     check_unchanged,
 )
 
@@ -31,7 +31,10 @@ from governance.domain.rollbacks import (
 class Proof:
     """What is tried of a version that an endpoint might go back to; what fails is an answer."""
 
-    def __init__(self, registry: Registry, candidates: Candidates, ledger: Ledger) -> None:
+    def __init__(
+        self, taken: Sessions, registry: Registry, candidates: Candidates, ledger: Ledger
+    ) -> None:
+        self._sessions = taken
         self._registry = registry
         self._candidates = candidates
         self._ledger = ledger
@@ -60,10 +63,9 @@ class Proof:
             return [*found, check("bytes", compared["problem"])], None
         candidate = compared["candidate"]
         objects = candidate["objects"]
-        closed = Clearances().closed_to(clearance.loaded(objects), "Prod", account)
         found += [
             check_unchanged(compared["differences"], len(objects)),
-            check_cleared(closed, account),
+            self._readable(clearance.loaded(objects), account),
             *(_image(str(one["Image"])) for one in deployments.containers(description)),
             _definition(definition),
         ]
@@ -73,6 +75,14 @@ class Proof:
         """The version (a number) that a request for a rollback names, None if it names none."""
         metadata = self._registry.describe(model_package_arn).get("CustomerMetadataProperties", {})
         return metadata.get(WANTED) or None
+
+    def _readable(self, loaded: Sequence[Mapping[str, Any]], account: str) -> dict[str, Any]:
+        """The role that the account's endpoints run as reads what an endpoint would load."""
+        try:
+            session = self._sessions.endpoint(account)
+        except AccessError as error:
+            return check("readable", str(error))
+        return check_readable(clearances.unreadable(session, loaded), account)
 
 
 def _definition(reference: Mapping[str, str] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ its session and clients are made once per process.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -56,17 +57,42 @@ class Sessions:
         """The hub's role in a member account (12 digits)."""
         return self._role(account, self._settings.hub_role_name)
 
-    def _role(self, account: str, role_name: str) -> boto3.Session:
-        partition = self._settings.kms_key_arn.split(":")[1]
-        role_arn = f"arn:{partition}:iam::{account}:role/{role_name}"
+    def endpoint(self, account: str) -> boto3.Session:
+        """The role of the account's endpoints, to read what is cleared for them and nothing else.
+
+        Whatever more the role may do, the session may not.
+        """
+        settings = self._settings
+        models = f"arn:{self._partition()}:s3:::{settings.artifacts_bucket}/models/*"
+        reads = {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion", "kms:Decrypt"],
+            "Resource": [models, settings.kms_key_arn],
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
+        return self._role(account, settings.endpoint_execution_role_name, policy)
+
+    def _role(self, account: str, role_name: str, policy: str | None = None) -> boto3.Session:
+        role_arn = f"arn:{self._partition()}:iam::{account}:role/{role_name}"
         if role_arn not in self._assumed:
-            self._assumed[role_arn] = assume(role_arn, self._name, self._settings.hub_external_id)
+            self._assumed[role_arn] = assume(
+                role_arn, self._name, self._settings.hub_external_id, policy
+            )
         return self._assumed[role_arn]
 
+    def _partition(self) -> str:
+        return self._settings.kms_key_arn.split(":")[1]
 
-def assume(role_arn: str, session_name: str, external_id: str) -> boto3.Session:
-    """A session as the role. AccessError if its trust policy or our own policy says no."""
+
+def assume(
+    role_arn: str, session_name: str, external_id: str, policy: str | None = None
+) -> boto3.Session:
+    """A session as the role, with no more than `policy` (JSON) of what the role may do.
+
+    AccessError if its trust policy or our own policy says no.
+    """
     sts: STSClient = own_client("sts")
+    narrowed: Any = {"Policy": policy} if policy else {}
     with errors.translated(
         f"assume {role_arn}",
         "check that its stack is deployed, that it trusts this function's role, and the ExternalId",
@@ -76,6 +102,7 @@ def assume(role_arn: str, session_name: str, external_id: str) -> boto3.Session:
             RoleSessionName=session_name,
             ExternalId=external_id,
             DurationSeconds=_SECONDS,
+            **narrowed,
         )["Credentials"]
     core = botocore.session.Session()
     core.register_component("data_loader", _loader())

@@ -207,10 +207,12 @@ def judged(
     chosen: Entry | None,
     checks: Sequence[Mapping[str, Any]],
     withdrawn_: Iterable[Entry],
+    must_be_readable: bool,
 ) -> dict[str, Any]:
-    """What the gate asks about the rollback, besides what `asked` has found.
+    """What the gate asks about the rollback or drill, besides what `asked` has found.
 
-    That the version is closed to Prod's account is no reason against it: going back opens it again.
+    That endpoints of Prod cannot read the version speaks only against one that `must_be_readable`:
+    going back opens what is closed.
     """
     kinds = sorted({str(entry["kind"]) for entry in withdrawn_})
     return {
@@ -219,7 +221,11 @@ def judged(
         "released": chosen is not None,
         # Who names the version knows that it was taken back once; a recall binds them too.
         "withdrawn": [kind for kind in kinds if kind not in _UNWANTED],
-        "unproven": [c["name"] for c in checks if not c["proven"] and c["name"] != "clearance"],
+        "unproven": [
+            one["name"]
+            for one in checks
+            if not one["proven"] and (must_be_readable or one["name"] != "readable")
+        ],
         "checks": [dict(one) for one in checks],
     }
 
@@ -244,10 +250,10 @@ def check_unchanged(differences: Sequence[Mapping[str, str]], objects: int) -> d
     return check("bytes", problem, f"{objects} objects are those of the candidate")
 
 
-def check_cleared(closed: Sequence[str], account: str) -> dict[str, Any]:
-    """The account of Prod may read all that an endpoint loads; `closed` names what it may not."""
-    problem = f"account {account} may not read {', '.join(closed)}" if closed else ""
-    return check("clearance", problem, f"account {account} may read what an endpoint loads")
+def check_readable(unreadable: Sequence[str], account: str) -> dict[str, Any]:
+    """Endpoints of Prod's account read all that they load; `unreadable` names what they do not."""
+    problem = f"endpoints of {account} cannot read {', '.join(unreadable)}" if unreadable else ""
+    return check("readable", problem, f"endpoints of {account} read what they would load")
 
 
 def target(entry: Entry | None, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

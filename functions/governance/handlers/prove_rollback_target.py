@@ -12,7 +12,7 @@ from governance.adapters.ledger import Ledger
 from governance.adapters.registry import Registry
 from governance.adapters.rollbacks import Proof
 from governance.adapters.sessions import Sessions
-from governance.domain import approval_events, deployments, ledger, rollbacks
+from governance.domain import approval_events, clearance, deployments, ledger, rollbacks
 from governance.entry import claim_of, entry_point
 from governance.settings import Settings
 
@@ -41,11 +41,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         e for kind in ledger.SERVES for e in islice(ours.newest_first(model, kind), _LOOK_BACK)
     ]
     served = rollbacks.served(changes, endpoint_arn)
-    proof = Proof(
-        Registry(Sessions(settings, claim_of(event)).registry()),
-        Candidates(settings.candidates_table),
-        ours,
-    )
+    taken = Sessions(settings, claim_of(event))
+    registry = Registry(taken.registry())
+    proof = Proof(taken, registry, Candidates(settings.candidates_table), ours)
     back = promotion["workflow"] in approval_events.BACK
     # What the last request has named stays on the version; an alarm names none.
     wanted = proof.wanted(replaced) if back and request.get("trigger") == "person" else None
@@ -67,10 +65,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return {"rollback_target": found, "refusal": rollbacks.refusal(found)}
     started = next(ours.newest_first(model, "ReleaseStarted"), None)
     asked = rollbacks.asked(replaced, wanted, served, started, list(ours.story(model, replaced)))
-    withdrawn = rollbacks.withdrawn(list(ours.story(model, arn))) if chosen else []
+    story = list(ours.story(model, arn)) if chosen else []
+    # Minutes count when it is no drill, and an endpoint that cannot read it says so as well.
+    readable = promotion["workflow"] != rollbacks.WORKFLOW and "Prod" in clearance.held(story)
+    withdrawn = rollbacks.withdrawn(story)
     return {
         "rollback_target": found,
-        "rollback": rollbacks.judged(asked, chosen, checks if chosen else [], withdrawn),
+        "rollback": rollbacks.judged(asked, chosen, checks if chosen else [], withdrawn, readable),
         "candidate": candidate or {"candidate_id": asked["candidate_id"]},
         "promotion": {**promotion, "model_package_arn": arn},
         "definition": (definition or {}).get("digest"),

@@ -189,8 +189,26 @@ def stores(aws: Callable[..., Any]) -> None:
         (CENTRAL, "governed-path-lineage"),
         (CENTRAL, "governed-path-hub"),
         (DEV, "governed-path-hub"),
+        (CENTRAL, "governed-path-endpoint-execution"),
     ):
         _create_role(aws("iam", account), role)
+    # Here Prod is Central too, so that what is not cleared has to be denied.
+    closed = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+        "Resource": f"arn:aws:s3:::{ARTIFACTS}/models/*",
+        "Condition": {
+            # The emulator without its seams says the session's ARN.
+            "ArnLike": {
+                "aws:PrincipalArn": f"arn:aws:*::{CENTRAL}:*role/governed-path-endpoint-execution*"
+            },
+            "StringNotEquals": {"s3:ExistingObjectTag/cleared-prod": "yes"},
+        },
+    }
+    aws("s3").put_bucket_policy(
+        Bucket=ARTIFACTS, Policy=json.dumps({"Version": "2012-10-17", "Statement": [closed]})
+    )
 
 
 def _create_role(iam: Any, name: str) -> None:

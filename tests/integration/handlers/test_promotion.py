@@ -1294,6 +1294,7 @@ def test_a_first_release_has_no_way_back_and_says_so(here: Organisation) -> None
 def test_the_way_back_is_what_served_and_all_of_it_is_tried(
     here: Organisation, aws: Callable[..., Any]
 ) -> None:
+    closed = {"Key": "cleared-prod", "Value": "no"}
     _, _, first = here.promoted()
     _released(here, first)
     second = here.again(first)
@@ -1312,14 +1313,14 @@ def test_the_way_back_is_what_served_and_all_of_it_is_tried(
     )
     place = {"Bucket": model_data["bucket"], "Key": model_data["key"]}
     aws("s3").put_object_tagging(
-        **place, VersionId=model_data["version_id"], Tagging={"TagSet": []}
+        **place, VersionId=model_data["version_id"], Tagging={"TagSet": [closed]}
     )
     aws("s3").put_object(**place, Body=b"other", ChecksumAlgorithm="SHA256")
     refused = here.call("prove_rollback_target", **asked)
     assert refused["refusal"]["allowed"] is False
     proven = {c["name"]: c["proven"] for c in refused["rollback_target"]["checks"]}
     wrong = {name for name, good in proven.items() if not good}
-    assert wrong == {"approval", "bytes", "clearance"}
+    assert wrong == {"approval", "bytes", "readable"}
     assert "definition" in proven
 
 
