@@ -347,7 +347,19 @@ class Organisation:
             timeout=PATIENCE,
             interval=0.3,
         )
-        return Outcome(entry, self.ended(entry["execution_arn"]))
+        return self._outcome(entry)
+
+    def _outcome(self, entry: dict[str, Any]) -> Outcome:
+        """How it ended; who was refused comes back no sooner than in the next second.
+
+        SageMaker tells in whole seconds when something was decided: two decisions of one kind about
+        a version within a second are one, and what is decided in the second in which approvals were
+        voided is voided with them.
+        """
+        ended = self.ended(entry["execution_arn"])
+        if entry["kind"].endswith("Rejected"):
+            time.sleep(1 - time.time() % 1)
+        return Outcome(entry, ended)
 
     def roll_back(
         self,
@@ -364,7 +376,7 @@ class Organisation:
         asked = rollbacks.ask(where, endpoint, because, to, phase)
         meanwhile()
         entry = approvals.follow(self.reader, asked, after=after, timeout=PATIENCE, interval=0.3)
-        return Outcome(entry, self.ended(entry["execution_arn"]))
+        return self._outcome(entry)
 
     def review(
         self, arn: str, kind: str, person: str | None = None, *, revoke: bool = False
